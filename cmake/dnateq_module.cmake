@@ -1,0 +1,23 @@
+# dnateq_module(NAME [DEPENDS target...]): a static library `dnateq_NAME` of the folder's *.cc, and one test program
+# `NAME_test` of its *_test.cc.
+function(dnateq_module name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  set(tests ${sources})
+  list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  add_library(dnateq_${name} STATIC ${sources})
+  target_include_directories(dnateq_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_link_libraries(dnateq_${name} PUBLIC ${ARG_DEPENDS})
+  dnateq_warnings(dnateq_${name})
+  if(tests)
+    add_executable(${name}_test ${tests})
+    target_link_libraries(${name}_test PRIVATE dnateq_${name} GTest::gtest_main GTest::gmock)
+    dnateq_warnings(${name}_test)
+    gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60)
+  endif()
+endfunction()
+
+function(dnateq_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wconversion -Wshadow -Werror)
+endfunction()

@@ -1,0 +1,42 @@
+// Writing the quantized network as an OpenVINO model.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <vector>
+
+#include "dnateq/code.h"
+#include "dnateq/recipe.h"
+#include "openvino/import.h"
+
+namespace dnateq {
+
+// The codes that the search decided on for one layer of PreparedModel::layers (same index). w^ = gamma[row] * level.
+struct LayerCodes {
+  TensorCode weight_code;
+  std::vector<uint8_t> codes;     // rows x columns, row-major; empty: this layer stays FP32
+  std::vector<uint16_t> gamma;    // float16 channel scale per row; the value used everywhere is the rounded one
+  std::vector<float> bias;        // per row, added to the layer's output; empty = none
+  bool has_activation_code = false;
+  TensorCode activation_code;     // code of the tensor entering the layer (exact emission)
+  float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0: unsigned,
+                                        // else low = -high * 128 / 127, the signed 8-bit grid
+};
+
+// Standard operations only: weights as packed codes (u2/u3/u4/u6 constants, or planes of them) through a Gather of the
+// int8 level table, activations as 8-bit FakeQuantize, so that OpenVINO's own INT8 kernels run. The model is a new one;
+// `prepared` is left as it was. Input/output names and dynamic shapes are kept.
+std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+
+// Our operations (ops/): activation quantizer and packed weights, bit-true to the recipe.
+std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+
+// Bytes that a layer's weights occupy in the emitted file: codes, tables, channel scales, headers.
+int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes);
+int64_t exact_weight_bytes(const Layer& layer, const LayerCodes& codes);
+
+// Writes DIR/model.xml and DIR/model.bin under temporary names, then renames. No FP16 compression of constants.
+void save_model_files(const std::shared_ptr<ov::Model>& model, const std::filesystem::path& directory);
+
+}  // namespace dnateq

@@ -1,0 +1,65 @@
+// Reading a network and finding what can be quantized in it.
+//
+// The prepared model is the FP32 network with constants folded, FP16-stored weights widened, batch norm folded into the
+// layer before it and every quantizable layer's weights a single float32 Constant. All later stages work on it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <string>
+#include <vector>
+
+#include "dnateq/recipe.h"
+
+namespace dnateq {
+
+enum class LayerKind { kConvolution, kGroupConvolution, kMatMul, kEmbedding };
+
+// One quantizable layer. Weights are seen as a matrix: `rows` output channels by `columns` inputs per channel, row-major
+// (Convolution: [O][I*kh*kw]; GroupConvolution: [G*O/G][I/G*kh*kw]; MatMul: [N][K]; embedding: [vocabulary][width]).
+struct Layer {
+  std::string name;
+  LayerKind kind = LayerKind::kConvolution;
+  std::shared_ptr<ov::Node> node;
+  size_t weight_port = 1;
+  size_t activation_port = 0;     // meaningless for embeddings
+  bool weights_transposed = false;  // the Constant holds [columns][rows] (MatMul without transpose_b)
+  int64_t rows = 0, columns = 0, groups = 1;
+  int shares_weights_with = -1;   // index of an earlier layer whose Constant holds the same values
+
+  std::shared_ptr<ov::op::v0::Constant> weights() const;
+  std::vector<float> weight_matrix() const;                 // rows x columns
+  // The Constant's layout again, from a rows x columns matrix.
+  template <typename T>
+  std::vector<T> to_model_layout(const std::vector<T>& matrix) const;
+};
+
+struct PreparedModel {
+  std::shared_ptr<ov::Model> model;
+  std::vector<Layer> layers;      // in topological order
+  std::vector<UnquantizedLayer> unquantized;
+  std::string file;               // as given, for messages
+  std::string fingerprint;        // hex digest of graph and constants
+};
+
+struct ImportOptions {
+  std::vector<std::string> only, ignore;  // regular expressions on layer names; a match of `ignore` wins
+  std::string output;                     // keep only this model output (name); empty = all
+};
+
+// Throws Error for missing, truncated or non-model files, compressed or stateful models, non-finite weights, unknown
+// output names and patterns that match nothing.
+PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options = {});
+
+template <typename T>
+std::vector<T> Layer::to_model_layout(const std::vector<T>& matrix) const {
+  if (!weights_transposed) return matrix;
+  std::vector<T> out(matrix.size());
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c)
+      out[static_cast<size_t>(c * rows + r)] = matrix[static_cast<size_t>(r * columns + c)];
+  return out;
+}
+
+}  // namespace dnateq

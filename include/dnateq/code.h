@@ -87,9 +87,9 @@ class Encoder {
   static constexpr int kBucketShift = 19;  // exponent and four mantissa bits select a bucket
   struct Side {
     std::vector<uint32_t> thresholds;
-    std::array<uint8_t, (1u << 31) >> kBucketShift> level_at{};  // levels reached at the start of each bucket
+    std::array<uint8_t, (0x80000000U >> kBucketShift)> level_at{};  // levels reached at the start of each bucket
   };
-  static Side make_side(const TensorCode& code, bool negative, int levels);
+  static Side make_side(const TensorCode& code, int levels);
   static unsigned levels_reached(const Side& side, uint32_t magnitude_bits);
 
   Side positive_, negative_;

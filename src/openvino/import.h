@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <openvino/op/constant.hpp>
 #include <openvino/openvino.hpp>
 #include <string>
 #include <vector>

@@ -1,0 +1,49 @@
+# Thin: every target is a script or a CMake preset. `make demo` and `make test` work on a fresh Debian 12.
+preset ?= release
+build_dir := build/$(preset)
+sources = $(shell git ls-files -co --exclude-standard -- '*.h' '*.cc')
+
+.PHONY: help setup configure build demo test bench fuzz format format-check tidy clean
+
+help:
+	@echo "make setup   install Debian packages and the virtual environment (only what is missing)"
+	@echo "make build   build/release/bin/dnateq and build/release/lib/libdnateq_openvino.so; preset=dev: with sanitizers"
+	@echo "make demo    quantize a real sentence-embedding network and write a report, out/demo/report.html"
+	@echo "make test    build, then all tests"
+	@echo "make bench   FP32, NNCF INT8 and the demo's network side by side"
+	@echo "make fuzz    every fuzzer for seconds=20 each"
+	@echo "make format  clang-format in place;  make tidy  clang-tidy;  make clean  remove build/ and out/"
+
+setup:
+	@tools/setup.sh
+
+configure: setup
+	@tools/quiet.sh $(build_dir)-configure.log cmake --preset $(preset)
+
+build: configure
+	cmake --build --preset $(preset)
+
+demo: build
+	@tools/demo.sh
+
+test: build
+	ctest --preset $(preset) --parallel $(shell nproc)
+
+bench: demo
+	@tools/setup.sh requirements-bench.txt
+	@tools/bench.sh
+
+fuzz: setup
+	@tools/fuzz.sh $(or $(seconds),20)
+
+format:
+	clang-format -i $(sources)
+
+format-check:
+	clang-format --dry-run --Werror $(sources)
+
+tidy: configure
+	run-clang-tidy -quiet -p $(build_dir) "$(CURDIR)/(src|tests)/"
+
+clean:
+	rm -rf build out

@@ -1,0 +1,263 @@
+// dnateq eval, analyze, inspect: commands that only look.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <openvino/openvino.hpp>
+#include <thread>
+
+#include "cli/commands.h"
+#include "core/atomic_file.h"
+#include "core/distribution.h"
+#include "core/hash.h"
+#include "dnateq/error.h"
+#include "dnateq/recipe.h"
+#include "openvino/evaluate.h"
+#include "openvino/import.h"
+#include "openvino/measure.h"
+#include "openvino/ops/ops.h"
+
+namespace dnateq {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<float> parse_list(const std::string& text, const char* option) {
+  std::vector<float> values;
+  const char* at = text.data();
+  const char* end = text.data() + text.size();
+  while (at < end) {
+    float value = 0;
+    const auto [next, failed] = std::from_chars(at, end, value);
+    if (failed != std::errc() || (next != end && *next != ','))
+      throw Error(fmt::format("{} '{}' is not a list of numbers such as 123.7,116.3,103.5", option, text));
+    values.push_back(value);
+    at = next == end ? end : next + 1;
+  }
+  return values;
+}
+
+std::shared_ptr<ov::Model> read_any(ov::Core& core, const std::string& file) {
+  if (!std::filesystem::is_regular_file(file)) throw Error(fmt::format("there is no model file '{}'", file));
+  core.add_extension(ops::operation_extensions());
+  try {
+    return core.read_model(file);
+  } catch (const std::exception& error) {
+    throw Error(fmt::format("'{}' is not a complete model that OpenVINO can read; {}", file, first_line(error.what())));
+  }
+}
+
+std::vector<std::string> input_names(const ov::Model& model) {
+  std::vector<std::string> names;
+  for (const auto& input : model.inputs()) names.push_back(input.get_any_name());
+  return names;
+}
+
+}  // namespace
+
+int thread_count(const CommonArguments& common) {
+  return common.threads > 0 ? common.threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs) {
+  ImageOptions images;
+  images.mean = parse_list(arguments.mean, "--mean");
+  images.std = parse_list(arguments.std, "--std");
+  images.resize = arguments.resize;
+  images.crop = arguments.crop;
+  images.color = arguments.color;
+  images.layout = arguments.layout;
+  return open_samples(arguments.path, images, inputs);
+}
+
+std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data) {
+  if (labels.empty()) return {};
+  return labels == "names" ? labels_from_image_names(data.path) : read_labels(labels);
+}
+
+void print_json(const nlohmann::ordered_json& document) { std::cout << document.dump(1) << std::endl; }
+
+std::string human_bytes(int64_t bytes) {
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  if (bytes < 1000000) return fmt::format("{:.1f} kB", static_cast<double>(bytes) / 1e3);
+  return fmt::format("{:.2f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
+  ov::Core core;
+  const std::string name = !arguments.metric.empty() ? arguments.metric : arguments.labels.empty() ? "cosine" : "top1";
+  const Metric metric = metric_from_string(name);
+  Json result = {{"metric", to_string(metric)}};
+  if (metric == Metric::kCommand) {
+    result["value"] = run_command(name.substr(8), arguments.model);
+  } else {
+    const auto model = read_any(core, arguments.model);
+    const std::unique_ptr<Samples> data = open_data(arguments.data, input_names(*model));
+    const Calls calls(*data, *model);
+    const std::vector<int64_t> labels = open_labels(arguments.labels, arguments.data);
+    const bool needs_labels = metric == Metric::kTop1 || metric == Metric::kTop5;
+    if (needs_labels && labels.empty()) throw Error(fmt::format("--metric {} needs --labels", name));
+    if (!needs_labels && arguments.reference.empty()) throw Error(fmt::format("--metric {} needs --reference", name));
+    const size_t output = find_output(*model, arguments.output_name, arguments.model);
+    const OutputValues got = run_output(core, model, calls, output, thread_count(common), common.progress, "running");
+    OutputValues reference = got;
+    if (!arguments.reference.empty()) {
+      ov::Core other;
+      const auto fp32 = read_any(other, arguments.reference);
+      const Calls same(*data, *fp32);
+      reference = run_output(other, fp32, same, find_output(*fp32, arguments.output_name, arguments.reference),
+                             thread_count(common), common.progress, "running reference");
+    }
+    const std::vector<double> scores = score(metric, got, reference, labels);
+    result["value"] = mean(scores);
+    result["samples"] = scores.size();
+    if (!arguments.reference.empty()) {
+      const std::vector<double> reference_scores = score(metric, reference, reference, labels);
+      const auto [low, high] = paired_interval(scores, reference_scores, 1);
+      result["reference"] = mean(reference_scores);
+      result["confidence"] = {low, high};
+    }
+  }
+  if (common.json) {
+    print_json(result);
+  } else {
+    fmt::print("{} {:.6f}", result["metric"].get<std::string>(), result["value"].get<double>());
+    if (result.contains("reference"))
+      fmt::print(", reference {:.6f}, difference 95 % within [{:+.4f}, {:+.4f}]", result["reference"].get<double>(),
+                 result["confidence"][0].get<double>(), result["confidence"][1].get<double>());
+    if (result.contains("samples")) fmt::print(", {} samples", result["samples"].get<size_t>());
+    fmt::print("\n");
+  }
+  return 0;
+}
+
+int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
+  ov::Core core;
+  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, {}});
+  const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
+  const Calls calls(*data, *prepared.model);
+  const ActivationHistograms activations =
+      measure_activations(core, prepared, calls, thread_count(common), common.progress);
+  Json tensors = Json::array();
+  std::map<std::string, int> weight_votes, activation_votes;
+  const auto describe = [&](const std::string& layer, const std::string& tensor, const char* kind,
+                            const Histogram& histogram) {
+    Json fits = Json::array();
+    const std::vector<DistributionFit> found = fit_distributions(histogram);
+    for (const DistributionFit& fit : found)
+      fits.push_back({{"name", fit.name}, {"rss", fit.rss}, {"ks", fit.ks}, {"parameters", {fit.parameter1, fit.parameter2}}});
+    const std::string best = best_of_paper_families(found);
+    ++(std::string(kind) == "weights" ? weight_votes : activation_votes)[best];
+    tensors.push_back({{"layer", layer}, {"tensor", tensor}, {"kind", kind}, {"values", histogram.count()},
+                       {"zeros", histogram.zeros()}, {"minimum", histogram.minimum()}, {"maximum", histogram.maximum()},
+                       {"best", best}, {"fits", fits}});
+    if (!common.json)
+      fmt::print("{:<44} {:<11} {:<12} zeros {:>5.1f} %  [{:.4g}, {:.4g}]\n", layer, kind, best,
+                 histogram.count() > 0 ? 100.0 * static_cast<double>(histogram.zeros()) / static_cast<double>(histogram.count())
+                                       : 0.0,
+                 histogram.minimum(), histogram.maximum());
+  };
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    const Layer& layer = prepared.layers[l];
+    Histogram weights;
+    weights.add(layer.weight_matrix());
+    describe(layer.name, layer.weights()->get_friendly_name(), "weights", weights);
+    const int a = activations.of_layer[l];
+    if (a >= 0)
+      describe(layer.name, activations.tensors[static_cast<size_t>(a)].tensor, "activations",
+               activations.tensors[static_cast<size_t>(a)].histogram);
+  }
+  const Json document = {{"model", arguments.model}, {"weights", weight_votes}, {"activations", activation_votes},
+                         {"tensors", tensors}};
+  if (!arguments.directory.empty()) {
+    std::error_code failed;
+    std::filesystem::create_directories(arguments.directory, failed);
+    write_file_atomically(std::filesystem::path(arguments.directory) / "analysis.json", document.dump(1));
+  }
+  if (common.json) {
+    print_json(document);
+  } else {
+    for (const auto& [name, count] : weight_votes) fmt::print("weights: {} tensors follow {}\n", count, name);
+    for (const auto& [name, count] : activation_votes) fmt::print("activations: {} tensors follow {}\n", count, name);
+  }
+  return 0;
+}
+
+namespace {
+
+int inspect_recipe(const std::filesystem::path& file, const CommonArguments& common) {
+  const Recipe recipe = load_recipe(file);
+  if (common.json) {
+    std::cout << to_json(recipe) << std::endl;
+    return 0;
+  }
+  const auto tensor = [](const char* kind, const TensorRecipe& t) {
+    fmt::print("  {:<11} [{}]  {} bits ({}- {}+)  b {:.4f}  alpha {:.4g}  beta {:.4g}  {}  RMAE {:.4f}  SQNR {:.1f} dB "
+               "(uniform {:.1f})  {}  {}\n",
+               kind, fmt::join(t.shape, "x"), t.code.stored_bits, t.code.negative_levels, t.code.positive_levels,
+               t.code.base, t.code.alpha, t.code.beta,
+               t.code.arithmetic == Arithmetic::kInt8Grid ? fmt::format("grid {:.4g}", t.code.grid) : "real levels",
+               t.rmae, t.sqnr_db, t.uniform_sqnr_db, t.distribution,
+               t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string());
+  };
+  for (const LayerRecipe& layer : recipe.layers) {
+    fmt::print("{} ({})\n", layer.name, layer.type);
+    tensor("weights", layer.weights);
+    if (layer.activations) tensor("activations", *layer.activations);
+  }
+  for (const UnquantizedLayer& layer : recipe.unquantized)
+    fmt::print("{} ({}) FP32: {}\n", layer.name, layer.type, layer.reason);
+  fmt::print("weights {:.3f} stored bits, activations {:.3f}\n", weight_bits(recipe).stored_bits,
+             activation_bits(recipe).stored_bits);
+  return 0;
+}
+
+}  // namespace
+
+int run_inspect(const std::string& path, const CommonArguments& common) {
+  if (std::filesystem::is_directory(path)) return inspect_recipe(std::filesystem::path(path) / "recipe.dnateq.json", common);
+  ov::Core core;
+  const PreparedModel prepared = import_model(core, path);
+  Json layers = Json::array();
+  for (const Layer& layer : prepared.layers) {
+    const std::string shape = layer.weights()->get_shape().to_string();
+    layers.push_back({{"name", layer.name}, {"type", layer.node->get_type_name()}, {"shape", layer.weights()->get_shape()},
+                      {"bytes", 4 * layer.rows * layer.columns}});
+    if (!common.json)
+      fmt::print("{:<44} {:<18} {:<20} {:>10}\n", layer.name, layer.node->get_type_name(), shape,
+                 human_bytes(4 * layer.rows * layer.columns));
+  }
+  Json rest = Json::array();
+  for (const UnquantizedLayer& layer : prepared.unquantized) {
+    rest.push_back({{"name", layer.name}, {"type", layer.type}, {"reason", layer.reason}});
+    if (!common.json) fmt::print("{:<44} {:<18} not quantized: {}\n", layer.name, layer.type, layer.reason);
+  }
+  if (common.json) print_json({{"layers", layers}, {"unquantized", rest}});
+  return 0;
+}
+
+int run_ram(const std::string& file) {
+  const auto resident = [] {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    long long anonymous = 0;
+    while (status >> word)
+      if (word == "RssAnon:") status >> anonymous;
+    return anonymous * 1024;
+  };
+  ov::Core core;
+  {  // what the runtime itself takes is not the model's
+    const auto parameter = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::Shape{1});
+    core.compile_model(std::make_shared<ov::Model>(ov::OutputVector{parameter->output(0)}, ov::ParameterVector{parameter}),
+                       "CPU");
+  }
+  const long long before = resident();
+  auto compiled = core.compile_model(read_any(core, file), "CPU", ov::hint::inference_precision(ov::element::f32));
+  auto request = compiled.create_infer_request();
+  fmt::print("{}\n", std::max(0LL, resident() - before));
+  return 0;
+}
+
+}  // namespace dnateq

@@ -1,0 +1,71 @@
+// The commands of the program `dnateq`. Each returns the exit status; errors come as dnateq::Error.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/samples.h"
+#include "openvino/progress.h"
+
+namespace dnateq {
+
+struct DataArguments {
+  std::string path;
+  std::string mean = "0,0,0", std = "1,1,1";
+  int resize = 0, crop = 0;
+  std::string color = "rgb", layout = "nchw";
+};
+
+struct CommonArguments {
+  bool json = false, quiet = false;
+  int threads = 0;       // 0 = all processors
+  Progress progress;
+};
+
+struct QuantizeArguments {
+  std::string model, labels, metric, max_loss, target_bits, budget, output_name, strategy = "optimal", family = "free",
+      emit = "both", directory;
+  DataArguments calibration;
+  std::string validation;
+  int weight_bits = 0, activation_bits = 0;
+  bool weights_only = false, resume = false;
+  std::vector<std::string> only, ignore;
+  uint64_t seed = 0;
+};
+
+struct AllocateArguments {
+  std::string from, target_bits, max_loss, directory;
+};
+
+struct EvalArguments {
+  std::string model, labels, metric, reference, output_name;
+  DataArguments data;
+};
+
+struct AnalyzeArguments {
+  std::string model, directory;
+  DataArguments calibration;
+  std::vector<std::string> only, ignore;
+};
+
+int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common);
+int run_allocate(const AllocateArguments& arguments, const CommonArguments& common);
+int run_eval(const EvalArguments& arguments, const CommonArguments& common);
+int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common);
+int run_inspect(const std::string& path, const CommonArguments& common);
+int run_report(const std::string& directory, const CommonArguments& common);
+// Hidden helper: compiles a model, runs nothing, prints its resident bytes. A process of its own, so that they are its.
+int run_ram(const std::string& model);
+
+// Shared parts.
+int thread_count(const CommonArguments& common);
+std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
+std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);
+void print_json(const nlohmann::ordered_json& document);
+std::string human_bytes(int64_t bytes);
+
+}  // namespace dnateq

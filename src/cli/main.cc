@@ -1,0 +1,149 @@
+// The program `dnateq`: arguments in, one exit status out. What the commands do lies in command_*.cc.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/progress_bar.h"
+#include "core/hash.h"
+#include "dnateq/error.h"
+
+namespace {
+
+std::atomic<bool> interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void on_interrupt(int) {
+  if (interrupted.exchange(true)) std::_Exit(130);  // the second Ctrl-C does not wait
+}
+
+void add_common(CLI::App* app, dnateq::CommonArguments& common) {
+  app->add_flag("--json", common.json, "print one JSON document on standard output");
+  app->add_flag("-q,--quiet", common.quiet, "no progress");
+  app->add_option("--threads", common.threads, "threads to use; the result does not depend on it (default: all)")
+      ->check(CLI::Range(0, 1024));
+}
+
+void add_data(CLI::App* app, const std::string& flag, dnateq::DataArguments& data, const std::string& what) {
+  app->add_option(flag, data.path, what + ": .npz, .npy, a folder of .npz (one call each), a folder or .tar of images")
+      ->required();
+  app->add_option("--mean", data.mean, "images: subtracted from 0...255 pixels, e.g. 123.7,116.3,103.5");
+  app->add_option("--std", data.std, "images: divides afterwards");
+  app->add_option("--resize", data.resize, "images: shorter side, antialiased bilinear")->check(CLI::Range(0, 16384));
+  app->add_option("--crop", data.crop, "images: centre crop")->check(CLI::Range(0, 16384));
+  app->add_option("--color", data.color, "images")->check(CLI::IsMember({"rgb", "bgr", "gray"}));
+  app->add_option("--layout", data.layout, "images")->check(CLI::IsMember({"nchw", "nhwc"}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace dnateq;
+  CLI::App app{"dnateq: post-training quantization of trained networks to 3-6 bits a value"};
+  app.set_version_flag("--version", "dnateq 0.1.0");
+  app.require_subcommand(1);
+  CommonArguments common;
+
+  QuantizeArguments quantize;
+  CLI::App* command = app.add_subcommand("quantize", "quantize a network");
+  command->footer("Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
+                  "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-loss 1% -o out");
+  command->add_option("model", quantize.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
+  add_data(command, "--calibration", quantize.calibration, "unlabelled inputs");
+  command->add_option("--validation", quantize.validation, "samples to judge on, in the same form");
+  command->add_option("--labels", quantize.labels, "labels of the validation samples: .npy, .npz, text, or `names` for "
+                                                   "images whose names begin with the label");
+  command->add_option("--metric", quantize.metric, "top1, top5, agreement, cosine, kl or command:CMD (CMD gets the "
+                                                   "model's path and prints a number); default top1 with labels, else cosine");
+  command->add_option("--max-loss", quantize.max_loss, "fewest bits within this loss, e.g. 1%");
+  command->add_option("--target-bits", quantize.target_bits, "mean stored bits a value: B, or W/A for weights/activations");
+  command->add_option("--weight-bits", quantize.weight_bits, "the same width for all weights")->check(CLI::Range(2, 7));
+  command->add_option("--activation-bits", quantize.activation_bits, "the same for activations")->check(CLI::Range(2, 8));
+  command->add_option("--strategy", quantize.strategy, "optimal, paper, uniform")
+      ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
+  command->add_option("--family", quantize.family, "free, shared-base, beta0, pow2:Q");
+  command->add_option("--emit", quantize.emit, "standard (any OpenVINO loads it; 8-bit activations), exact, both")
+      ->check(CLI::IsMember({"standard", "exact", "both"}));
+  command->add_flag("--weights-only", quantize.weights_only, "leave activations in FP32");
+  command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression");
+  command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches");
+  command->add_option("--output", quantize.output_name, "output that the metric reads (default: the first)");
+  command->add_option("--budget", quantize.budget, "start no further candidate after this time, e.g. 10m");
+  command->add_option("--seed", quantize.seed, "seed");
+  command->add_flag("--resume", quantize.resume, "go on with an interrupted run in the same -o");
+  command->add_option("-o", quantize.directory, "folder for the result")->required();
+  add_common(command, common);
+
+  AllocateArguments allocate;
+  command = app.add_subcommand("allocate", "allocate bits again from cached measurements");
+  command->footer("Example: dnateq allocate out --target-bits 3.5/4 -o out35");
+  command->add_option("dir", allocate.from, "result folder of dnateq quantize")->required();
+  command->add_option("--target-bits", allocate.target_bits, "B or W/A");
+  command->add_option("--max-loss", allocate.max_loss, "e.g. 1%");
+  command->add_option("-o", allocate.directory, "folder for the new result")->required();
+  add_common(command, common);
+
+  EvalArguments eval;
+  command = app.add_subcommand("eval", "measure a network on samples");
+  command->footer("Example: dnateq eval out/exact/model.xml --data test.npz --labels test.npy --metric top1");
+  command->add_option("model", eval.model, "any model, quantized or not")->required();
+  add_data(command, "--data", eval.data, "samples");
+  command->add_option("--labels", eval.labels, "labels, or `names`");
+  command->add_option("--metric", eval.metric, "as in quantize");
+  command->add_option("--reference", eval.reference, "FP32 model for agreement, cosine, kl");
+  command->add_option("--output", eval.output_name, "output that the metric reads");
+  add_common(command, common);
+
+  AnalyzeArguments analyze;
+  command = app.add_subcommand("analyze", "which distribution each tensor follows");
+  command->footer("Example: dnateq analyze resnet.onnx --calibration data.npz -o analysis");
+  command->add_option("model", analyze.model, "model")->required();
+  add_data(command, "--calibration", analyze.calibration, "unlabelled inputs");
+  command->add_option("--only", analyze.only, "layers whose name matches");
+  command->add_option("--ignore", analyze.ignore, "layers to leave out");
+  command->add_option("-o", analyze.directory, "folder for analysis.json");
+  add_common(command, common);
+
+  std::string inspect_path, report_path, ram_path;
+  command = app.add_subcommand("inspect", "list the layers of a model or of a result");
+  command->footer("Example: dnateq inspect out");
+  command->add_option("path", inspect_path, "model file or result folder")->required();
+  add_common(command, common);
+  command = app.add_subcommand("report", "write DIR/report.html again");
+  command->footer("Example: dnateq report out");
+  command->add_option("dir", report_path, "result folder")->required();
+  add_common(command, common);
+  command = app.add_subcommand("measure-ram", "")->group("");
+  command->add_option("model", ram_path)->required();
+
+  CLI11_PARSE(app, argc, argv);
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    ProgressBar bar(common.quiet, interrupted);
+    common.progress = bar.callback();
+    if (app.got_subcommand("quantize")) return run_quantize(quantize, common);
+    if (app.got_subcommand("allocate")) return run_allocate(allocate, common);
+    if (app.got_subcommand("eval")) return run_eval(eval, common);
+    if (app.got_subcommand("analyze")) return run_analyze(analyze, common);
+    if (app.got_subcommand("inspect")) return run_inspect(inspect_path, common);
+    if (app.got_subcommand("report")) return run_report(report_path, common);
+    return run_ram(ram_path);
+  } catch (const Cancelled& stop) {
+    fmt::print(stderr, "dnateq: {}\n", stop.what());
+    return 130;
+  } catch (const Error& error) {
+    fmt::print(stderr, "dnateq: {}\n", error.what());
+    return 1;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "dnateq: out of memory; give fewer calibration samples or smaller inputs\n");
+    return 1;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "dnateq: {}\n", first_line(error.what()));
+    return 1;
+  }
+}

@@ -1,0 +1,393 @@
+#include "openvino/measure.h"
+
+#include <fmt/format.h>
+#include <tbb/parallel_for.h>
+
+#include <cmath>
+#include <map>
+#include <mutex>
+#include <openvino/opsets/opset13.hpp>
+
+#include "dnateq/error.h"
+#include "openvino/runner.h"
+#include "openvino/subgraph.h"
+#include "openvino/taps.h"
+#include "search/solve.h"
+
+namespace dnateq {
+namespace {
+
+namespace op = ov::opset13;
+
+constexpr int kReferenceBits = 4;       // activations are disturbed by their own code at this width
+constexpr double kReferenceNoise = 0.02;  // layer outputs by noise of this relative power: about 3-bit weights
+
+// Whether a tensor cannot be negative whatever the input is.
+bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth = 0) {
+  const ov::Node* node = output.get_node();
+  if (depth > 16) return false;
+  if (ov::is_type<op::Relu>(node) || ov::is_type<op::Softmax>(node) || ov::is_type<ov::op::v1::Softmax>(node) ||
+      ov::is_type<op::Sigmoid>(node) || ov::is_type<op::Abs>(node) || ov::is_type<op::Sqrt>(node) ||
+      ov::is_type<op::Exp>(node) || ov::is_type<op::HSigmoid>(node) || ov::is_type<op::SoftPlus>(node))
+    return true;
+  if (const auto* clamp = ov::as_type<const op::Clamp>(node)) return clamp->get_min() >= 0;
+  const auto input = [&](size_t i) { return cannot_be_negative(node->input_value(i), depth + 1); };
+  if (ov::is_type<op::MaxPool>(node) || ov::is_type<ov::op::v1::MaxPool>(node) || ov::is_type<op::AvgPool>(node) ||
+      ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) || ov::is_type<op::Squeeze>(node) ||
+      ov::is_type<op::Unsqueeze>(node) || ov::is_type<op::ReduceMean>(node) || ov::is_type<op::ReduceSum>(node) ||
+      ov::is_type<op::ReduceMax>(node) || ov::is_type<op::Slice>(node) || ov::is_type<op::StridedSlice>(node))
+    return input(0);
+  if (ov::is_type<op::Add>(node) || ov::is_type<op::Multiply>(node) || ov::is_type<op::Maximum>(node))
+    return input(0) && input(1);
+  if (const auto* concat = ov::as_type<const op::Concat>(node)) {
+    for (size_t i = 0; i < concat->get_input_size(); ++i)
+      if (!input(i)) return false;
+    return true;
+  }
+  if (const auto* constant = ov::as_type<const op::Constant>(node)) {
+    if (constant->get_element_type() != ov::element::f32) return false;
+    for (const float value : constant->cast_vector<float>())
+      if (!(value >= 0)) return false;
+    return true;
+  }
+  return false;
+}
+
+std::string tensor_name(const ov::Output<ov::Node>& output) {
+  const auto node = output.get_node_shared_ptr();
+  return node->get_output_size() == 1 ? node->get_friendly_name()
+                                      : fmt::format("{}.{}", node->get_friendly_name(), output.get_index());
+}
+
+// Distinct tensors that enter quantized layers, in layer order.
+Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurements) {
+  Outputs producers;
+  for (const Layer& layer : prepared.layers) {
+    if (layer.kind == LayerKind::kEmbedding) {
+      measurements.activation_of_layer.push_back(-1);
+      continue;
+    }
+    const ov::Output<ov::Node> producer = layer.node->input_value(layer.activation_port);
+    size_t at = static_cast<size_t>(std::find(producers.begin(), producers.end(), producer) - producers.begin());
+    if (at == producers.size()) {
+      producers.push_back(producer);
+      ActivationMeasurement measurement;
+      measurement.tensor = tensor_name(producer);
+      measurement.non_negative = cannot_be_negative(producer);
+      measurements.activations.push_back(std::move(measurement));
+    }
+    ++measurements.activations[at].layers;
+    measurements.activation_of_layer.push_back(static_cast<int>(at));
+  }
+  return producers;
+}
+
+void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
+                        const MeasureOptions& options, Measurements& measurements) {
+  Outputs parameters;
+  std::vector<ov::PartialShape> shapes;
+  std::vector<size_t> order;  // parameters as inputs of the network
+  for (const auto& parameter : prepared.model->get_parameters()) {
+    parameters.push_back(parameter->output(0));
+    shapes.push_back(parameter->get_partial_shape());
+  }
+  Outputs wanted;
+  std::vector<std::optional<size_t>> direct;  // a network input that enters a layer as it is
+  for (const auto& producer : producers) {
+    const auto at = std::find(parameters.begin(), parameters.end(), producer);
+    direct.push_back(at == parameters.end() ? std::nullopt : std::optional<size_t>(at - parameters.begin()));
+    if (!direct.back()) wanted.push_back(producer);
+  }
+  std::mutex mutex;
+  std::vector<std::mutex> locks(producers.size());
+  int64_t samples = 0;
+  const auto add = [&](size_t a, size_t c, const ov::Tensor& tensor) {
+    Histogram local;
+    local.add({tensor.data<float>(), tensor.get_size()});
+    const std::lock_guard lock(locks[a]);
+    ActivationMeasurement& m = measurements.activations[a];
+    m.histogram.merge(local);
+    m.values += static_cast<double>(tensor.get_size());
+    if (c == 0) {
+      const ov::Shape shape = tensor.get_shape();
+      m.shape.assign(shape.begin(), shape.end());
+      if (!m.shape.empty() && calls.sample_count(0) == m.shape[0]) m.shape[0] = 1;
+    }
+  };
+  const auto sink = [&](size_t c, const std::vector<ov::Tensor>& inputs, const std::vector<ov::Tensor>& outputs) {
+    size_t next = 0;
+    for (size_t a = 0; a < producers.size(); ++a) add(a, c, direct[a] ? inputs[*direct[a]] : outputs[next++]);
+    const std::lock_guard lock(mutex);
+    samples += calls.sample_count(c);
+  };
+  Task task(options.progress, "measuring activations", calls.size());
+  if (!wanted.empty()) {
+    const Subgraph graph = extract_subgraph(parameters, shapes, wanted);
+    Runner runner(core, graph.model, options.threads);
+    std::vector<std::vector<ov::Tensor>> fed(calls.size());
+    runner.run(
+        calls.size(),
+        [&](size_t c) {
+          fed[c] = calls.tensors(c);
+          std::vector<ov::Tensor> inputs;
+          for (const size_t i : graph.inputs) inputs.push_back(fed[c][i]);
+          return inputs;
+        },
+        [&](size_t c, const std::vector<ov::Tensor>& outputs) {
+          sink(c, fed[c], outputs);
+          fed[c].clear();
+        },
+        &task);
+  } else {
+    for (size_t c = 0; c < calls.size(); ++c) sink(c, calls.tensors(c), {});
+  }
+  for (ActivationMeasurement& m : measurements.activations) {
+    m.values /= static_cast<double>(std::max<int64_t>(samples, 1));
+    if (m.histogram.non_finite() > 0)
+      throw Error(fmt::format("tensor '{}' of '{}' becomes NaN or infinite on the calibration data; check the "
+                              "preprocessing", m.tensor, prepared.file));
+  }
+}
+
+void fit_activations(const MeasureOptions& options, Measurements& measurements) {
+  constexpr int kWidths = kMaxStoredBits - kMinStoredBits + 1;
+  const size_t tensors = measurements.activations.size();
+  std::vector<FitData> data(tensors);
+  tbb::parallel_for(size_t{0}, tensors, [&](size_t a) {
+    data[a] = FitData::from_histogram(measurements.activations[a].histogram);
+  });
+  Task task(options.progress, "fitting activations", tensors * (kWidths + 1));
+  tbb::parallel_for(size_t{0}, tensors * (kWidths + 1), [&](size_t job) {
+    ActivationMeasurement& m = measurements.activations[job / (kWidths + 1)];
+    const FitData& values = data[job / (kWidths + 1)];
+    const int bits = static_cast<int>(job % (kWidths + 1)) + kMinStoredBits;
+    if (bits > kMaxStoredBits) {
+      TensorCode request;
+      m.uniform8 = fit_uniform(values, with_level_counts(request, 8, m.non_negative ? 0 : 127));
+    } else if (options.uniform) {
+      m.fits[static_cast<size_t>(bits)] =
+          fit_uniform(values, with_level_counts(options.request, bits, m.non_negative ? 0 : -1));
+    } else {
+      m.fits[static_cast<size_t>(bits)] = fit_activation(values, options.request, bits, m.non_negative);
+    }
+    task.advance();
+  });
+}
+
+void measure_weights(const PreparedModel& prepared, const MeasureOptions& options, Measurements& measurements) {
+  measurements.weights.resize(prepared.layers.size());
+  Task task(options.progress, "measuring weights", prepared.layers.size());
+  tbb::parallel_for(size_t{0}, prepared.layers.size(), [&](size_t l) {
+    const Layer& layer = prepared.layers[l];
+    const std::vector<float> w = layer.weight_matrix();
+    // Rows by their root mean square: the shape that the curve must fit, channel scales apart.
+    std::vector<float> scaled(w.size()), importance(w.size());
+    for (int64_t r = 0; r < layer.rows; ++r) {
+      const auto begin = static_cast<size_t>(r * layer.columns), end = begin + static_cast<size_t>(layer.columns);
+      double power = 0;
+      for (size_t i = begin; i < end; ++i) power += static_cast<double>(w[i]) * static_cast<double>(w[i]);
+      const auto rms = static_cast<float>(std::sqrt(power / static_cast<double>(layer.columns)));
+      for (size_t i = begin; i < end; ++i) {
+        scaled[i] = rms > 0 ? w[i] / rms : 0.0F;
+        importance[i] = rms * rms;
+      }
+    }
+    const FitData data = FitData::from_values(scaled, importance);
+    for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) {
+      const TensorCode request = with_level_counts(options.request, bits);
+      measurements.weights[l].relative_error[static_cast<size_t>(bits)] =
+          (options.uniform ? fit_uniform(data, request) : fit_code(data, request)).relative_error;
+    }
+    task.advance();
+  });
+}
+
+// The FP32 network with a tap on every activation tensor and on every layer's output, compiled once.
+class Sensitivity {
+ public:
+  Sensitivity(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
+              const MeasureOptions& options)
+      : calls_(calls), options_(options), copy_(copy_model(prepared.model)) {
+    for (const auto& producer : producers) {
+      const auto original = copy_.copy_of.at(producer.get_node())->output(producer.get_index());
+      std::vector<ov::Input<ov::Node>> readers;
+      for (const Layer& layer : prepared.layers) {
+        if (layer.kind == LayerKind::kEmbedding) continue;
+        const auto node = copy_.copy_of.at(layer.node.get());
+        if (node->input_value(layer.activation_port) == original) readers.push_back(node->input(layer.activation_port));
+      }
+      activation_taps_.push_back(insert(original, readers));
+    }
+    for (const Layer& layer : prepared.layers) {
+      const auto output = copy_.copy_of.at(layer.node.get())->output(0);
+      const auto all = output.get_target_inputs();
+      layer_taps_.push_back(insert(output, {all.begin(), all.end()}));
+    }
+    runner_ = std::make_unique<Runner>(core, copy_.model, options.threads);
+    for (; measured_calls_ < calls.size() && samples_ < options.sensitivity_samples; ++measured_calls_)
+      samples_ += calls.sample_count(measured_calls_);
+    for (size_t c = 0; c < measured_calls_; ++c) inputs_.push_back(calls.tensors(c));
+    reference_ = run();
+  }
+
+  size_t measured() const { return activation_taps_.size() + layer_taps_.size(); }
+
+  double activation(size_t a, const TensorCode& code) {
+    activation_taps_[a]->encoder = std::make_shared<Encoder>(code);
+    const double divergence = compare(run());
+    activation_taps_[a]->encoder.reset();
+    return divergence;
+  }
+
+  double layer_output(size_t l, double noise) {
+    layer_taps_[l]->noise = noise;
+    layer_taps_[l]->seed = options_.seed + (l << 40);
+    const double divergence = compare(run());
+    layer_taps_[l]->noise = 0;
+    return divergence;
+  }
+
+ private:
+  using Values = std::vector<OutputValues>;
+
+  std::shared_ptr<TapState> insert(const ov::Output<ov::Node>& output, const std::vector<ov::Input<ov::Node>>& readers) {
+    const auto state = std::make_shared<TapState>();
+    const auto tap = std::make_shared<Tap>(output, state);
+    for (auto reader : readers) reader.replace_source_output(tap->output(0));
+    return state;
+  }
+
+  Values run() {
+    Values values(runner_->compiled().outputs().size());
+    for (OutputValues& output : values) {
+      output.values.resize(measured_calls_);
+      output.width.resize(measured_calls_);
+      for (size_t c = 0; c < measured_calls_; ++c) output.samples.push_back(calls_.sample_count(c));
+    }
+    runner_->run(
+        measured_calls_, [&](size_t c) { return inputs_[c]; },
+        [&](size_t c, const std::vector<ov::Tensor>& outputs) {
+          for (size_t i = 0; i < outputs.size(); ++i) {
+            const bool needed = options_.metric == Metric::kCommand || i == options_.output;
+            if (!needed || outputs[i].get_element_type() != ov::element::f32) continue;
+            values[i].values[c].assign(outputs[i].data<float>(), outputs[i].data<float>() + outputs[i].get_size());
+            values[i].width[c] = outputs[i].get_shape().empty() ? 1 : outputs[i].get_shape().back();
+          }
+        });
+    return values;
+  }
+
+  double compare(const Values& values) const {
+    if (options_.metric == Metric::kCosine)
+      return 1 - mean(score(Metric::kCosine, values[options_.output], reference_[options_.output], {}));
+    if (options_.metric != Metric::kCommand)
+      return mean(score(Metric::kKl, values[options_.output], reference_[options_.output], {}));
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) {
+      double error = 0, power = 0;
+      for (size_t c = 0; c < values[i].values.size(); ++c)
+        for (size_t j = 0; j < values[i].values[c].size(); ++j) {
+          const double wanted = static_cast<double>(reference_[i].values[c][j]);
+          const double difference = static_cast<double>(values[i].values[c][j]) - wanted;
+          error += difference * difference;
+          power += wanted * wanted;
+        }
+      sum += power > 0 ? error / power : 0;
+    }
+    return sum;
+  }
+
+  const Calls& calls_;
+  const MeasureOptions& options_;
+  ModelCopy copy_;
+  std::vector<std::shared_ptr<TapState>> activation_taps_, layer_taps_;
+  std::unique_ptr<Runner> runner_;
+  std::vector<std::vector<ov::Tensor>> inputs_;
+  size_t measured_calls_ = 0;
+  int64_t samples_ = 0;
+  Values reference_;
+};
+
+void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
+                           const MeasureOptions& options, Measurements& measurements) {
+  Sensitivity sensitivity(core, prepared, calls, producers, options);
+  Task task(options.progress, "measuring sensitivities", sensitivity.measured());
+  for (size_t a = 0; a < measurements.activations.size(); ++a) {
+    ActivationMeasurement& m = measurements.activations[a];
+    const FitResult& fit = m.fits[kReferenceBits];
+    if (!options.weights_only && fit.relative_error > 0)
+      m.sensitivity = sensitivity.activation(a, fit.code) / fit.relative_error;
+    task.advance();
+  }
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    measurements.weights[l].sensitivity = sensitivity.layer_output(l, kReferenceNoise) / kReferenceNoise;
+    task.advance();
+  }
+  measurements.has_sensitivities = true;
+}
+
+}  // namespace
+
+ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls, int threads,
+                                         const Progress& progress) {
+  MeasureOptions options;
+  options.threads = threads;
+  options.progress = progress;
+  Measurements measurements;
+  const Outputs producers = activation_tensors(prepared, measurements);
+  measure_histograms(core, prepared, calls, producers, options, measurements);
+  return {std::move(measurements.activations), std::move(measurements.activation_of_layer)};
+}
+
+Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const MeasureOptions& options) {
+  Measurements measurements;
+  const Outputs producers = activation_tensors(prepared, measurements);
+  measure_histograms(core, prepared, calls, producers, options, measurements);
+  fit_activations(options, measurements);
+  measure_weights(prepared, options, measurements);
+  if (options.sensitivities) measure_sensitivities(core, prepared, calls, producers, options, measurements);
+  return measurements;
+}
+
+AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only) {
+  AllocationItems result;
+  for (const UnquantizedLayer& layer : prepared.unquantized)
+    result.fp32_values += static_cast<double>(layer.weight_elements);
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    const Layer& layer = prepared.layers[l];
+    if (layer.shares_weights_with >= 0) {  // its sensitivity counts where the codes are owned
+      result.item_of_weight.push_back(-1);
+      Allocatable& owner =
+          result.items[static_cast<size_t>(result.item_of_weight[static_cast<size_t>(layer.shares_weights_with)])];
+      for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+        owner.divergence[static_cast<size_t>(bits)] +=
+            measurements.weights[l].sensitivity * measurements.weights[l].relative_error[static_cast<size_t>(bits)];
+      continue;
+    }
+    Allocatable item;
+    item.is_weights = true;
+    item.values = static_cast<double>(layer.rows * layer.columns);
+    item.fixed_bits = 16.0 * static_cast<double>(layer.rows) + 8 * 96;  // channel scales; header and table
+    item.largest_bits = 7;
+    for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
+      item.divergence[static_cast<size_t>(bits)] =
+          measurements.weights[l].sensitivity * measurements.weights[l].relative_error[static_cast<size_t>(bits)];
+    result.item_of_weight.push_back(static_cast<int>(result.items.size()));
+    result.items.push_back(item);
+  }
+  for (const ActivationMeasurement& m : measurements.activations) {
+    if (weights_only) {
+      result.item_of_activation.push_back(-1);
+      continue;
+    }
+    Allocatable item;
+    item.values = m.values * m.layers;
+    for (int bits = item.smallest_bits; bits <= item.largest_bits; ++bits)
+      item.divergence[static_cast<size_t>(bits)] = m.sensitivity * m.fits[static_cast<size_t>(bits)].relative_error;
+    result.item_of_activation.push_back(static_cast<int>(result.items.size()));
+    result.items.push_back(item);
+  }
+  return result;
+}
+
+}  // namespace dnateq

@@ -1,0 +1,83 @@
+// What is measured once on the FP32 network and then serves every allocation: activation histograms with their fits at
+// every width, weight errors at every width, and how much the network's output suffers from each tensor's error.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <openvino/openvino.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/histogram.h"
+#include "openvino/calls.h"
+#include "openvino/evaluate.h"
+#include "openvino/import.h"
+#include "openvino/progress.h"
+#include "search/allocation.h"
+#include "search/fit.h"
+
+namespace dnateq {
+
+struct ActivationMeasurement {   // one tensor that enters one or more quantized layers
+  std::string tensor;
+  bool non_negative = false;     // by the graph's structure
+  std::vector<int64_t> shape;    // at the first call
+  double values = 0;             // mean number of values a sample
+  int layers = 0;                // how many layers read it
+  Histogram histogram;
+  std::array<FitResult, kMaxStoredBits + 1> fits;  // by stored bits, from 2
+  FitResult uniform8;            // the 8-bit uniform grid of the standard emission
+  double sensitivity = 0;        // output divergence per relative squared error
+};
+
+struct WeightMeasurement {       // one layer
+  std::array<double, kMaxStoredBits + 1> relative_error{};  // nearest rounding, by stored bits, from 2
+  double sensitivity = 0;        // output divergence per relative squared error of the layer's output
+};
+
+struct Measurements {
+  std::vector<ActivationMeasurement> activations;
+  std::vector<int> activation_of_layer;  // -1 for embeddings
+  std::vector<WeightMeasurement> weights;
+  bool has_sensitivities = false;
+};
+
+// The histograms alone, for analysis.
+struct ActivationHistograms {
+  std::vector<ActivationMeasurement> tensors;
+  std::vector<int> of_layer;  // -1 for embeddings
+};
+ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls, int threads,
+                                         const Progress& progress);
+
+struct MeasureOptions {
+  TensorCode request;            // family and arithmetic
+  bool uniform = false;          // uniform grids instead of exponential curves
+  bool weights_only = false;
+  bool sensitivities = true;
+  Metric metric = Metric::kKl;   // divergence: 1 - cosine, KL, or relative squared error for kCommand
+  size_t output = 0;
+  int64_t sensitivity_samples = 64;
+  uint64_t seed = 0;
+  int threads = 1;
+  Progress progress;
+};
+
+// Throws Error if calibration makes a tensor non-finite.
+Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const MeasureOptions& options);
+
+// The items that allocation chooses bits for: weights of all layers that own their codes, then activation tensors.
+// `item_of_weight[l]` and `item_of_activation[a]` index them (-1: none).
+struct AllocationItems {
+  std::vector<Allocatable> items;
+  std::vector<int> item_of_weight, item_of_activation;
+  double fp32_values = 0;
+};
+AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only);
+
+// Cache file; `key` ties it to model, data and options. Nothing on any mismatch or damage.
+void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file);
+std::optional<Measurements> load_measurements(const std::string& key, const std::filesystem::path& file);
+
+}  // namespace dnateq

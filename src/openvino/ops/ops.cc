@@ -1,0 +1,13 @@
+#include "openvino/ops/ops.h"
+
+#include <openvino/core/op_extension.hpp>
+
+namespace dnateq::ops {
+
+std::vector<ov::Extension::Ptr> operation_extensions() {
+  return {std::make_shared<ov::OpExtension<ExponentialQuantize>>(),
+          std::make_shared<ov::OpExtension<ExponentialWeights>>(),
+          std::make_shared<ov::OpExtension<ExponentialEmbedding>>()};
+}
+
+}  // namespace dnateq::ops

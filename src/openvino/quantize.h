@@ -1,0 +1,57 @@
+// The main job: a trained network and samples in, the quantized network, its recipe and its report's data out.
+#pragma once
+
+#include <filesystem>
+#include <openvino/openvino.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/histogram.h"
+#include "data/samples.h"
+#include "dnateq/recipe.h"
+#include "openvino/evaluate.h"
+#include "openvino/import.h"
+#include "openvino/progress.h"
+
+namespace dnateq {
+
+struct QuantizeOptions {
+  std::string strategy = "optimal";       // optimal, paper, uniform (the comparison: clipped uniform grids)
+  Family family = Family::kFree;
+  int pow2_q = 0;
+  std::optional<double> max_loss;         // points, nats or relative, see loss_of(); 0.01 = 1 %
+  std::optional<double> target_weight_bits, target_activation_bits;
+  std::optional<int> weight_bits, activation_bits;  // the same width everywhere
+  std::string metric;                     // empty: top1 with labels, else cosine
+  std::string output;                     // output that the metric reads; empty = the first
+  bool emit_standard = true, emit_exact = true;
+  bool weights_only = false;
+  uint64_t seed = 0;
+  int threads = 1;
+  double budget_seconds = 0;              // no further candidate starts after this; 0 = no limit
+  bool resume = false;
+  std::string options_text;               // for the recipe
+  std::filesystem::path model_file;
+  Progress progress;
+};
+
+struct QuantizeResult {
+  Recipe recipe;
+  std::vector<std::pair<double, double>> bits_loss_curve;  // mean bits over all tensors' values, predicted divergence
+  struct View {
+    std::string layer;
+    bool is_weights;
+    Histogram histogram;
+  };
+  std::vector<View> views;                // histograms for the report
+  int64_t bytes_fp32 = 0, bytes_int8 = 0, bytes_standard = 0, bytes_exact = 0;
+};
+
+// Writes model files (DIR/model.xml for the standard emission, DIR/exact/model.xml), DIR/recipe.dnateq.json and
+// DIR/measurements. Throws Error; Cancelled if progress asked for a stop (what was solved so far is kept).
+QuantizeResult quantize(ov::Core& core, const PreparedModel& prepared, const Samples& calibration,
+                        const Samples* validation, const std::vector<int64_t>& labels, const QuantizeOptions& options,
+                        const std::filesystem::path& directory);
+
+}  // namespace dnateq

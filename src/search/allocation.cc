@@ -1,0 +1,127 @@
+#include "search/allocation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "dnateq/error.h"
+
+namespace dnateq {
+namespace {
+
+double values_of(const std::vector<Allocatable>& items, bool weights) {
+  double sum = 0;
+  for (const Allocatable& item : items)
+    if (item.is_weights == weights) sum += item.values;
+  return sum;
+}
+
+// Best width of one item when a bit of one of its values costs `price`.
+int cheapest(const Allocatable& item, double price) {
+  int best = item.largest_bits;
+  double best_cost = std::numeric_limits<double>::infinity();
+  for (int bits = item.smallest_bits; bits <= item.largest_bits; ++bits) {
+    const double cost = item.divergence[static_cast<size_t>(bits)] + price * bits * item.values;
+    if (cost < best_cost) {
+      best_cost = cost;
+      best = bits;
+    }
+  }
+  return best;
+}
+
+std::vector<int> choose(const std::vector<Allocatable>& items, double weight_price, double activation_price) {
+  std::vector<int> bits;
+  for (const Allocatable& item : items) bits.push_back(cheapest(item, item.is_weights ? weight_price : activation_price));
+  return bits;
+}
+
+// Gives what is left of the budget to whichever item gains most a bit, so that the budget is used up.
+void spend_rest(const std::vector<Allocatable>& items, bool weights, double budget, std::vector<int>& bits) {
+  double used = 0;
+  for (size_t i = 0; i < items.size(); ++i)
+    if (items[i].is_weights == weights) used += bits[i] * items[i].values;
+  for (;;) {
+    size_t best = items.size();
+    double best_gain = 0;
+    for (size_t i = 0; i < items.size(); ++i) {
+      const Allocatable& item = items[i];
+      if (item.is_weights != weights || bits[i] >= item.largest_bits || used + item.values > budget) continue;
+      const auto at = static_cast<size_t>(bits[i]);
+      const double gain = (item.divergence[at] - item.divergence[at + 1]) / std::max(1.0, item.values);
+      if (gain > best_gain) {
+        best_gain = gain;
+        best = i;
+      }
+    }
+    if (best == items.size()) return;
+    used += items[best].values;
+    ++bits[best];
+  }
+}
+
+void allocate_kind(const std::vector<Allocatable>& items, bool weights, double budget, std::vector<int>& bits) {
+  // The price is bisected on a logarithmic scale until the budget just holds.
+  double low = -80, high = 40;
+  for (int step = 0; step < 80; ++step) {
+    const double middle = (low + high) / 2;
+    double used = 0;
+    for (const Allocatable& item : items)
+      if (item.is_weights == weights) used += cheapest(item, std::exp(middle)) * item.values;
+    (used <= budget ? high : low) = middle;
+  }
+  for (size_t i = 0; i < items.size(); ++i)
+    if (items[i].is_weights == weights) bits[i] = cheapest(items[i], std::exp(high));
+  spend_rest(items, weights, budget, bits);
+}
+
+}  // namespace
+
+Allocation summarize(const std::vector<Allocatable>& items, std::vector<int> bits, double fp32_values) {
+  Allocation result;
+  double weights = fp32_values, activations = 0, weight_sum = 32 * fp32_values, activation_sum = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const Allocatable& item = items[i];
+    (item.is_weights ? weights : activations) += item.values;
+    (item.is_weights ? weight_sum : activation_sum) += bits[i] * item.values + item.fixed_bits;
+    result.divergence += item.divergence[static_cast<size_t>(bits[i])];
+  }
+  result.weight_bits = weights > 0 ? weight_sum / weights : 0;
+  result.activation_bits = activations > 0 ? activation_sum / activations : 0;
+  result.bits = std::move(bits);
+  return result;
+}
+
+Allocation allocate_to_bits(const std::vector<Allocatable>& items, double weight_bits, double activation_bits,
+                            double fp32_values) {
+  std::vector<int> fewest;
+  for (const Allocatable& item : items) fewest.push_back(item.smallest_bits);
+  const Allocation least = summarize(items, fewest, fp32_values);
+  if (least.weight_bits > weight_bits)
+    throw Error(fmt::format("{:.3f} bits a weight cannot be reached: the fewest are {:.3f}, scales, tables and FP32 layers "
+                            "included; raise --target-bits", weight_bits, least.weight_bits));
+  if (least.activation_bits > activation_bits)
+    throw Error(fmt::format("{:.3f} bits an activation cannot be reached: the fewest are {:.3f}; raise --target-bits",
+                            activation_bits, least.activation_bits));
+  double fixed = 32 * fp32_values;
+  for (const Allocatable& item : items) fixed += item.is_weights ? item.fixed_bits : 0;
+  std::vector<int> bits = fewest;
+  allocate_kind(items, true, weight_bits * (values_of(items, true) + fp32_values) - fixed, bits);
+  allocate_kind(items, false, activation_bits * values_of(items, false), bits);
+  return summarize(items, bits, fp32_values);
+}
+
+std::vector<Allocation> allocation_front(const std::vector<Allocatable>& items, double fp32_values) {
+  const double weights = std::max(1.0, values_of(items, true)), activations = std::max(1.0, values_of(items, false));
+  std::vector<Allocation> front;
+  for (double log_price = 6; log_price >= -22; log_price -= 0.25) {
+    const double price = std::exp(log_price);  // of one mean bit
+    Allocation next = summarize(items, choose(items, price / weights, price / activations), fp32_values);
+    if (front.empty() || next.bits != front.back().bits) front.push_back(std::move(next));
+  }
+  return front;
+}
+
+}  // namespace dnateq

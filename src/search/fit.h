@@ -1,0 +1,77 @@
+// Fitting one tensor's curve: the (base, alpha, beta, grid) that minimise the squared error of nearest-level rounding.
+//
+// Works on sorted magnitudes with prefix sums, so one error evaluation costs O(levels * log(points)) however many values
+// the tensor has. Source: ours (the paper's rule is `fit_paper`).
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "core/histogram.h"
+#include "dnateq/code.h"
+
+namespace dnateq {
+
+// Weighted values of one tensor, split by sign, in the form that the fits read.
+class FitData {
+ public:
+  FitData() = default;
+  static FitData from_histogram(const Histogram& histogram);
+  // values and weights of equal length; weights empty = 1. Values are pooled in relative steps of 2^-9.
+  static FitData from_values(std::span<const float> values, std::span<const float> weights = {});
+
+  bool empty() const { return sides_[0].x.empty() && sides_[1].x.empty(); }
+  double largest(bool negative) const { return sides_[negative].x.empty() ? 0.0 : sides_[negative].x.back(); }
+  double power() const { return power_; }       // sum w x^2
+  double magnitude() const { return magnitude_; }  // sum w |x|
+  double weight() const { return weight_; }     // sum w, zeros included
+
+  // sum w (x - x^)^2 for nearest-level rounding to `levels`, the first m- of them on the negative side.
+  double squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const;
+  double absolute_error(const TensorCode& code) const;
+  double squared_error(const TensorCode& code) const;
+
+  // Per level: weight and weighted sum of the magnitudes that nearest rounding assigns to it, both signs together.
+  void assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
+              std::span<double> sum) const;
+
+ private:
+  struct Side {
+    std::vector<double> x;                 // ascending magnitudes
+    std::vector<double> w, wx, wxx;        // prefix sums, one longer than x
+  };
+  void build(std::vector<std::pair<double, double>> (&points)[2]);
+  template <typename Visit>
+  void for_each_segment(std::span<const double> levels, int negative_levels, int positive_levels, Visit visit) const;
+
+  Side sides_[2];
+  double power_ = 0, magnitude_ = 0, weight_ = 0;
+};
+
+struct FitResult {
+  TensorCode code;
+  double relative_error = 0;  // squared error / power
+};
+
+// Best curve for the level counts, family and arithmetic that `request` names. The best clipped uniform grid with as
+// many levels is always among the candidates (family free), so the result is never worse than it.
+FitResult fit_code(const FitData& data, const TensorCode& request);
+
+// The best clipped uniform grid with the same level counts, as a code (base -> 1).
+FitResult fit_uniform(const FitData& data, const TensorCode& request);
+
+// alpha and beta for a given base by alternating least squares (family shared-base: the layer's other tensor).
+FitResult fit_with_base(const FitData& data, const TensorCode& request, double base);
+
+// The paper's rule (our reading): alpha and beta make the levels span the tensor's range for a given base; base walks in
+// steps of 0.01 while the relative mean absolute error falls.
+FitResult fit_paper(const FitData& data, const TensorCode& request);
+FitResult paper_with_base(const FitData& data, const TensorCode& request, double base);
+
+// How many negative levels an activation with these values should have at k stored bits: 0 where it cannot be negative
+// (`non_negative`, by the graph's structure), else the best of a short list by squared error.
+FitResult fit_activation(const FitData& data, TensorCode request, int stored_bits, bool non_negative);
+
+double sqnr_db(double relative_error);
+
+}  // namespace dnateq

@@ -9,7 +9,6 @@
 // encoder are ours. Non-goals: packing (pack.h), searching for parameters (src/search), speed (src/kernels).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -74,26 +73,30 @@ class Encoder {
   Encoder() = default;
   explicit Encoder(const TensorCode& code);
 
-  uint8_t encode(float value) const;
+  uint8_t encode(float value) const { return code_of_[place(value)]; }
   float decode(uint8_t code) const { return levels_[code]; }
   void encode(std::span<const float> values, std::span<uint8_t> codes) const;
   void quantize(std::span<const float> values, std::span<float> levels) const;  // may alias
 
   // Smallest |x|, as float bits, of positive (negative) level i or more.
-  std::span<const uint32_t> positive_thresholds() const { return positive_.thresholds; }
-  std::span<const uint32_t> negative_thresholds() const { return negative_.thresholds; }
+  std::vector<uint32_t> positive_thresholds() const;
+  std::vector<uint32_t> negative_thresholds() const;
 
  private:
-  static constexpr int kBucketShift = 19;  // exponent and four mantissa bits select a bucket
-  struct Side {
-    std::vector<uint32_t> thresholds;
-    std::array<uint8_t, (0x80000000U >> kBucketShift)> level_at{};  // levels reached at the start of each bucket
-  };
-  static Side make_side(const TensorCode& code, int levels);
-  static unsigned levels_reached(const Side& side, uint32_t magnitude_bits);
+  // A place is one of the code's intervals of the real line: 0 ... m+ on the positive side, m+ + 1 ... m+ + 1 + m- on the
+  // negative one, by ascending magnitude. Sign, exponent and six mantissa bits of a value give the first place that it
+  // can lie in; comparing with that place's upper end moves it on.
+  static constexpr int kBucketShift = 17;
+  size_t place(float value) const;
+  size_t place_in_one_step(uint32_t bits) const;
 
-  Side positive_, negative_;
-  std::vector<float> levels_ = {0.0F};
+  size_t positive_levels_ = 0, negative_levels_ = 0;
+  std::vector<uint16_t> first_place_;  // by bucket
+  std::vector<uint32_t> upper_end_;    // by place: float bits of the magnitude at which the next place begins
+  std::vector<uint8_t> code_of_;       // by place
+  std::vector<float> level_of_;        // by place
+  std::vector<float> levels_ = {0.0F};  // by code
+  bool one_step_ = true;               // no bucket holds two ends
 };
 
 const char* to_string(Family family);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 #include "dnateq/error.h"
@@ -40,6 +40,24 @@ int levels_reached_reference(const TensorCode& code, std::span<const float> leve
   return reached;
 }
 
+// Smallest bit pattern whose magnitude reaches each level: the reference is monotone in the pattern.
+std::vector<uint32_t> thresholds(const TensorCode& code, std::span<const float> levels) {
+  std::vector<uint32_t> found;
+  uint32_t low = 0;
+  for (int level = 1; level <= static_cast<int>(levels.size()); ++level) {
+    uint32_t high = kInfinityBits;
+    while (low < high) {
+      const uint32_t middle = low + (high - low) / 2;
+      if (levels_reached_reference(code, levels, std::bit_cast<float>(middle)) >= level)
+        high = middle;
+      else
+        low = middle + 1;
+    }
+    found.push_back(low);
+  }
+  return found;
+}
+
 }  // namespace
 
 TensorCode with_level_counts(TensorCode code, int stored_bits, int negatives) {
@@ -64,6 +82,9 @@ void validate(const TensorCode& code, const std::string& tensor) {
                      code.stored_bits));
   if (!std::isfinite(code.base) || !std::isfinite(code.alpha) || !std::isfinite(code.beta) || !(code.base > 1))
     fail("base must be above 1, and alpha and beta finite");
+  if (!(code.alpha > 0)) fail("alpha must be above 0");
+  for (int i = 0; i < magnitude_count(code); ++i)
+    if (!std::isfinite(curve(code, i))) fail("its levels overflow");
   if (code.arithmetic == Arithmetic::kInt8Grid) {
     if (!(code.grid > 0) || !std::isfinite(code.grid)) fail("the grid scale must be positive");
     if (magnitude_count(code) > grid_limit(code)) fail("more levels than the int8 grid has integers");
@@ -82,7 +103,8 @@ std::vector<int> grid_magnitudes(const TensorCode& code) {
   std::vector<int> q(static_cast<size_t>(count));
   int previous = 0;
   for (int i = 0; i < count; ++i) {  // ascending, and room left for the levels above
-    const double exact = std::clamp(std::round(code.grid * curve(code, i)), 0.0, 1e6);
+    const double wanted = std::round(code.grid * curve(code, i));
+    const double exact = std::isfinite(wanted) ? std::clamp(wanted, 0.0, 1e6) : 0.0;
     const int at_least = std::max(static_cast<int>(exact), previous + 1);
     previous = std::min(at_least, limit - (count - 1 - i));
     q[static_cast<size_t>(i)] = previous;
@@ -132,58 +154,72 @@ int reference_code(const TensorCode& code, float value) {
 }
 
 Encoder::Encoder(const TensorCode& code)
-    : positive_(make_side(code, code.positive_levels)),
-      negative_(make_side(code, code.negative_levels)),
-      levels_(level_table(code)) {}
-
-Encoder::Side Encoder::make_side(const TensorCode& code, int count) {
+    : positive_levels_(static_cast<size_t>(code.positive_levels)),
+      negative_levels_(static_cast<size_t>(code.negative_levels)),
+      first_place_(size_t{1} << (32 - kBucketShift)),
+      levels_(level_table(code)) {
   const std::vector<float> all = magnitudes(code);
-  const std::span<const float> levels = std::span(all).first(static_cast<size_t>(count));
-  Side side;
-  side.thresholds.reserve(levels.size());
-  uint32_t low = 0;
-  for (int level = 1; level <= count; ++level) {
-    // Smallest bit pattern whose magnitude reaches `level`; the reference is monotone in the pattern.
-    uint32_t high = kInfinityBits;
-    while (low < high) {
-      const uint32_t middle = low + (high - low) / 2;
-      if (levels_reached_reference(code, levels, std::bit_cast<float>(middle)) >= level)
-        high = middle;
-      else
-        low = middle + 1;
+  for (const bool negative : {false, true}) {
+    const size_t count = negative ? negative_levels_ : positive_levels_;
+    const size_t first = upper_end_.size();  // this side's zero
+    const std::vector<uint32_t> ends = thresholds(code, std::span(all).first(count));
+    upper_end_.insert(upper_end_.end(), ends.begin(), ends.end());
+    upper_end_.push_back(0xffffffffU);
+    code_of_.push_back(0);
+    for (size_t i = 1; i <= count; ++i) code_of_.push_back(static_cast<uint8_t>((negative ? positive_levels_ : 0) + i));
+
+    const size_t buckets = first_place_.size() / 2;
+    size_t at = first;
+    for (size_t bucket = 0; bucket < buckets; ++bucket) {
+      const auto start = static_cast<uint32_t>(bucket << kBucketShift);
+      const auto next = static_cast<uint32_t>((bucket + 1) << kBucketShift);
+      while (start >= upper_end_[at]) ++at;
+      first_place_[(negative ? buckets : 0) + bucket] = static_cast<uint16_t>(at);
+      if (upper_end_[at] < next && upper_end_[at + 1] < next) one_step_ = false;
     }
-    side.thresholds.push_back(low);
   }
-  size_t reached = 0;
-  for (size_t bucket = 0; bucket < side.level_at.size(); ++bucket) {
-    const auto start = static_cast<uint32_t>(bucket << kBucketShift);
-    while (reached < side.thresholds.size() && start >= side.thresholds[reached]) ++reached;
-    side.level_at[bucket] = static_cast<uint8_t>(reached);
-  }
-  return side;
+  for (const uint8_t c : code_of_) level_of_.push_back(levels_[c]);
 }
 
-unsigned Encoder::levels_reached(const Side& side, uint32_t magnitude_bits) {
-  unsigned reached = side.level_at[magnitude_bits >> kBucketShift];
-  while (reached < side.thresholds.size() && magnitude_bits >= side.thresholds[reached]) ++reached;
-  return reached;
+std::vector<uint32_t> Encoder::positive_thresholds() const {
+  return {upper_end_.begin(), upper_end_.begin() + static_cast<std::ptrdiff_t>(positive_levels_)};
 }
 
-uint8_t Encoder::encode(float value) const {
+std::vector<uint32_t> Encoder::negative_thresholds() const {
+  const auto begin = upper_end_.begin() + static_cast<std::ptrdiff_t>(positive_levels_ + 1);
+  return {begin, begin + static_cast<std::ptrdiff_t>(negative_levels_)};
+}
+
+size_t Encoder::place(float value) const {
   const auto bits = std::bit_cast<uint32_t>(value);
   const uint32_t magnitude = bits & 0x7fffffffU;
   if (magnitude > kInfinityBits) return 0;  // NaN
-  if (bits == magnitude) return static_cast<uint8_t>(levels_reached(positive_, magnitude));
-  const unsigned reached = levels_reached(negative_, magnitude);
-  return reached == 0 ? uint8_t{0} : static_cast<uint8_t>(positive_.thresholds.size() + reached);
+  size_t at = first_place_[bits >> kBucketShift];
+  while (magnitude >= upper_end_[at]) ++at;
+  return at;
+}
+
+// Free of branches: the data decide them, and a misprediction costs more than all of this.
+size_t Encoder::place_in_one_step(uint32_t bits) const {
+  const uint32_t magnitude = bits & 0x7fffffffU;
+  size_t at = first_place_[bits >> kBucketShift];
+  at += static_cast<size_t>(magnitude >= upper_end_[at]);
+  return magnitude > kInfinityBits ? 0 : at;
 }
 
 void Encoder::encode(std::span<const float> values, std::span<uint8_t> codes) const {
-  for (size_t i = 0; i < values.size(); ++i) codes[i] = encode(values[i]);
+  if (one_step_)
+    for (size_t i = 0; i < values.size(); ++i) codes[i] = code_of_[place_in_one_step(std::bit_cast<uint32_t>(values[i]))];
+  else
+    for (size_t i = 0; i < values.size(); ++i) codes[i] = encode(values[i]);
 }
 
 void Encoder::quantize(std::span<const float> values, std::span<float> levels) const {
-  for (size_t i = 0; i < values.size(); ++i) levels[i] = levels_[encode(values[i])];
+  if (one_step_)
+    for (size_t i = 0; i < values.size(); ++i)
+      levels[i] = level_of_[place_in_one_step(std::bit_cast<uint32_t>(values[i]))];
+  else
+    for (size_t i = 0; i < values.size(); ++i) levels[i] = level_of_[place(values[i])];
 }
 
 const char* to_string(Family family) {
@@ -208,8 +244,12 @@ Family family_from_string(const std::string& text, int* pow2_q) {
   if (text == "shared-base") return Family::kSharedBase;
   if (text == "beta0") return Family::kBeta0;
   if (text.starts_with("pow2")) {
-    const int q = text == "pow2" ? 1 : (text.size() > 5 && text[4] == ':' ? std::atoi(text.c_str() + 5) : 0);
-    if (q >= 1 && q <= 16) {
+    int q = 0;
+    const char* end = text.data() + text.size();
+    const bool given = text.size() > 5 && text[4] == ':';
+    const auto parsed = given ? std::from_chars(text.data() + 5, end, q) : std::from_chars_result{end, std::errc()};
+    if (text == "pow2") q = 1;
+    if (parsed.ec == std::errc() && parsed.ptr == end && q >= 1 && q <= 16) {
       if (pow2_q != nullptr) *pow2_q = q;
       return Family::kPow2;
     }

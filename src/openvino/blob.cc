@@ -54,11 +54,10 @@ Sections sections(const BlobHeader& header) {
 
 std::vector<int16_t> grid_level_table(const TensorCode& code) {
   const std::vector<int> magnitude = grid_magnitudes(code);
+  const auto positive = static_cast<size_t>(code.positive_levels), negative = static_cast<size_t>(code.negative_levels);
   std::vector<int16_t> table(size_t{1} << code.stored_bits, 0);
-  for (int i = 0; i < code.positive_levels; ++i)
-    table[static_cast<size_t>(1 + i)] = static_cast<int16_t>(magnitude[static_cast<size_t>(i)]);
-  for (int i = 0; i < code.negative_levels; ++i)
-    table[static_cast<size_t>(1 + code.positive_levels + i)] = static_cast<int16_t>(-magnitude[static_cast<size_t>(i)]);
+  for (size_t i = 0; i < positive; ++i) table[1 + i] = static_cast<int16_t>(magnitude[i]);
+  for (size_t i = 0; i < negative; ++i) table[1 + positive + i] = static_cast<int16_t>(-magnitude[i]);
   return table;
 }
 

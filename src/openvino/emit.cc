@@ -73,6 +73,7 @@ Int8Levels int8_levels(const TensorCode& code) {
   for (const float level : levels) largest = std::max(largest, std::fabs(level));
   const float unit = largest / 127.0F;
   std::vector<int8_t> table;
+  table.reserve(levels.size());
   for (const float level : levels) table.push_back(static_cast<int8_t>(std::lround(level / unit)));
   return {table, unit};
 }

@@ -349,7 +349,8 @@ Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls&
   return measurements;
 }
 
-AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only) {
+AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only,
+                                 const std::function<int64_t(const Layer&, int)>& weight_bytes) {
   AllocationItems result;
   for (const UnquantizedLayer& layer : prepared.unquantized)
     result.fp32_values += static_cast<double>(layer.weight_elements);
@@ -367,8 +368,10 @@ AllocationItems allocation_items(const PreparedModel& prepared, const Measuremen
     Allocatable item;
     item.is_weights = true;
     item.values = static_cast<double>(layer.rows * layer.columns);
-    item.fixed_bits = 16.0 * static_cast<double>(layer.rows) + 8 * 96;  // channel scales; header and table
     item.largest_bits = 7;
+    for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
+      item.overhead[static_cast<size_t>(bits)] =
+          8.0 * static_cast<double>(weight_bytes(layer, bits)) - bits * item.values;
     for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
       item.divergence[static_cast<size_t>(bits)] =
           measurements.weights[l].sensitivity * measurements.weights[l].relative_error[static_cast<size_t>(bits)];

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <openvino/openvino.hpp>
 #include <optional>
 #include <string>
@@ -74,7 +75,9 @@ struct AllocationItems {
   std::vector<int> item_of_weight, item_of_activation;
   double fp32_values = 0;
 };
-AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only);
+// `weight_bytes(layer, stored bits)`: what the emitted file will hold for a layer's weights.
+AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only,
+                                 const std::function<int64_t(const Layer&, int)>& weight_bytes);
 
 // Cache file; `key` ties it to model, data and options. Nothing on any mismatch or damage.
 void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file);

@@ -127,7 +127,13 @@ class Job {
       measurements_ = measure(core_, prepared_, *solve_.calls, measure_options);
       save_measurements(measurements_, key, file);
     }
-    items_ = allocation_items(prepared_, measurements_, !low_bit_activations_);
+    items_ = allocation_items(prepared_, measurements_, !low_bit_activations_, [&](const Layer& layer, int bits) {
+      LayerCodes codes;  // only its sizes matter
+      codes.weight_code = with_level_counts(request_, bits);
+      codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns));
+      codes.gamma.resize(static_cast<size_t>(layer.rows));
+      return options_.emit_exact ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
+    });
   }
 
   // --- candidates ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ int cheapest(const Allocatable& item, double price) {
   int best = item.largest_bits;
   double best_cost = std::numeric_limits<double>::infinity();
   for (int bits = item.smallest_bits; bits <= item.largest_bits; ++bits) {
-    const double cost = item.divergence[static_cast<size_t>(bits)] + price * bits * item.values;
+    const double cost = item.divergence[static_cast<size_t>(bits)] + price * item.bits_in_all(bits);
     if (cost < best_cost) {
       best_cost = cost;
       best = bits;
@@ -42,22 +42,24 @@ std::vector<int> choose(const std::vector<Allocatable>& items, double weight_pri
 void spend_rest(const std::vector<Allocatable>& items, bool weights, double budget, std::vector<int>& bits) {
   double used = 0;
   for (size_t i = 0; i < items.size(); ++i)
-    if (items[i].is_weights == weights) used += bits[i] * items[i].values;
+    if (items[i].is_weights == weights) used += items[i].bits_in_all(bits[i]);
   for (;;) {
     size_t best = items.size();
     double best_gain = 0;
     for (size_t i = 0; i < items.size(); ++i) {
       const Allocatable& item = items[i];
-      if (item.is_weights != weights || bits[i] >= item.largest_bits || used + item.values > budget) continue;
+      if (item.is_weights != weights || bits[i] >= item.largest_bits) continue;
+      const double step = item.bits_in_all(bits[i] + 1) - item.bits_in_all(bits[i]);
+      if (used + step > budget) continue;
       const auto at = static_cast<size_t>(bits[i]);
-      const double gain = (item.divergence[at] - item.divergence[at + 1]) / std::max(1.0, item.values);
+      const double gain = (item.divergence[at] - item.divergence[at + 1]) / std::max(1.0, step);
       if (gain > best_gain) {
         best_gain = gain;
         best = i;
       }
     }
     if (best == items.size()) return;
-    used += items[best].values;
+    used += items[best].bits_in_all(bits[best] + 1) - items[best].bits_in_all(bits[best]);
     ++bits[best];
   }
 }
@@ -69,7 +71,7 @@ void allocate_kind(const std::vector<Allocatable>& items, bool weights, double b
     const double middle = (low + high) / 2;
     double used = 0;
     for (const Allocatable& item : items)
-      if (item.is_weights == weights) used += cheapest(item, std::exp(middle)) * item.values;
+      if (item.is_weights == weights) used += item.bits_in_all(cheapest(item, std::exp(middle)));
     (used <= budget ? high : low) = middle;
   }
   for (size_t i = 0; i < items.size(); ++i)
@@ -85,7 +87,7 @@ Allocation summarize(const std::vector<Allocatable>& items, std::vector<int> bit
   for (size_t i = 0; i < items.size(); ++i) {
     const Allocatable& item = items[i];
     (item.is_weights ? weights : activations) += item.values;
-    (item.is_weights ? weight_sum : activation_sum) += bits[i] * item.values + item.fixed_bits;
+    (item.is_weights ? weight_sum : activation_sum) += item.bits_in_all(bits[i]);
     result.divergence += item.divergence[static_cast<size_t>(bits[i])];
   }
   result.weight_bits = weights > 0 ? weight_sum / weights : 0;
@@ -105,10 +107,8 @@ Allocation allocate_to_bits(const std::vector<Allocatable>& items, double weight
   if (least.activation_bits > activation_bits)
     throw Error(fmt::format("{:.3f} bits an activation cannot be reached: the fewest are {:.3f}; raise --target-bits",
                             activation_bits, least.activation_bits));
-  double fixed = 32 * fp32_values;
-  for (const Allocatable& item : items) fixed += item.is_weights ? item.fixed_bits : 0;
   std::vector<int> bits = fewest;
-  allocate_kind(items, true, weight_bits * (values_of(items, true) + fp32_values) - fixed, bits);
+  allocate_kind(items, true, weight_bits * (values_of(items, true) + fp32_values) - 32 * fp32_values, bits);
   allocate_kind(items, false, activation_bits * values_of(items, false), bits);
   return summarize(items, bits, fp32_values);
 }

@@ -12,14 +12,16 @@ namespace dnateq {
 struct Allocatable {
   bool is_weights = false;
   double values = 0;        // weights: number; activations: values at batch 1
-  double fixed_bits = 0;    // bits that do not depend on the choice: tables, scales, headers
+  std::array<double, kMaxStoredBits + 1> overhead{};    // further bits in all, by stored bits: tables, scales, headers
   int smallest_bits = kMinStoredBits, largest_bits = kMaxStoredBits;
   std::array<double, kMaxStoredBits + 1> divergence{};  // predicted, by stored bits
+
+  double bits_in_all(int bits) const { return bits * values + overhead[static_cast<size_t>(bits)]; }
 };
 
 struct Allocation {
   std::vector<int> bits;             // parallel to the items
-  double weight_bits = 0, activation_bits = 0;  // mean over values, fixed bits included
+  double weight_bits = 0, activation_bits = 0;  // mean over values, overhead included
   double divergence = 0;             // predicted sum
 };
 

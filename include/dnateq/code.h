@@ -83,20 +83,20 @@ class Encoder {
   std::vector<uint32_t> negative_thresholds() const;
 
  private:
-  // A place is one of the code's intervals of the real line: 0 ... m+ on the positive side, m+ + 1 ... m+ + 1 + m- on the
-  // negative one, by ascending magnitude. Sign, exponent and six mantissa bits of a value give the first place that it
-  // can lie in; comparing with that place's upper end moves it on.
+  // A place is one of the code's intervals of the real line: 0 ... m+ on the positive side, m+ + 1 ... m+ + 1 + m- on
+  // the negative one, by ascending magnitude. Sign, exponent and six mantissa bits of a value give the first place that
+  // it can lie in; comparing with that place's upper end moves it on.
   static constexpr int kBucketShift = 17;
   size_t place(float value) const;
   size_t place_in_one_step(uint32_t bits) const;
 
   size_t positive_levels_ = 0, negative_levels_ = 0;
-  std::vector<uint16_t> first_place_;  // by bucket
-  std::vector<uint32_t> upper_end_;    // by place: float bits of the magnitude at which the next place begins
-  std::vector<uint8_t> code_of_;       // by place
-  std::vector<float> level_of_;        // by place
+  std::vector<uint16_t> first_place_;   // by bucket
+  std::vector<uint32_t> upper_end_;     // by place: float bits of the magnitude at which the next place begins
+  std::vector<uint8_t> code_of_;        // by place
+  std::vector<float> level_of_;         // by place
   std::vector<float> levels_ = {0.0F};  // by code
-  bool one_step_ = true;               // no bucket holds two ends
+  bool one_step_ = true;                // no bucket holds two ends
 };
 
 const char* to_string(Family family);

@@ -17,65 +17,64 @@ namespace dnateq {
 inline constexpr int kRecipeVersion = 1;
 
 struct TensorRecipe {
-  std::string tensor;            // name of the tensor in the model
-  std::vector<int64_t> shape;    // weights: [output channels, inputs per channel]; activations: shape at batch 1
-  int64_t elements = 0;          // weights: number of values; activations: values entering the layer at batch 1
+  std::string tensor;          // name of the tensor in the model
+  std::vector<int64_t> shape;  // weights: [output channels, inputs per channel]; activations: shape at batch 1
+  int64_t elements = 0;        // weights: number of values; activations: values entering the layer at batch 1
   TensorCode code;
-  double rmae = 0;               // sum |x - x^| / sum |x| on calibration data (the paper's measure)
+  double rmae = 0;  // sum |x - x^| / sum |x| on calibration data (the paper's measure)
   double sqnr_db = 0;
-  double uniform_sqnr_db = 0;    // best clipped uniform grid with as many codes
-  int64_t bytes = 0;             // weights: bytes in the file for codes, table and channel scales
-  double sensitivity = 0;        // predicted divergence that this tensor's quantization adds
-  std::string distribution;      // best fit by residual sum of squares: normal, exponential, pareto, uniform
+  double uniform_sqnr_db = 0;  // best clipped uniform grid with as many codes
+  int64_t bytes = 0;           // weights: bytes in the file for codes, table and channel scales
+  double sensitivity = 0;      // predicted divergence that this tensor's quantization adds
+  std::string distribution;    // best fit by residual sum of squares: normal, exponential, pareto, uniform
 };
 
 struct LayerRecipe {
-  std::string name;              // friendly name of the node
-  std::string type;              // Convolution, GroupConvolution, MatMul, Gather
+  std::string name;                   // friendly name of the node
+  std::string type;                   // Convolution, GroupConvolution, MatMul, Gather
   std::vector<int64_t> weight_shape;  // as in the model
-  int64_t macs = 0;              // multiply-accumulates at batch 1
+  int64_t macs = 0;                   // multiply-accumulates at batch 1
   TensorRecipe weights;
   std::optional<TensorRecipe> activations;  // none for embeddings and weights-only
-  double output_sqnr_db = 0;     // layer output against its FP32 target on calibration data
-  double nearest_output_sqnr_db = 0;  // the same for nearest rounding of the weights
-  std::string shares_weights_with;    // name of an earlier layer that holds the same codes, or empty
+  double output_sqnr_db = 0;                // layer output against its FP32 target on calibration data
+  double nearest_output_sqnr_db = 0;        // the same for nearest rounding of the weights
+  std::string shares_weights_with;          // name of an earlier layer that holds the same codes, or empty
 };
 
 struct UnquantizedLayer {
   std::string name, type, reason;
-  int64_t weight_elements = 0;   // counted at 32 bits
+  int64_t weight_elements = 0;  // counted at 32 bits
 };
 
 struct MetricResult {
-  std::string name;              // top1, agreement, cosine, kl, command
+  std::string name;                                // top1, agreement, cosine, kl, command
   double reference = 0, quantized = 0, exact = 0;  // FP32; emitted standard model; exact emission (NaN = not measured)
   double confidence_low = 0, confidence_high = 0;  // 95 % paired bootstrap interval of exact - reference
   int64_t samples = 0;
-  std::string samples_from;      // "validation" or "calibration split", never seen by the search
+  std::string samples_from;  // "validation" or "calibration split", never seen by the search
 };
 
-struct SearchStep {              // one judged candidate of the search
+struct SearchStep {  // one judged candidate of the search
   double weight_bits = 0, activation_bits = 0, loss = 0, predicted = 0;
   std::string note;
 };
 
 struct Recipe {
   int version = kRecipeVersion;
-  std::string model_file;        // file name, without folder
+  std::string model_file;                           // file name, without folder
   std::string model_fingerprint, data_fingerprint;  // hex
-  std::string options;           // the command line's options, as given
-  std::string strategy;          // optimal, paper, uniform
+  std::string options;                              // the command line's options, as given
+  std::string strategy;                             // optimal, paper, uniform
   uint64_t seed = 0;
   std::vector<LayerRecipe> layers;
   std::vector<UnquantizedLayer> unquantized;
   std::vector<SearchStep> steps;
   std::optional<MetricResult> metric;
-  double seconds = 0;
 };
 
 struct BitSummary {
-  double stored_bits = 0;        // weights: file bytes * 8 / values, FP32 layers at 32; activations: mean over values
-  double tensor_mean_bits = 0;   // plain mean of stored bits over tensors
+  double stored_bits = 0;       // weights: file bytes * 8 / values, FP32 layers at 32; activations: mean over values
+  double tensor_mean_bits = 0;  // plain mean of stored bits over tensors
   double compression_vs_fp32 = 0, compression_vs_int8 = 0;
 };
 BitSummary weight_bits(const Recipe& recipe);

@@ -9,9 +9,9 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/output_folder.h"
 #include "core/atomic_file.h"
 #include "core/distribution.h"
-#include "core/hash.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
 #include "openvino/evaluate.h"
@@ -40,13 +40,8 @@ std::vector<float> parse_list(const std::string& text, const char* option) {
 }
 
 std::shared_ptr<ov::Model> read_any(ov::Core& core, const std::string& file) {
-  if (!std::filesystem::is_regular_file(file)) throw Error(fmt::format("there is no model file '{}'", file));
   core.add_extension(ops::operation_extensions());
-  try {
-    return core.read_model(file);
-  } catch (const std::exception& error) {
-    throw Error(fmt::format("'{}' is not a complete model that OpenVINO can read; {}", file, first_line(error.what())));
-  }
+  return read_model(core, file);
 }
 
 std::vector<std::string> input_names(const ov::Model& model) {
@@ -77,7 +72,9 @@ std::vector<int64_t> open_labels(const std::string& labels, const DataArguments&
   return labels == "names" ? labels_from_image_names(data.path) : read_labels(labels);
 }
 
-void print_json(const nlohmann::ordered_json& document) { std::cout << document.dump(1) << std::endl; }
+void print_json(const nlohmann::ordered_json& document) {
+  std::cout << document.dump(1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
 
 std::string human_bytes(int64_t bytes) {
   if (bytes < 1000) return fmt::format("{} B", bytes);
@@ -91,6 +88,8 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
   const Metric metric = metric_from_string(name);
   Json result = {{"metric", to_string(metric)}};
   if (metric == Metric::kCommand) {
+    if (!std::filesystem::is_regular_file(arguments.model))
+      throw Error(fmt::format("there is no model file '{}'", arguments.model));
     result["value"] = run_command(name.substr(8), arguments.model);
   } else {
     const auto model = read_any(core, arguments.model);
@@ -98,7 +97,7 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
     const Calls calls(*data, *model);
     const std::vector<int64_t> labels = open_labels(arguments.labels, arguments.data);
     const bool needs_labels = metric == Metric::kTop1 || metric == Metric::kTop5;
-    if (needs_labels && labels.empty()) throw Error(fmt::format("--metric {} needs --labels", name));
+    if (needs_labels && arguments.labels.empty()) throw Error(fmt::format("--metric {} needs --labels", name));
     if (!needs_labels && arguments.reference.empty()) throw Error(fmt::format("--metric {} needs --reference", name));
     const size_t output = find_output(*model, arguments.output_name, arguments.model);
     const OutputValues got = run_output(core, model, calls, output, thread_count(common), common.progress, "running");
@@ -133,31 +132,58 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
   return 0;
 }
 
+namespace {
+
+void save_analysis(const Json& document, const std::filesystem::path& directory) {
+  const OutputFolder folder(directory);
+  try {
+    std::error_code failed;
+    std::filesystem::create_directories(directory, failed);
+    if (failed)
+      throw Error(
+          fmt::format("the folder '{}' cannot be made: {}; choose another -o", directory.string(), failed.message()));
+    write_file_atomically(directory / "analysis.json", document.dump(1, ' ', false, Json::error_handler_t::replace));
+  } catch (const Error&) {
+    folder.discard();
+    throw;
+  }
+}
+
+}  // namespace
+
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
   ov::Core core;
+  core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, {}});
   const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
   const Calls calls(*data, *prepared.model);
   const ActivationHistograms activations =
       measure_activations(core, prepared, calls, thread_count(common), common.progress);
   Json tensors = Json::array();
+  std::string table;
   std::map<std::string, int> weight_votes, activation_votes;
   const auto describe = [&](const std::string& layer, const std::string& tensor, const char* kind,
                             const Histogram& histogram) {
     Json fits = Json::array();
     const std::vector<DistributionFit> found = fit_distributions(histogram);
     for (const DistributionFit& fit : found)
-      fits.push_back({{"name", fit.name}, {"rss", fit.rss}, {"ks", fit.ks}, {"parameters", {fit.parameter1, fit.parameter2}}});
+      fits.push_back(
+          {{"name", fit.name}, {"rss", fit.rss}, {"ks", fit.ks}, {"parameters", {fit.parameter1, fit.parameter2}}});
     const std::string best = best_of_paper_families(found);
     ++(std::string(kind) == "weights" ? weight_votes : activation_votes)[best];
-    tensors.push_back({{"layer", layer}, {"tensor", tensor}, {"kind", kind}, {"values", histogram.count()},
-                       {"zeros", histogram.zeros()}, {"minimum", histogram.minimum()}, {"maximum", histogram.maximum()},
-                       {"best", best}, {"fits", fits}});
-    if (!common.json)
-      fmt::print("{:<44} {:<11} {:<12} zeros {:>5.1f} %  [{:.4g}, {:.4g}]\n", layer, kind, best,
-                 histogram.count() > 0 ? 100.0 * static_cast<double>(histogram.zeros()) / static_cast<double>(histogram.count())
-                                       : 0.0,
-                 histogram.minimum(), histogram.maximum());
+    tensors.push_back({{"layer", layer},
+                       {"tensor", tensor},
+                       {"kind", kind},
+                       {"values", histogram.count()},
+                       {"zeros", histogram.zeros()},
+                       {"minimum", histogram.minimum()},
+                       {"maximum", histogram.maximum()},
+                       {"best", best},
+                       {"fits", fits}});
+    const auto count = static_cast<double>(std::max<uint64_t>(histogram.count(), 1));
+    table +=
+        fmt::format("{:<44} {:<11} {:<12} zeros {:>5.1f} %  [{:.4g}, {:.4g}]\n", layer, kind, best,
+                    100.0 * static_cast<double>(histogram.zeros()) / count, histogram.minimum(), histogram.maximum());
   };
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
@@ -169,16 +195,13 @@ int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common
       describe(layer.name, activations.tensors[static_cast<size_t>(a)].tensor, "activations",
                activations.tensors[static_cast<size_t>(a)].histogram);
   }
-  const Json document = {{"model", arguments.model}, {"weights", weight_votes}, {"activations", activation_votes},
-                         {"tensors", tensors}};
-  if (!arguments.directory.empty()) {
-    std::error_code failed;
-    std::filesystem::create_directories(arguments.directory, failed);
-    write_file_atomically(std::filesystem::path(arguments.directory) / "analysis.json", document.dump(1));
-  }
+  const Json document = {
+      {"model", arguments.model}, {"weights", weight_votes}, {"activations", activation_votes}, {"tensors", tensors}};
+  if (!arguments.directory.empty()) save_analysis(document, arguments.directory);
   if (common.json) {
     print_json(document);
   } else {
+    fmt::print("{}", table);
     for (const auto& [name, count] : weight_votes) fmt::print("weights: {} tensors follow {}\n", count, name);
     for (const auto& [name, count] : activation_votes) fmt::print("activations: {} tensors follow {}\n", count, name);
   }
@@ -187,20 +210,20 @@ int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common
 
 namespace {
 
-int inspect_recipe(const std::filesystem::path& file, const CommonArguments& common) {
-  const Recipe recipe = load_recipe(file);
+int inspect_result(const std::filesystem::path& folder, const CommonArguments& common) {
+  const Recipe recipe = load_result(folder);
   if (common.json) {
     std::cout << to_json(recipe) << std::endl;
     return 0;
   }
   const auto tensor = [](const char* kind, const TensorRecipe& t) {
-    fmt::print("  {:<11} [{}]  {} bits ({}- {}+)  b {:.4f}  alpha {:.4g}  beta {:.4g}  {}  RMAE {:.4f}  SQNR {:.1f} dB "
-               "(uniform {:.1f})  {}  {}\n",
-               kind, fmt::join(t.shape, "x"), t.code.stored_bits, t.code.negative_levels, t.code.positive_levels,
-               t.code.base, t.code.alpha, t.code.beta,
-               t.code.arithmetic == Arithmetic::kInt8Grid ? fmt::format("grid {:.4g}", t.code.grid) : "real levels",
-               t.rmae, t.sqnr_db, t.uniform_sqnr_db, t.distribution,
-               t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string());
+    fmt::print(
+        "  {:<11} [{}]  {} bits ({}- {}+)  b {:.4f}  alpha {:.4g}  beta {:.4g}  {}  RMAE {:.4f}  SQNR {:.1f} dB "
+        "(uniform {:.1f})  {}  {}\n",
+        kind, fmt::join(t.shape, "x"), t.code.stored_bits, t.code.negative_levels, t.code.positive_levels, t.code.base,
+        t.code.alpha, t.code.beta,
+        t.code.arithmetic == Arithmetic::kInt8Grid ? fmt::format("grid {:.4g}", t.code.grid) : "real levels", t.rmae,
+        t.sqnr_db, t.uniform_sqnr_db, t.distribution, t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string());
   };
   for (const LayerRecipe& layer : recipe.layers) {
     fmt::print("{} ({})\n", layer.name, layer.type);
@@ -217,13 +240,16 @@ int inspect_recipe(const std::filesystem::path& file, const CommonArguments& com
 }  // namespace
 
 int run_inspect(const std::string& path, const CommonArguments& common) {
-  if (std::filesystem::is_directory(path)) return inspect_recipe(std::filesystem::path(path) / "recipe.dnateq.json", common);
+  if (std::filesystem::is_directory(path)) return inspect_result(path, common);
   ov::Core core;
+  core.add_extension(ops::operation_extensions());
   const PreparedModel prepared = import_model(core, path);
   Json layers = Json::array();
   for (const Layer& layer : prepared.layers) {
     const std::string shape = layer.weights()->get_shape().to_string();
-    layers.push_back({{"name", layer.name}, {"type", layer.node->get_type_name()}, {"shape", layer.weights()->get_shape()},
+    layers.push_back({{"name", layer.name},
+                      {"type", layer.node->get_type_name()},
+                      {"shape", layer.weights()->get_shape()},
                       {"bytes", 4 * layer.rows * layer.columns}});
     if (!common.json)
       fmt::print("{:<44} {:<18} {:<20} {:>10}\n", layer.name, layer.node->get_type_name(), shape,
@@ -250,8 +276,8 @@ int run_ram(const std::string& file) {
   ov::Core core;
   {  // what the runtime itself takes is not the model's
     const auto parameter = std::make_shared<ov::op::v0::Parameter>(ov::element::f32, ov::Shape{1});
-    core.compile_model(std::make_shared<ov::Model>(ov::OutputVector{parameter->output(0)}, ov::ParameterVector{parameter}),
-                       "CPU");
+    core.compile_model(
+        std::make_shared<ov::Model>(ov::OutputVector{parameter->output(0)}, ov::ParameterVector{parameter}), "CPU");
   }
   const long long before = resident();
   auto compiled = core.compile_model(read_any(core, file), "CPU", ov::hint::inference_precision(ov::element::f32));

@@ -1,6 +1,5 @@
 // dnateq quantize, allocate, report.
 #include <fmt/format.h>
-#include <tbb/global_control.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -12,10 +11,13 @@
 #include <thread>
 
 #include "cli/commands.h"
+#include "cli/output_folder.h"
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
+#include "openvino/evaluate.h"
 #include "openvino/import.h"
+#include "openvino/ops/ops.h"
 #include "openvino/quantize.h"
 #include "report/report.h"
 
@@ -59,11 +61,12 @@ double parse_time(const std::string& text) {
 }
 
 // What `allocate` needs to know of an earlier run.
-Json job_of(const QuantizeArguments& a) {
+Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
   const auto absolute = [](const std::string& path) {
     return path.empty() ? path : std::filesystem::absolute(path).string();
   };
   return {{"model", absolute(a.model)},
+          {"model_fingerprint", model_fingerprint},
           {"calibration", absolute(a.calibration.path)},
           {"mean", a.calibration.mean},
           {"std", a.calibration.std},
@@ -87,8 +90,9 @@ Json job_of(const QuantizeArguments& a) {
 QuantizeArguments arguments_of(const Json& job) {
   QuantizeArguments a;
   a.model = job.at("model");
-  a.calibration = {job.at("calibration"), job.at("mean"), job.at("std"), job.at("resize"), job.at("crop"),
-                   job.at("color"), job.at("layout")};
+  a.model_fingerprint = job.at("model_fingerprint");
+  a.calibration = {job.at("calibration"), job.at("mean"),  job.at("std"),   job.at("resize"),
+                   job.at("crop"),        job.at("color"), job.at("layout")};
   a.validation = job.at("validation");
   a.labels = job.at("labels");
   a.metric = job.at("metric");
@@ -123,7 +127,8 @@ int64_t ram_of(const std::filesystem::path& model) {
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
   if (length <= 0) return 0;
   self[length] = '\0';
-  const std::string line = fmt::format("'{}' measure-ram '{}' 2>/dev/null", self, model.string());
+  const std::string line =
+      fmt::format("{} measure-ram {} 2>/dev/null", shell_quoted(self), shell_quoted(model.string()));
   std::FILE* pipe = popen(line.c_str(), "r");
   if (pipe == nullptr) return 0;
   long long bytes = 0;
@@ -135,10 +140,13 @@ int64_t ram_of(const std::filesystem::path& model) {
 ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_fp32) {
   ReportInput input;
   input.recipe = result.recipe;
+  input.seconds = result.seconds;
   for (const auto& view : result.views) input.tensors.push_back({view.layer, view.is_weights, view.histogram});
   input.bits_loss_curve = result.bits_loss_curve;
   input.bytes_fp32 = result.bytes_fp32;
   input.bytes_int8 = result.bytes_int8;
+  input.has_int8_metric = result.int8_metric.has_value();
+  input.int8_metric = result.int8_metric.value_or(0);
   input.bytes_standard = result.bytes_standard;
   input.bytes_exact = result.bytes_exact;
   input.bytes_ram = ram;
@@ -155,12 +163,17 @@ void save_views(const ReportInput& input, const std::filesystem::path& file) {
       keys.push_back(entry.key);
       counts.push_back(entry.count);
     }
-    tensors.push_back({{"layer", view.layer}, {"weights", view.is_weights}, {"keys", keys}, {"counts", counts},
-                       {"zeros", view.histogram.zeros()}, {"minimum", view.histogram.minimum()},
+    tensors.push_back({{"layer", view.layer},
+                       {"weights", view.is_weights},
+                       {"keys", keys},
+                       {"counts", counts},
+                       {"zeros", view.histogram.zeros()},
+                       {"minimum", view.histogram.minimum()},
                        {"maximum", view.histogram.maximum()}});
   }
   const Json document = {{"tensors", tensors},
                          {"curve", input.bits_loss_curve},
+                         {"seconds", input.seconds},
                          {"bytes",
                           {input.bytes_fp32, input.bytes_int8, input.bytes_standard, input.bytes_exact, input.bytes_ram,
                            input.bytes_ram_fp32}}};
@@ -172,29 +185,28 @@ Json summary_json(const QuantizeResult& result, int64_t ram) {
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
   const auto or_null = [](double value) { return std::isnan(value) ? Json(nullptr) : Json(value); };
   const MetricResult metric = recipe.metric.value_or(MetricResult{});
-  return {{"weights", {{"stored_bits", weights.stored_bits}, {"tensor_mean_bits", weights.tensor_mean_bits}}},
-          {"activations",
-           {{"stored_bits", activations.stored_bits}, {"tensor_mean_bits", activations.tensor_mean_bits}}},
-          {"all", {{"tensor_mean_bits", all_tensor_mean_bits(recipe)}}},
-          {"metric",
-           {{"name", metric.name},
-            {"reference", or_null(metric.reference)},
-            {"quantized", or_null(metric.quantized)},
-            {"exact", or_null(metric.exact)},
-            {"confidence", {metric.confidence_low, metric.confidence_high}},
-            {"samples", metric.samples},
-            {"samples_from", metric.samples_from}}},
-          {"bytes",
-           {{"fp32", result.bytes_fp32},
-            {"int8", result.bytes_int8},
-            {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
-            {"ram", ram}}},
-          {"seconds", recipe.seconds}};
+  return {
+      {"weights", {{"stored_bits", weights.stored_bits}, {"tensor_mean_bits", weights.tensor_mean_bits}}},
+      {"activations", {{"stored_bits", activations.stored_bits}, {"tensor_mean_bits", activations.tensor_mean_bits}}},
+      {"all", {{"tensor_mean_bits", all_tensor_mean_bits(recipe)}}},
+      {"metric",
+       {{"name", metric.name},
+        {"reference", or_null(metric.reference)},
+        {"quantized", or_null(metric.quantized)},
+        {"exact", or_null(metric.exact)},
+        {"confidence", {metric.confidence_low, metric.confidence_high}}}},
+      {"bytes",
+       {{"fp32", result.bytes_fp32},
+        {"int8", result.bytes_int8},
+        {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
+        {"ram", ram}}},
+      {"seconds", result.seconds}};
 }
 
 void print_summary(const QuantizeResult& result, const std::filesystem::path& directory) {
   const Recipe& recipe = result.recipe;
-  fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>8} {:>8}\n", "layer", "type", "weights", "w", "a", "SQNR w", "SQNR out");
+  fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>8} {:>8}\n", "layer", "type", "weights", "w", "a", "SQNR w",
+             "SQNR out");
   for (const LayerRecipe& layer : recipe.layers) {
     const std::string name = layer.name.size() > 44 ? "..." + layer.name.substr(layer.name.size() - 41) : layer.name;
     const std::string activation =
@@ -214,17 +226,17 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
   if (result.bytes_exact > 0) fmt::print(", exact {}", human_bytes(result.bytes_exact));
   if (const auto& m = recipe.metric) {
     fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
+    if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);
     if (!std::isnan(m->quantized)) fmt::print(", standard (8-bit activations) {:.4f}", m->quantized);
     if (!std::isnan(m->exact)) fmt::print(", exact {:.4f}", m->exact);
     fmt::print("  difference 95 % within [{:+.4f}, {:+.4f}], {} samples from {}", m->confidence_low, m->confidence_high,
                m->samples, m->samples_from);
   }
-  fmt::print("\ntime         {:.1f} s\nreport       {}\n", recipe.seconds, (directory / "report.html").string());
+  fmt::print("\ntime         {:.1f} s\nreport       {}\n", result.seconds, (directory / "report.html").string());
 }
 
-}  // namespace
-
-int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common) {
+// What the options ask for, and whether they agree with each other.
+QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArguments& common) {
   QuantizeOptions options;
   options.strategy = arguments.strategy;
   options.family = family_from_string(arguments.family, &options.pow2_q);
@@ -251,16 +263,49 @@ int run_quantize(const QuantizeArguments& arguments, const CommonArguments& comm
   options.resume = arguments.resume;
   options.options_text = options_text(arguments);
   options.model_file = arguments.model;
+  options.int8_model = arguments.int8;
   options.progress = common.progress;
   if (options.strategy == "paper") {
     if (arguments.emit == "standard")
-      throw Error("--strategy paper has real levels, which the standard emission's int8 table cannot hold; use --emit exact");
+      throw Error(
+          "--strategy paper has real levels, which the standard emission's int8 table cannot hold; use --emit exact");
     options.emit_standard = false;
   }
+  if (options.strategy != "optimal" && options.family != Family::kFree)
+    throw Error(
+        fmt::format("--family belongs to --strategy optimal; leave it out with --strategy {}", options.strategy));
+  const std::string metric = arguments.metric;
+  if (!metric.empty()) metric_from_string(metric);
+  if (metric.starts_with("command:") && !arguments.output_name.empty())
+    throw Error("--output has no meaning with --metric command:CMD; leave it out");
+  if (!arguments.labels.empty() && arguments.validation.empty())
+    throw Error("--labels belong to --validation samples; give those too");
+  if ((metric == "top1" || metric == "top5") && arguments.labels.empty())
+    throw Error(
+        fmt::format("--metric {} needs --validation and --labels; without labels use agreement or cosine", metric));
+  const bool wants_activations = arguments.activation_bits > 0 || arguments.target_bits.find('/') != std::string::npos;
+  if (wants_activations && arguments.weights_only)
+    throw Error("--weights-only leaves activations in FP32; give bits for the weights alone");
+  if (wants_activations && arguments.emit == "standard" && arguments.activation_bits != 8 &&
+      options.target_activation_bits.value_or(0) != 8)
+    throw Error("--emit standard keeps activations at 8 bits; give bits for the weights alone, or --emit exact");
+  return options;
+}
 
+struct Finished {
+  QuantizeResult result;
+  int64_t ram;
+};
+
+Finished quantize_into(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+                       const QuantizeOptions& options) {
   ov::Core core;
+  core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared =
       import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.output_name});
+  if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
+    throw Error(
+        fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
   std::vector<std::string> inputs;
   for (const auto& input : prepared.model->inputs()) inputs.push_back(input.get_any_name());
   const std::unique_ptr<Samples> calibration = open_data(arguments.calibration, inputs);
@@ -271,31 +316,54 @@ int run_quantize(const QuantizeArguments& arguments, const CommonArguments& comm
     validation = open_data(validation_data, inputs);
   }
   const std::vector<int64_t> labels = open_labels(arguments.labels, validation_data);
+  QuantizeResult result = quantize(core, prepared, *calibration, validation.get(), labels, options, directory);
+  const int64_t ram = ram_of(directory / "model.xml");
+  ReportInput input = report_input(result, ram, ram_of(arguments.model));
+  if (!arguments.int8.empty()) input.bytes_ram_int8 = ram_of(arguments.int8);
+  write_file_atomically(directory / "report.html", render_html(input));
+  save_views(input, directory / "measurements" / "report.cbor");
+  write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, prepared.fingerprint).dump(1));
+  return {std::move(result), ram};
+}
 
-  const std::filesystem::path directory = arguments.directory;
-  const bool existed = std::filesystem::exists(directory);
-  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
-                                  static_cast<size_t>(options.threads));
+// Nothing half-made stays where nothing was before, unless the user stopped the work: that can be resumed.
+template <typename Work>
+auto with_folder(const std::filesystem::path& directory, const Work& work) {
+  const OutputFolder folder(directory);
   try {
-    const QuantizeResult result =
-        quantize(core, prepared, *calibration, validation.get(), labels, options, directory);
-    const bool standard = options.emit_standard;
-    const int64_t ram = ram_of(standard || options.emit_exact ? directory / "model.xml" : directory);
-    const ReportInput input = report_input(result, ram, ram_of(arguments.model));
-    write_file_atomically(directory / "report.html", render_html(input));
-    save_views(input, directory / "measurements" / "report.cbor");
-    write_file_atomically(directory / "measurements" / "job.json", job_of(arguments).dump(1));
-    if (common.json)
-      print_json(summary_json(result, ram));
-    else
-      print_summary(result, directory);
+    return work();
   } catch (const Cancelled&) {
     throw;
-  } catch (...) {  // nothing half-made stays where nothing was before
-    std::error_code ignored;
-    if (!existed) std::filesystem::remove_all(directory, ignored);
+  } catch (...) {
+    folder.discard();
     throw;
   }
+}
+
+}  // namespace
+
+Recipe load_result(const std::filesystem::path& folder) {
+  Recipe recipe = load_recipe(folder / "recipe.dnateq.json");
+  std::ifstream stream(folder / "measurements" / "job.json");
+  if (!stream) return recipe;  // the recipe alone was handed on
+  const Json job = Json::parse(stream, nullptr, false);
+  if (job.is_object() && job.contains("model_fingerprint") && job["model_fingerprint"] != recipe.model_fingerprint)
+    throw Error(fmt::format("'{}' is the recipe of another model than the rest of '{}'; run dnateq quantize again",
+                            (folder / "recipe.dnateq.json").string(), folder.string()));
+  return recipe;
+}
+
+int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common) {
+  const QuantizeOptions options = options_of(arguments, common);
+  const std::filesystem::path directory = arguments.directory;
+  const std::filesystem::path measurements = directory / "measurements";
+  if (arguments.resume && !std::filesystem::is_directory(measurements))
+    throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
+  const auto [result, ram] = with_folder(directory, [&] { return quantize_into(directory, arguments, options); });
+  if (common.json)
+    print_json(summary_json(result, ram));
+  else
+    print_summary(result, directory);
   return 0;
 }
 
@@ -303,37 +371,50 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
   const std::filesystem::path from = arguments.from;
   std::ifstream stream(from / "measurements" / "job.json");
   if (!stream)
-    throw Error(fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)",
-                            from.string()));
+    throw Error(
+        fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)", from.string()));
   QuantizeArguments again;
   try {
     again = arguments_of(Json::parse(stream));
   } catch (const nlohmann::json::exception&) {
-    throw Error(fmt::format("'{}' is damaged; run dnateq quantize again", (from / "measurements" / "job.json").string()));
+    throw Error(
+        fmt::format("'{}' is damaged; run dnateq quantize again", (from / "measurements" / "job.json").string()));
   }
   if (arguments.target_bits.empty() == arguments.max_loss.empty())
     throw Error("give either --target-bits or --max-loss");
   again.target_bits = arguments.target_bits;
   again.max_loss = arguments.max_loss;
-  again.directory = arguments.directory;
   again.resume = true;
-  const std::filesystem::path to = std::filesystem::path(arguments.directory) / "measurements";
-  std::error_code failed;
-  std::filesystem::create_directories(to, failed);
-  if (!std::filesystem::equivalent(from / "measurements", to, failed)) {
-    std::filesystem::copy_file(from / "measurements" / "measurements.cbor", to / "measurements.cbor",
-                               std::filesystem::copy_options::overwrite_existing, failed);
+  const QuantizeOptions options = options_of(again, common);
+  load_result(from);
+  const std::filesystem::path directory = arguments.directory, to = directory / "measurements";
+  const auto [result, ram] = with_folder(directory, [&] {
+    std::error_code failed;
+    std::filesystem::create_directories(to, failed);
+    if (!failed && !std::filesystem::equivalent(from / "measurements", to, failed))
+      std::filesystem::copy_file(from / "measurements" / "measurements.cbor", to / "measurements.cbor",
+                                 std::filesystem::copy_options::overwrite_existing, failed);
     if (failed)
       throw Error(fmt::format("the measurements of '{}' cannot be copied to '{}': {}", from.string(), to.string(),
                               failed.message()));
+    return quantize_into(directory, again, options);
+  });
+  if (common.json) {
+    Json summary = summary_json(result, ram);
+    summary["curve"] = result.bits_loss_curve;
+    print_json(summary);
+    return 0;
   }
-  return run_quantize(again, common);
+  fmt::print("bits a tensor, mean   predicted divergence\n");
+  for (const auto& [bits, divergence] : result.bits_loss_curve) fmt::print("{:>20.3f}   {:.3g}\n", bits, divergence);
+  print_summary(result, directory);
+  return 0;
 }
 
 int run_report(const std::string& directory, const CommonArguments& common) {
   const std::filesystem::path folder = directory;
   ReportInput input;
-  input.recipe = load_recipe(folder / "recipe.dnateq.json");
+  input.recipe = load_result(folder);
   const std::filesystem::path file = folder / "measurements" / "report.cbor";
   std::ifstream stream(file, std::ios::binary);
   try {
@@ -342,10 +423,11 @@ int run_report(const std::string& directory, const CommonArguments& common) {
       std::vector<Histogram::Entry> entries;
       for (size_t i = 0; i < tensor.at("keys").size(); ++i)
         entries.push_back({tensor.at("keys")[i].get<uint16_t>(), tensor.at("counts").at(i).get<uint64_t>()});
-      input.tensors.push_back({tensor.at("layer"), tensor.at("weights"),
-                               Histogram::from_entries(entries, tensor.at("zeros"), tensor.at("minimum"),
-                                                       tensor.at("maximum"))});
+      input.tensors.push_back(
+          {tensor.at("layer"), tensor.at("weights"),
+           Histogram::from_entries(entries, tensor.at("zeros"), tensor.at("minimum"), tensor.at("maximum"))});
     }
+    input.seconds = document.at("seconds");
     input.bits_loss_curve = document.at("curve").get<std::vector<std::pair<double, double>>>();
     const Json& bytes = document.at("bytes");
     input.bytes_fp32 = bytes.at(0);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/samples.h"
+#include "dnateq/recipe.h"
 #include "openvino/progress.h"
 
 namespace dnateq {
@@ -22,19 +23,20 @@ struct DataArguments {
 
 struct CommonArguments {
   bool json = false, quiet = false;
-  int threads = 0;       // 0 = all processors
+  int threads = 0;  // 0 = all processors
   Progress progress;
 };
 
 struct QuantizeArguments {
   std::string model, labels, metric, max_loss, target_bits, budget, output_name, strategy = "optimal", family = "free",
-      emit = "both", directory;
+                                                                                 emit = "both", directory, int8;
   DataArguments calibration;
   std::string validation;
   int weight_bits = 0, activation_bits = 0;
   bool weights_only = false, resume = false;
   std::vector<std::string> only, ignore;
   uint64_t seed = 0;
+  std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };
 
 struct AllocateArguments {
@@ -62,6 +64,8 @@ int run_report(const std::string& directory, const CommonArguments& common);
 int run_ram(const std::string& model);
 
 // Shared parts.
+// The recipe of a result folder. Throws Error if there is none, or it belongs to another model than the rest.
+Recipe load_result(const std::filesystem::path& folder);
 int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);

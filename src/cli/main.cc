@@ -1,14 +1,18 @@
 // The program `dnateq`: arguments in, one exit status out. What the commands do lies in command_*.cc.
 #include <fmt/format.h>
+#include <tbb/global_control.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <iostream>
 
 #include "cli/commands.h"
 #include "cli/progress_bar.h"
-#include "core/hash.h"
+#include "core/sentence.h"
 #include "dnateq/error.h"
 
 namespace {
@@ -16,8 +20,31 @@ namespace {
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+constexpr char kStopped[] = "dnateq: stopped; quantize goes on from here with --resume\n";
+constexpr unsigned kSecondsToStop = 1;  // then the step under way is not waited for: files are renamed when complete
+
 void on_interrupt(int) {
   if (interrupted.exchange(true)) std::_Exit(130);  // the second Ctrl-C does not wait
+  alarm(kSecondsToStop);
+}
+
+void on_alarm(int) {
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kStopped, sizeof kStopped - 1);
+  std::_Exit(130);
+}
+
+int fail(const std::string& sentence) {
+  fmt::print(stderr, "dnateq: {}\n", dnateq::one_line(sentence));
+  return 1;
+}
+
+// A full disk behind standard output shows only now.
+int check_output(int status) {
+  errno = 0;
+  std::cout.flush();
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.good();
+  if (written || errno == EPIPE || status != 0) return status;  // a reader such as `head` may have seen enough
+  return fail("standard output cannot be written; check the space left where it goes");
 }
 
 void add_common(CLI::App* app, dnateq::CommonArguments& common) {
@@ -49,29 +76,38 @@ int main(int argc, char** argv) {
 
   QuantizeArguments quantize;
   CLI::App* command = app.add_subcommand("quantize", "quantize a network");
-  command->footer("Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
-                  "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-loss 1% -o out");
+  command->footer(
+      "Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
+      "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-loss 1% -o out");
   command->add_option("model", quantize.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
   add_data(command, "--calibration", quantize.calibration, "unlabelled inputs");
   command->add_option("--validation", quantize.validation, "samples to judge on, in the same form");
-  command->add_option("--labels", quantize.labels, "labels of the validation samples: .npy, .npz, text, or `names` for "
-                                                   "images whose names begin with the label");
-  command->add_option("--metric", quantize.metric, "top1, top5, agreement, cosine, kl or command:CMD (CMD gets the "
-                                                   "model's path and prints a number); default top1 with labels, else cosine");
+  command->add_option("--labels", quantize.labels,
+                      "labels of the validation samples: .npy, .npz, text, or `names` for "
+                      "images whose names begin with the label");
+  command->add_option("--metric", quantize.metric,
+                      "top1, top5, agreement, cosine, kl or command:CMD (CMD gets the "
+                      "model's path and prints a number); default top1 with labels, else cosine");
   command->add_option("--max-loss", quantize.max_loss, "fewest bits within this loss, e.g. 1%");
-  command->add_option("--target-bits", quantize.target_bits, "mean stored bits a value: B, or W/A for weights/activations");
+  command->add_option("--target-bits", quantize.target_bits,
+                      "mean stored bits a value: B, or W/A for weights/activations");
   command->add_option("--weight-bits", quantize.weight_bits, "the same width for all weights")->check(CLI::Range(2, 7));
-  command->add_option("--activation-bits", quantize.activation_bits, "the same for activations")->check(CLI::Range(2, 8));
+  command->add_option("--activation-bits", quantize.activation_bits, "the same for activations")
+      ->check(CLI::Range(2, 8));
   command->add_option("--strategy", quantize.strategy, "optimal, paper, uniform")
       ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
   command->add_option("--family", quantize.family, "free, shared-base, beta0, pow2:Q");
   command->add_option("--emit", quantize.emit, "standard (any OpenVINO loads it; 8-bit activations), exact, both")
       ->check(CLI::IsMember({"standard", "exact", "both"}));
   command->add_flag("--weights-only", quantize.weights_only, "leave activations in FP32");
-  command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression");
-  command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches");
+  command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression")
+      ->allow_extra_args(false);
+  command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches")->allow_extra_args(false);
   command->add_option("--output", quantize.output_name, "output that the metric reads (default: the first)");
   command->add_option("--budget", quantize.budget, "start no further candidate after this time, e.g. 10m");
+  command->add_option("--int8", quantize.int8,
+                      "an INT8 model of the same network (bench/nncf_int8.py makes one) to judge "
+                      "beside");
   command->add_option("--seed", quantize.seed, "seed");
   command->add_flag("--resume", quantize.resume, "go on with an interrupted run in the same -o");
   command->add_option("-o", quantize.directory, "folder for the result")->required();
@@ -102,8 +138,8 @@ int main(int argc, char** argv) {
   command->footer("Example: dnateq analyze resnet.onnx --calibration data.npz -o analysis");
   command->add_option("model", analyze.model, "model")->required();
   add_data(command, "--calibration", analyze.calibration, "unlabelled inputs");
-  command->add_option("--only", analyze.only, "layers whose name matches");
-  command->add_option("--ignore", analyze.ignore, "layers to leave out");
+  command->add_option("--only", analyze.only, "layers whose name matches")->allow_extra_args(false);
+  command->add_option("--ignore", analyze.ignore, "layers to leave out")->allow_extra_args(false);
   command->add_option("-o", analyze.directory, "folder for analysis.json");
   add_common(command, common);
 
@@ -119,31 +155,43 @@ int main(int argc, char** argv) {
   command = app.add_subcommand("measure-ram", "")->group("");
   command->add_option("model", ram_path)->required();
 
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return check_output(app.exit(error));  // --help, --version
+    const auto commands = app.get_subcommands();
+    if (commands.empty() && argc > 1 && argv[1][0] != '-')
+      return fail(fmt::format("there is no command '{}'; see dnateq --help", argv[1]));
+    return fail(fmt::format("{}; see dnateq {}--help", plain_sentence(error.what()),
+                            commands.empty() ? "" : commands[0]->get_name() + " "));
+  }
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
+  std::signal(SIGALRM, on_alarm);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the limit is an error like a full disk
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                  static_cast<size_t>(thread_count(common)));
   try {
     ProgressBar bar(common.quiet, interrupted);
     common.progress = bar.callback();
-    if (app.got_subcommand("quantize")) return run_quantize(quantize, common);
-    if (app.got_subcommand("allocate")) return run_allocate(allocate, common);
-    if (app.got_subcommand("eval")) return run_eval(eval, common);
-    if (app.got_subcommand("analyze")) return run_analyze(analyze, common);
-    if (app.got_subcommand("inspect")) return run_inspect(inspect_path, common);
-    if (app.got_subcommand("report")) return run_report(report_path, common);
-    return run_ram(ram_path);
-  } catch (const Cancelled& stop) {
-    fmt::print(stderr, "dnateq: {}\n", stop.what());
+    int status = 0;
+    if (app.got_subcommand("quantize")) status = run_quantize(quantize, common);
+    if (app.got_subcommand("allocate")) status = run_allocate(allocate, common);
+    if (app.got_subcommand("eval")) status = run_eval(eval, common);
+    if (app.got_subcommand("analyze")) status = run_analyze(analyze, common);
+    if (app.got_subcommand("inspect")) status = run_inspect(inspect_path, common);
+    if (app.got_subcommand("report")) status = run_report(report_path, common);
+    if (app.got_subcommand("measure-ram")) status = run_ram(ram_path);
+    return check_output(status);
+  } catch (const Cancelled&) {
+    fmt::print(stderr, kStopped);
     return 130;
   } catch (const Error& error) {
-    fmt::print(stderr, "dnateq: {}\n", error.what());
-    return 1;
+    return fail(error.what());
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "dnateq: out of memory; give fewer calibration samples or smaller inputs\n");
-    return 1;
+    return fail("out of memory; give fewer calibration samples or smaller inputs");
   } catch (const std::exception& error) {
-    fmt::print(stderr, "dnateq: {}\n", first_line(error.what()));
-    return 1;
+    return fail(plain_sentence(error.what()));
   }
 }

@@ -36,7 +36,8 @@ int levels_reached_reference(const TensorCode& code, std::span<const float> leve
     return 1 + static_cast<int>(std::clamp(i, 0.0, static_cast<double>(levels.size() - 1)));
   }
   for (size_t i = 1; i < levels.size(); ++i)
-    if (x >= (static_cast<double>(levels[i - 1]) + static_cast<double>(levels[i])) / 2) reached = static_cast<int>(i) + 1;
+    if (x >= (static_cast<double>(levels[i - 1]) + static_cast<double>(levels[i])) / 2)
+      reached = static_cast<int>(i) + 1;
   return reached;
 }
 
@@ -73,6 +74,8 @@ void validate(const TensorCode& code, const std::string& tensor) {
   const auto fail = [&](const std::string& what) {
     throw Error(fmt::format("the code of tensor '{}' is invalid: {}; quantize the model again", tensor, what));
   };
+  for (const char* name : {to_string(code.family), to_string(code.arithmetic), to_string(code.rounding)})
+    if (*name == '?') fail("unknown family, arithmetic or rounding");
   if (code.stored_bits < kMinStoredBits || code.stored_bits > kMaxStoredBits)
     fail(fmt::format("{} stored bits, {} to {} are supported", code.stored_bits, kMinStoredBits, kMaxStoredBits));
   if (code.negative_levels < 0 || code.positive_levels < 0 || magnitude_count(code) == 0)
@@ -209,7 +212,8 @@ size_t Encoder::place_in_one_step(uint32_t bits) const {
 
 void Encoder::encode(std::span<const float> values, std::span<uint8_t> codes) const {
   if (one_step_)
-    for (size_t i = 0; i < values.size(); ++i) codes[i] = code_of_[place_in_one_step(std::bit_cast<uint32_t>(values[i]))];
+    for (size_t i = 0; i < values.size(); ++i)
+      codes[i] = code_of_[place_in_one_step(std::bit_cast<uint32_t>(values[i]))];
   else
     for (size_t i = 0; i < values.size(); ++i) codes[i] = encode(values[i]);
 }
@@ -224,10 +228,14 @@ void Encoder::quantize(std::span<const float> values, std::span<float> levels) c
 
 const char* to_string(Family family) {
   switch (family) {
-    case Family::kFree: return "free";
-    case Family::kSharedBase: return "shared-base";
-    case Family::kBeta0: return "beta0";
-    case Family::kPow2: return "pow2";
+    case Family::kFree:
+      return "free";
+    case Family::kSharedBase:
+      return "shared-base";
+    case Family::kBeta0:
+      return "beta0";
+    case Family::kPow2:
+      return "pow2";
   }
   return "?";
 }

@@ -44,9 +44,17 @@ std::vector<TensorCode> many_codes() {
 }
 
 std::vector<float> adversarial(const TensorCode& code) {
-  std::vector<float> values = {0.0F, -0.0F, 1e-45F, -1e-45F, 1e-38F, 3e38F, -3e38F,
-                               std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
-                               std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::quiet_NaN()};
+  std::vector<float> values = {0.0F,
+                               -0.0F,
+                               1e-45F,
+                               -1e-45F,
+                               1e-38F,
+                               3e38F,
+                               -3e38F,
+                               std::numeric_limits<float>::infinity(),
+                               -std::numeric_limits<float>::infinity(),
+                               std::numeric_limits<float>::quiet_NaN(),
+                               -std::numeric_limits<float>::quiet_NaN()};
   const Encoder encoder(code);
   for (const auto& thresholds : {encoder.positive_thresholds(), encoder.negative_thresholds()})
     for (const uint32_t bits : thresholds)
@@ -69,7 +77,8 @@ TEST(Code, EveryEncoderPathGivesTheReferencesCode) {
     encoder.encode(values, codes);
     for (size_t i = 0; i < values.size(); ++i) {
       const int expected = reference_code(code, values[i]);
-      ASSERT_EQ(encoder.encode(values[i]), expected) << values[i] << " at " << code.stored_bits << " bits, base " << code.base;
+      ASSERT_EQ(encoder.encode(values[i]), expected)
+          << values[i] << " at " << code.stored_bits << " bits, base " << code.base;
       ASSERT_EQ(codes[i], expected) << values[i] << " at " << code.stored_bits << " bits, base " << code.base;
     }
   }

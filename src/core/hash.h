@@ -17,7 +17,4 @@ constexpr uint64_t fnv1a(std::span<const std::byte> bytes, uint64_t digest = kFn
 
 std::string to_hex(uint64_t digest);
 
-// The first line of another library's message, for one-sentence errors.
-std::string first_line(const std::string& message);
-
 }  // namespace dnateq

@@ -17,8 +17,8 @@ class Histogram {
   void add(std::span<const float> values);
   void merge(const Histogram& other);
 
-  uint64_t count() const { return count_; }          // all finite values, zeros included
-  uint64_t zeros() const { return zeros_; }          // exact zeros and denormals
+  uint64_t count() const { return count_; }            // all finite values, zeros included
+  uint64_t zeros() const { return zeros_; }            // exact zeros and denormals
   uint64_t non_finite() const { return non_finite_; }  // NaN and infinities; in no bin
   float minimum() const { return minimum_; }
   float maximum() const { return maximum_; }

@@ -428,7 +428,6 @@ std::string to_json(const Recipe& recipe) {
   json["options"] = recipe.options;
   json["strategy"] = recipe.strategy;
   json["seed"] = recipe.seed;
-  json["seconds"] = number(recipe.seconds);
   json["metric"] = recipe.metric ? metric_json(*recipe.metric) : Json();
   json["layers"] = list_json(recipe.layers, layer_json);
   json["unquantized"] = list_json(recipe.unquantized, unquantized_json);
@@ -446,8 +445,9 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   try {
     json = Json::parse(text);
   } catch (const Json::exception& error) {
-    throw Error(
-        fmt::format("{} is not valid JSON ({}); restore the file or quantize the model again", source, error.what()));
+    const std::string reason = error.what();  // behind "[json.exception.parse_error.101] "
+    throw Error(fmt::format("{} is not valid JSON ({}); restore the file or quantize the model again", source,
+                            reason.substr(std::min(reason.find("] ") + 2, reason.size()))));
   }
   const Reader reader(json, source);
   check_version(reader, source);  // first, since nothing else is known of a newer version
@@ -458,7 +458,6 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   recipe.options = reader.text("options");
   recipe.strategy = reader.text("strategy");
   recipe.seed = reader.unsigned_integer("seed");
-  recipe.seconds = reader.number("seconds");
   if (!reader.get("metric").is_null()) recipe.metric = read_metric(reader.object("metric"));
   for (const Json& layer : reader.list("layers"))
     recipe.layers.push_back(read_layer(layer, source, recipe.layers.size() + 1));

@@ -59,7 +59,6 @@ Recipe sample_recipe() {
   recipe.options = "--bits 4 --name \"\u00e9\"";
   recipe.strategy = "optimal";
   recipe.seed = std::numeric_limits<uint64_t>::max();
-  recipe.seconds = 12.5;
   LayerRecipe layer;
   layer.name = "conv1";
   layer.type = "Convolution";
@@ -117,7 +116,6 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(out.options, in.options);
   EXPECT_EQ(out.strategy, in.strategy);
   EXPECT_EQ(out.seed, in.seed);
-  EXPECT_EQ(out.seconds, in.seconds);
 
   ASSERT_EQ(out.layers.size(), 2U);
   const LayerRecipe &layer = out.layers[0], &layer_in = in.layers[0];

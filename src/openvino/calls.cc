@@ -35,8 +35,10 @@ void convert_to(const Array& array, To* to) {
   const auto count = static_cast<size_t>(array.elements());
   const std::byte* from = array.bytes.data();
   switch (array.type) {
-    case DataType::kFloat32: return convert<float>(from, to, count);
-    case DataType::kFloat64: return convert<double>(from, to, count);
+    case DataType::kFloat32:
+      return convert<float>(from, to, count);
+    case DataType::kFloat64:
+      return convert<double>(from, to, count);
     case DataType::kFloat16: {
       for (size_t i = 0; i < count; ++i) {
         uint16_t bits;
@@ -45,15 +47,23 @@ void convert_to(const Array& array, To* to) {
       }
       return;
     }
-    case DataType::kInt64: return convert<int64_t>(from, to, count);
-    case DataType::kInt32: return convert<int32_t>(from, to, count);
-    case DataType::kInt16: return convert<int16_t>(from, to, count);
-    case DataType::kInt8: return convert<int8_t>(from, to, count);
-    case DataType::kUint64: return convert<uint64_t>(from, to, count);
-    case DataType::kUint32: return convert<uint32_t>(from, to, count);
-    case DataType::kUint16: return convert<uint16_t>(from, to, count);
+    case DataType::kInt64:
+      return convert<int64_t>(from, to, count);
+    case DataType::kInt32:
+      return convert<int32_t>(from, to, count);
+    case DataType::kInt16:
+      return convert<int16_t>(from, to, count);
+    case DataType::kInt8:
+      return convert<int8_t>(from, to, count);
+    case DataType::kUint64:
+      return convert<uint64_t>(from, to, count);
+    case DataType::kUint32:
+      return convert<uint32_t>(from, to, count);
+    case DataType::kUint16:
+      return convert<uint16_t>(from, to, count);
     case DataType::kUint8:
-    case DataType::kBool: return convert<uint8_t>(from, to, count);
+    case DataType::kBool:
+      return convert<uint8_t>(from, to, count);
   }
 }
 
@@ -71,9 +81,16 @@ ov::Tensor to_tensor(const Array& array, const ov::element::Type& type) {
   else if (type == ov::element::boolean)
     convert_to(array, reinterpret_cast<uint8_t*>(tensor.data()));
   else
-    throw Error(fmt::format("model inputs of type {} are not supported; export the model with float32, int64, int32, "
-                            "uint8 or boolean inputs", type.get_type_name()));
+    throw Error(
+        fmt::format("model inputs of type {} are not supported; export the model with float32, int64, int32, "
+                    "uint8 or boolean inputs",
+                    type.get_type_name()));
   return tensor;
+}
+
+bool all_finite(const ov::Tensor& tensor) {
+  const float* values = tensor.data<float>();
+  return std::all_of(values, values + tensor.get_size(), [](float value) { return std::isfinite(value); });
 }
 
 std::string text_of(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
@@ -106,7 +123,8 @@ Calls::Calls(const Samples& samples, const ov::Model& model, int64_t first, int6
       if (input.get_names().contains(names[i]) || names[i] == input.get_node()->get_friendly_name()) at = i;
     if (at == names.size())
       throw Error(fmt::format("'{}' holds no array for model input '{}' (it has: {}; the model's inputs: {})",
-                              samples.source(), inputs_.back().name, fmt::join(names, ", "), fmt::join(expected, ", ")));
+                              samples.source(), inputs_.back().name, fmt::join(names, ", "),
+                              fmt::join(expected, ", ")));
     source_at_.push_back(at);
   }
   if (count < 0) count = samples.size() - first;
@@ -141,6 +159,9 @@ std::vector<ov::Tensor> Calls::sample(int64_t index) const {
       throw Error(fmt::format("sample {} of '{}' has shape {} for model input '{}', which takes {}", index,
                               samples_.source(), text_of(array.shape), input.name, input.shape.to_string()));
     tensors.push_back(to_tensor(array, input.type));
+    if (array.type == DataType::kFloat64 && input.type == ov::element::f32 && !all_finite(tensors.back()))
+      throw Error(fmt::format("sample {} of '{}' goes beyond float32's range for model input '{}'; scale the data",
+                              index, samples_.source(), input.name));
   }
   return tensors;
 }
@@ -151,8 +172,9 @@ std::vector<ov::Tensor> Calls::tensors(size_t call) const {
     std::vector<ov::Tensor> one = sample(at);
     for (size_t i = 0; i < one.size(); ++i) {
       if (!parts[i].empty() && parts[i][0].get_shape() != one[i].get_shape())
-        throw Error(fmt::format("the samples of '{}' differ in shape; give ragged inputs as a folder of .npz, one call each",
-                                samples_.source()));
+        throw Error(
+            fmt::format("the samples of '{}' differ in shape; give ragged inputs as a folder of .npz, one call each",
+                        samples_.source()));
       parts[i].push_back(std::move(one[i]));
     }
   }

@@ -6,6 +6,7 @@
 #include <openvino/opsets/opset13.hpp>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/pack.h"
 #include "dnateq/error.h"
@@ -360,6 +361,21 @@ void finish(const std::shared_ptr<ov::Model>& model, const char* emission) {
   model->set_rt_info(std::string(emission), "dnateq", "emission");
 }
 
+// OpenVINO names nodes by a counter of the process, which depends on all the work before. Nodes that the emission added
+// are counted in the model instead, so that the file is the same after every run.
+void name_new_nodes(const ov::Model& model, const PreparedModel& prepared) {
+  std::unordered_set<std::string> kept;
+  for (const auto& node : prepared.model->get_ops()) kept.insert(node->get_friendly_name());
+  size_t number = 0;
+  for (const auto& node : model.get_ordered_ops()) {
+    const std::string& name = node->get_friendly_name();
+    const std::string type = node->get_type_name() + std::string("_");
+    const bool counted =
+        name.starts_with(type) && name.find_first_not_of("0123456789", type.size()) == std::string::npos;
+    if (counted && !kept.contains(name)) node->set_friendly_name("dnateq/" + type + std::to_string(number++));
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
@@ -382,6 +398,7 @@ std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const st
     add_bias(target);
   }
   finish(copy.model, "standard");
+  name_new_nodes(*copy.model, prepared);
   return copy.model;
 }
 
@@ -428,6 +445,7 @@ std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::
     add_bias(target);
   }
   finish(copy.model, "exact");
+  name_new_nodes(*copy.model, prepared);
   return copy.model;
 }
 

@@ -15,13 +15,13 @@ namespace dnateq {
 // The codes that the search decided on for one layer of PreparedModel::layers (same index). w^ = gamma[row] * level.
 struct LayerCodes {
   TensorCode weight_code;
-  std::vector<uint8_t> codes;     // rows x columns, row-major; empty: this layer stays FP32
-  std::vector<uint16_t> gamma;    // float16 channel scale per row; the value used everywhere is the rounded one
-  std::vector<float> bias;        // per row, added to the layer's output; empty = none
+  std::vector<uint8_t> codes;   // rows x columns, row-major; empty: this layer stays FP32
+  std::vector<uint16_t> gamma;  // float16 channel scale per row; the value used everywhere is the rounded one
+  std::vector<float> bias;      // per row, added to the layer's output; empty = none
   bool has_activation_code = false;
-  TensorCode activation_code;     // code of the tensor entering the layer (exact emission)
-  float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0: unsigned,
-                                        // else low = -high * 128 / 127, the signed 8-bit grid
+  TensorCode activation_code;           // code of the tensor entering the layer (exact emission)
+  float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0:
+                                        // unsigned, else low = -high * 128 / 127, the signed 8-bit grid
 };
 
 // Standard operations only: weights as packed codes (u2/u3/u4/u6 constants, or planes of them) through a Gather of the

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -39,15 +40,16 @@ double divergence(const float* p, const float* q, size_t width) {
   const double norm_p = log_sum_exp(p, width), norm_q = log_sum_exp(q, width);
   double sum = 0;
   for (size_t i = 0; i < width; ++i) {
-    const double log_p = static_cast<double>(p[i]) - norm_p;
-    sum += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - norm_q));
+    const double log_p = static_cast<double>(p[i]) - norm_p, probability = std::exp(log_p);
+    if (probability == 0) continue;  // a masked class
+    sum += probability * (log_p - (static_cast<double>(q[i]) - norm_q));
   }
-  return std::max(0.0, sum);
+  return std::isnan(sum) ? std::numeric_limits<double>::infinity() : std::max(0.0, sum);
 }
 
 bool in_top(const float* row, size_t width, int64_t label, size_t k) {
-  if (label < 0 || static_cast<size_t>(label) >= width) return false;
   const float mine = row[label];
+  if (std::isnan(mine)) return false;  // no comparison would put anything above it
   size_t above = 0;
   for (size_t i = 0; i < width; ++i)
     above += row[i] > mine || (row[i] == mine && i < static_cast<size_t>(label)) ? 1 : 0;
@@ -68,12 +70,18 @@ Metric metric_from_string(const std::string& text) {
 
 std::string to_string(Metric metric) {
   switch (metric) {
-    case Metric::kTop1: return "top1";
-    case Metric::kTop5: return "top5";
-    case Metric::kAgreement: return "agreement";
-    case Metric::kCosine: return "cosine";
-    case Metric::kKl: return "kl";
-    case Metric::kCommand: return "command";
+    case Metric::kTop1:
+      return "top1";
+    case Metric::kTop5:
+      return "top5";
+    case Metric::kAgreement:
+      return "agreement";
+    case Metric::kCosine:
+      return "cosine";
+    case Metric::kKl:
+      return "kl";
+    case Metric::kCommand:
+      return "command";
   }
   return "?";
 }
@@ -81,11 +89,18 @@ std::string to_string(Metric metric) {
 bool lower_is_better(Metric metric) { return metric == Metric::kKl; }
 
 size_t find_output(const ov::Model& model, const std::string& name, const std::string& file) {
-  if (name.empty()) return 0;
+  const auto check = [&](size_t i) {
+    const ov::element::Type type = model.outputs()[i].get_element_type();
+    if (type.is_static() && type != ov::element::f32)
+      throw Error(fmt::format("output {} of '{}' is {}, and metrics read float32; name another one with --output",
+                              name.empty() ? std::string("1") : "'" + name + "'", file, type.get_type_name()));
+    return i;
+  };
+  if (name.empty()) return check(0);
   std::vector<std::string> all;
   for (size_t i = 0; i < model.outputs().size(); ++i) {
     const auto& names = model.outputs()[i].get_names();
-    if (names.contains(name)) return i;
+    if (names.contains(name)) return check(i);
     all.insert(all.end(), names.begin(), names.end());
   }
   throw Error(fmt::format("'{}' has no output '{}'; its outputs are: {}", file, name, fmt::join(all, ", ")));
@@ -115,6 +130,9 @@ OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model,
 std::vector<double> score(Metric metric, const OutputValues& outputs, const OutputValues& reference,
                           const std::vector<int64_t>& labels) {
   const bool labelled = metric == Metric::kTop1 || metric == Metric::kTop5;
+  const int64_t given = std::accumulate(outputs.samples.begin(), outputs.samples.end(), int64_t{0});
+  if (labelled && static_cast<int64_t>(labels.size()) != given)
+    throw Error(fmt::format("there are {} labels for {} samples; give one label a sample", labels.size(), given));
   std::vector<double> scores;
   size_t sample = 0;
   for (size_t c = 0; c < outputs.values.size(); ++c) {
@@ -125,29 +143,32 @@ std::vector<double> score(Metric metric, const OutputValues& outputs, const Outp
       throw Error("the output that the metric reads has no row for every sample; name another one with --output");
     const size_t rows_a_sample = rows / samples;
     if (labelled && rows_a_sample != 1)
-      throw Error("top-k needs one row of class scores a sample; name that output with --output or use another --metric");
+      throw Error(
+          "top-k needs one row of class scores a sample; name that output with --output or use another --metric");
     for (size_t s = 0; s < samples; ++s, ++sample) {
-      if (labelled && sample >= labels.size())
-        throw Error(fmt::format("there are {} labels for more samples; give one label a sample", labels.size()));
       double sum = 0;
       for (size_t r = s * rows_a_sample; r < (s + 1) * rows_a_sample; ++r) {
         const float* row = outputs.values[c].data() + r * width;
         if (labelled) {
+          if (labels[sample] < 0 || static_cast<size_t>(labels[sample]) >= width)
+            throw Error(
+                fmt::format("label {} of sample {} is none of the network's {} classes; count classes from 0, or "
+                            "name the output of class scores with --output",
+                            labels[sample], sample, width));
           sum += in_top(row, width, labels[sample], metric == Metric::kTop1 ? 1 : 5) ? 1 : 0;
           continue;
         }
         if (reference.values[c].size() != outputs.values[c].size())
           throw Error("the two models' outputs differ in shape; compare models of the same network");
         const float* wanted = reference.values[c].data() + r * width;
-        if (metric == Metric::kAgreement) sum += largest(row, width) == largest(wanted, width) ? 1 : 0;
+        if (metric == Metric::kAgreement)
+          sum += largest(row, width) == largest(wanted, width) && !std::isnan(row[0]) ? 1 : 0;
         if (metric == Metric::kCosine) sum += cosine(row, wanted, width);
         if (metric == Metric::kKl) sum += divergence(wanted, row, width);
       }
       scores.push_back(sum / static_cast<double>(rows_a_sample));
     }
   }
-  if (labelled && labels.size() != scores.size())
-    throw Error(fmt::format("there are {} labels for {} samples; give one label a sample", labels.size(), scores.size()));
   return scores;
 }
 
@@ -173,13 +194,20 @@ std::pair<double, double> paired_interval(const std::vector<double>& a, const st
   return {means[kResamples * 25 / 1000], means[kResamples * 975 / 1000]};
 }
 
+std::string shell_quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 double run_command(const std::string& command, const std::filesystem::path& model) {
-  const std::string line = command + " '" + model.string() + "'";
+  const std::string line = command + " " + shell_quoted(model.string());
   std::FILE* pipe = popen(line.c_str(), "r");
   if (pipe == nullptr) throw Error(fmt::format("the metric command '{}' cannot be started", command));
   std::string output;
   char buffer[4096];
-  for (size_t got = std::fread(buffer, 1, sizeof buffer, pipe); got > 0; got = std::fread(buffer, 1, sizeof buffer, pipe))
+  for (size_t got = std::fread(buffer, 1, sizeof buffer, pipe); got > 0;
+       got = std::fread(buffer, 1, sizeof buffer, pipe))
     output.append(buffer, got);
   const int status = pclose(pipe);
   if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
@@ -187,12 +215,15 @@ double run_command(const std::string& command, const std::filesystem::path& mode
                             command));
   const size_t end = output.find_last_not_of(" \t\r\n");
   const size_t begin = end == std::string::npos ? std::string::npos : output.find_last_of(" \t\r\n", end);
-  const std::string word =
-      end == std::string::npos ? "" : output.substr(begin == std::string::npos ? 0 : begin + 1, end - (begin == std::string::npos ? 0 : begin + 1) + 1);
+  const std::string word = end == std::string::npos
+                               ? ""
+                               : output.substr(begin == std::string::npos ? 0 : begin + 1,
+                                               end - (begin == std::string::npos ? 0 : begin + 1) + 1);
   char* rest = nullptr;
   const double value = std::strtod(word.c_str(), &rest);
   if (word.empty() || *rest != '\0' || !std::isfinite(value))
-    throw Error(fmt::format("the metric command '{}' must print a number last; it printed '{}'", command, word));
+    throw Error(fmt::format("the metric command '{}' must print a finite number last; it printed {}", command,
+                            word.empty() ? "nothing" : '\'' + word + '\''));
   return value;
 }
 

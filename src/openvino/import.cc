@@ -1,9 +1,12 @@
 #include "openvino/import.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <map>
 #include <openvino/op/util/gather_base.hpp>
@@ -14,6 +17,7 @@
 #include <set>
 
 #include "core/hash.h"
+#include "core/sentence.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -47,13 +51,17 @@ bool is_compressed_weight(const ov::Output<ov::Node>& output) {
 
 void refuse_foreign_quantization(const ov::Model& model, const std::string& file) {
   if (!model.get_variables().empty() || !model.get_sinks().empty())
-    throw Error(fmt::format("'{}' is a stateful model; export it without state (explicit past/present inputs and outputs)",
-                            file));
+    throw Error(fmt::format(
+        "'{}' is a stateful model; export it without state (explicit past/present inputs and outputs)", file));
   for (const auto& node : model.get_ops()) {
+    if (std::string(node->get_type_info().version_id) == "dnateq")
+      throw Error(fmt::format("'{}' is a result of dnateq already (layer '{}'); give the FP32 model", file,
+                              node->get_friendly_name()));
     if (ov::is_type<op::FakeQuantize>(node))
       throw Error(fmt::format("'{}' is quantized already (FakeQuantize '{}'); give the FP32 model", file,
                               node->get_friendly_name()));
-    if (ov::is_type<op::MatMul>(node) || ov::is_type<op::Convolution>(node) || ov::is_type<op::GroupConvolution>(node)) {
+    if (ov::is_type<op::MatMul>(node) || ov::is_type<op::Convolution>(node) ||
+        ov::is_type<op::GroupConvolution>(node)) {
       for (const auto& input : node->input_values())
         if (is_compressed_weight(input))
           throw Error(fmt::format("'{}' holds compressed weights already (layer '{}'); give the FP32 model", file,
@@ -81,8 +89,8 @@ void decompose_batch_norm(const std::shared_ptr<ov::Model>& model) {
     }
     ov::Shape shape(static_cast<size_t>(rank.get_length()), 1);
     shape[1] = g.size();
-    const auto multiply = std::make_shared<op::Multiply>(norm->input_value(0),
-                                                         op::Constant::create(ov::element::f32, shape, scale));
+    const auto multiply =
+        std::make_shared<op::Multiply>(norm->input_value(0), op::Constant::create(ov::element::f32, shape, scale));
     const auto add = std::make_shared<op::Add>(multiply, op::Constant::create(ov::element::f32, shape, shift));
     multiply->set_friendly_name(norm->get_friendly_name() + "/scale");
     add->set_friendly_name(norm->get_friendly_name());
@@ -108,8 +116,8 @@ void fold_scales(const std::shared_ptr<ov::Model>& model) {
     const size_t channels = grouped ? shape[0] * shape[1] : shape[0];
     const ov::Shape factor_shape = factor->get_shape();
     const size_t rank = shape.size() - (grouped ? 1 : 0);
-    const bool per_channel = factor_shape.size() == rank && factor_shape[1] == channels &&
-                             ov::shape_size(factor_shape) == channels;
+    const bool per_channel =
+        factor_shape.size() == rank && factor_shape[1] == channels && ov::shape_size(factor_shape) == channels;
     const bool scalar = ov::shape_size(factor_shape) == 1 && factor_shape.size() <= rank;
     if (!per_channel && !scalar) continue;
     std::vector<float> values = weights->cast_vector<float>();
@@ -136,6 +144,8 @@ void fuse_clamps(const std::shared_ptr<ov::Model>& model) {
     if (outer_is_minimum ? !ov::is_type<op::Maximum>(inner) : !ov::is_type<op::Minimum>(inner)) continue;
     const auto outer_bound = scalar(node->input_value(1)), inner_bound = scalar(inner->input_value(1));
     if (!outer_bound || !inner_bound || inner->get_output_target_inputs(0).size() != 1) continue;
+    if (node->get_output_partial_shape(0).rank() != inner->get_input_partial_shape(0).rank())
+      continue;  // bounds widen it
     const double low = outer_is_minimum ? *inner_bound : *outer_bound;
     const double high = outer_is_minimum ? *outer_bound : *inner_bound;
     if (!(low < high)) continue;
@@ -234,8 +244,8 @@ class LayerFinder {
   void check_matched(const std::vector<Pattern>& patterns, const char* option) const {
     for (const Pattern& pattern : patterns)
       if (!pattern.matched)
-        throw Error(fmt::format("{} '{}' matches no layer of '{}'; `dnateq inspect` lists the names", option, pattern.text,
-                                prepared_.file));
+        throw Error(fmt::format("{} '{}' matches no layer of '{}'; `dnateq inspect` lists the names", option,
+                                pattern.text, prepared_.file));
   }
 
   void visit(const std::shared_ptr<ov::Node>& node) {
@@ -256,7 +266,8 @@ class LayerFinder {
       if (!is_embedding(layer)) return;
     } else if (node->get_type_name() == std::string("ConvolutionBackpropData") ||
                node->get_type_name() == std::string("GroupConvolutionBackpropData") ||
-               node->get_type_name() == std::string("LSTMSequence") || node->get_type_name() == std::string("GRUSequence") ||
+               node->get_type_name() == std::string("LSTMSequence") ||
+               node->get_type_name() == std::string("GRUSequence") ||
                node->get_type_name() == std::string("LSTMCell")) {
       reason = "this operation is not supported yet";
     } else {
@@ -311,7 +322,8 @@ class LayerFinder {
 
   static bool is_embedding(Layer& layer) {
     const ConstantPtr table = constant_of(layer.node->input_value(0)), axis = constant_of(layer.node->input_value(2));
-    if (!table || !axis || table->get_element_type() != ov::element::f32 || table->get_shape().size() != 2) return false;
+    if (!table || !axis || table->get_element_type() != ov::element::f32 || table->get_shape().size() != 2)
+      return false;
     if (axis->cast_vector<int64_t>() != std::vector<int64_t>{0}) return false;
     if (static_cast<int64_t>(ov::shape_size(table->get_shape())) < kSmallestEmbedding) return false;
     layer.kind = LayerKind::kEmbedding;
@@ -351,14 +363,42 @@ class LayerFinder {
   std::vector<Pattern> only_, ignore_;
 };
 
-std::string fingerprint_of(const ov::Model& model) {
+// The front ends' protobuf and absl log to standard error what the exception says too. Redirecting is process-wide.
+class SilentStderr {
+ public:
+  SilentStderr() : kept_(dup(STDERR_FILENO)) {
+    std::fflush(stderr);
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (kept_ >= 0 && nowhere >= 0) dup2(nowhere, STDERR_FILENO);
+    if (nowhere >= 0) close(nowhere);
+  }
+  SilentStderr(const SilentStderr&) = delete;
+  SilentStderr& operator=(const SilentStderr&) = delete;
+  ~SilentStderr() {
+    if (kept_ < 0) return;
+    dup2(kept_, STDERR_FILENO);
+    close(kept_);
+  }
+
+ private:
+  int kept_;
+};
+
+// Nodes count by kind, shape and place, not by name: OpenVINO numbers the nameless ones by a counter of the process.
+std::string fingerprint_of(const PreparedModel& prepared) {
   uint64_t digest = kFnvStart;
-  for (const auto& node : model.get_ordered_ops()) {
-    const std::string text = node->get_type_name() + std::string("|") + node->get_friendly_name();
-    digest = fnv1a(std::as_bytes(std::span(text)), digest);
+  const auto add = [&](const std::string& text) { digest = fnv1a(std::as_bytes(std::span(text)), digest); };
+  std::map<const ov::Node*, size_t> place;
+  for (const auto& node : prepared.model->get_ordered_ops()) {
+    place.emplace(node.get(), place.size());
+    add(fmt::format("|{}", node->get_type_name()));
+    for (const auto& input : node->input_values())
+      add(fmt::format(" {}.{}", place.at(input.get_node()), input.get_index()));
+    for (const auto& output : node->outputs()) add(output.get_partial_shape().to_string());
     if (const auto constant = ov::as_type_ptr<op::Constant>(node))
       digest = fnv1a({static_cast<const std::byte*>(constant->get_data_ptr()), constant->get_byte_size()}, digest);
   }
+  for (const Layer& layer : prepared.layers) add("|" + layer.name);
   return to_hex(digest);
 }
 
@@ -378,20 +418,29 @@ std::vector<float> Layer::weight_matrix() const {
   return matrix;
 }
 
-PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options) {
+std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) throw Error(fmt::format("there is no model file '{}'", file.string()));
   if (std::filesystem::is_directory(file, ignored))
     throw Error(fmt::format("'{}' is a folder; give the model file in it (.onnx, .xml, ...)", file.string()));
-  if (!std::ifstream(file).is_open()) throw Error(fmt::format("'{}' cannot be read; check its permissions", file.string()));
+  if (!std::ifstream(file).is_open())
+    throw Error(fmt::format("'{}' cannot be read; check its permissions", file.string()));
+  try {
+    const SilentStderr silent;
+    return core.read_model(file.string());
+  } catch (const std::exception& error) {
+    std::string reason = plain_sentence(error.what());
+    // Where no front end takes the file, OpenVINO lists them all.
+    if (reason.starts_with("Unable to read the model")) reason = "ONNX, OpenVINO IR, TensorFlow, ...";
+    throw Error(fmt::format("'{}' is not a complete model that OpenVINO can read ({}); export it again", file.string(),
+                            reason));
+  }
+}
+
+PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options) {
   PreparedModel prepared;
   prepared.file = file.string();
-  try {
-    prepared.model = core.read_model(file.string());
-  } catch (const std::exception&) {
-    throw Error(fmt::format("'{}' is not a complete model that OpenVINO can read (ONNX, OpenVINO IR, TensorFlow, ...); "
-                            "export it again", file.string()));
-  }
+  prepared.model = read_model(core, file);
   refuse_foreign_quantization(*prepared.model, prepared.file);
   try {
     ov::pass::Manager manager;
@@ -405,10 +454,11 @@ PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, co
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw Error(fmt::format("the graph of '{}' cannot be prepared: {}", prepared.file, first_line(error.what())));
+    throw Error(fmt::format("the graph of '{}' cannot be prepared: {}; export it again", prepared.file,
+                            plain_sentence(error.what())));
   }
   LayerFinder(prepared, options).run();
-  prepared.fingerprint = fingerprint_of(*prepared.model);
+  prepared.fingerprint = fingerprint_of(prepared);
   return prepared;
 }
 

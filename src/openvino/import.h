@@ -17,20 +17,21 @@ namespace dnateq {
 
 enum class LayerKind { kConvolution, kGroupConvolution, kMatMul, kEmbedding };
 
-// One quantizable layer. Weights are seen as a matrix: `rows` output channels by `columns` inputs per channel, row-major
-// (Convolution: [O][I*kh*kw]; GroupConvolution: [G*O/G][I/G*kh*kw]; MatMul: [N][K]; embedding: [vocabulary][width]).
+// One quantizable layer. Weights are seen as a matrix: `rows` output channels by `columns` inputs per channel,
+// row-major (Convolution: [O][I*kh*kw]; GroupConvolution: [G*O/G][I/G*kh*kw]; MatMul: [N][K]; embedding:
+// [vocabulary][width]).
 struct Layer {
   std::string name;
   LayerKind kind = LayerKind::kConvolution;
   std::shared_ptr<ov::Node> node;
   size_t weight_port = 1;
-  size_t activation_port = 0;     // meaningless for embeddings
+  size_t activation_port = 0;       // meaningless for embeddings
   bool weights_transposed = false;  // the Constant holds [columns][rows] (MatMul without transpose_b)
   int64_t rows = 0, columns = 0, groups = 1;
-  int shares_weights_with = -1;   // index of an earlier layer whose Constant holds the same values
+  int shares_weights_with = -1;  // index of an earlier layer whose Constant holds the same values
 
   std::shared_ptr<ov::op::v0::Constant> weights() const;
-  std::vector<float> weight_matrix() const;                 // rows x columns
+  std::vector<float> weight_matrix() const;  // rows x columns
   // The Constant's layout again, from a rows x columns matrix.
   template <typename T>
   std::vector<T> to_model_layout(const std::vector<T>& matrix) const;
@@ -38,10 +39,10 @@ struct Layer {
 
 struct PreparedModel {
   std::shared_ptr<ov::Model> model;
-  std::vector<Layer> layers;      // in topological order
+  std::vector<Layer> layers;  // in topological order
   std::vector<UnquantizedLayer> unquantized;
-  std::string file;               // as given, for messages
-  std::string fingerprint;        // hex digest of graph and constants
+  std::string file;         // as given, for messages
+  std::string fingerprint;  // hex digest of graph and constants
 };
 
 struct ImportOptions {
@@ -49,7 +50,11 @@ struct ImportOptions {
   std::string output;                     // keep only this model output (name); empty = all
 };
 
-// Throws Error for missing, truncated or non-model files, compressed or stateful models, non-finite weights, unknown
+// The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'
+// libraries print on standard error meanwhile is dropped.
+std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file);
+
+// Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights, unknown
 // output names and patterns that match nothing.
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options = {});
 

@@ -77,8 +77,7 @@ Eigen::MatrixXf output_rows(const Layer& layer, const ov::Tensor& tensor, const 
   const int64_t area = static_cast<int64_t>(ov::shape_size(shape)) / static_cast<int64_t>(shape[0] * shape[1]);
   for (size_t i = 0; i < chosen.size(); ++i) {
     const int64_t n = chosen[i] / area, at = chosen[i] % area;
-    for (int64_t c = 0; c < layer.rows; ++c)
-      rows(static_cast<Index>(i), c) = data[(n * layer.rows + c) * area + at];
+    for (int64_t c = 0; c < layer.rows; ++c) rows(static_cast<Index>(i), c) = data[(n * layer.rows + c) * area + at];
   }
   return rows;
 }
@@ -111,7 +110,8 @@ void LayerSampler::patch_rows(const ov::Tensor& x, const ov::Shape& out, const s
   const int64_t area_in = in_size[0] * in_size[1] * in_size[2], area_out = out_size[0] * out_size[1] * out_size[2];
   for (size_t i = 0; i < chosen.size(); ++i) {
     const int64_t n = chosen[i] / area_out, at = chosen[i] % area_out;
-    const std::array<int64_t, 3> o = {at / (out_size[1] * out_size[2]), at / out_size[2] % out_size[1], at % out_size[2]};
+    const std::array<int64_t, 3> o = {at / (out_size[1] * out_size[2]), at / out_size[2] % out_size[1],
+                                      at % out_size[2]};
     Index column = 0;
     for (int64_t c = 0; c < channels; ++c) {
       const float* plane = data + (n * channels + c) * area_in;
@@ -121,10 +121,8 @@ void LayerSampler::patch_rows(const ov::Tensor& x, const ov::Shape& out, const s
             const int64_t z = o[0] * window.stride[0] - window.pad[0] + d * window.dilation[0];
             const int64_t y = o[1] * window.stride[1] - window.pad[1] + h * window.dilation[1];
             const int64_t v = o[2] * window.stride[2] - window.pad[2] + w * window.dilation[2];
-            const bool inside =
-                z >= 0 && z < in_size[0] && y >= 0 && y < in_size[1] && v >= 0 && v < in_size[2];
-            rows(static_cast<Index>(i), column++) =
-                inside ? plane[(z * in_size[1] + y) * in_size[2] + v] : 0.0F;
+            const bool inside = z >= 0 && z < in_size[0] && y >= 0 && y < in_size[1] && v >= 0 && v < in_size[2];
+            rows(static_cast<Index>(i), column++) = inside ? plane[(z * in_size[1] + y) * in_size[2] + v] : 0.0F;
           }
     }
   }

@@ -81,8 +81,13 @@ class Pass {
  public:
   Pass(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const std::vector<LayerPlan>& plan,
        const PassOptions& options)
-      : core_(core), prepared_(prepared), calls_(calls), plan_(plan), options_(options),
-        order_(prepared.model->get_ordered_ops()), quantized_(copy_model(prepared.model)) {
+      : core_(core),
+        prepared_(prepared),
+        calls_(calls),
+        plan_(plan),
+        options_(options),
+        order_(prepared.model->get_ordered_ops()),
+        quantized_(copy_model(prepared.model)) {
     for (size_t l = 0; l < prepared.layers.size(); ++l) layer_at_.emplace(prepared.layers[l].node.get(), l);
     for (const auto& parameter : prepared.model->get_parameters()) boundary_.outputs.push_back(parameter->output(0));
     add_taps();
@@ -164,7 +169,7 @@ class Pass {
 
   // A part of one of the two networks that computes `wanted` from the boundary; tensors of the boundary are passed on.
   struct Part {
-    Outputs wanted;                          // in the FP32 graph
+    Outputs wanted;                           // in the FP32 graph
     std::vector<std::optional<size_t>> kept;  // where `wanted` is a boundary tensor already
     Subgraph graph;
     std::unique_ptr<Runner> runner;
@@ -187,8 +192,9 @@ class Pass {
         for (size_t c = 0; c < calls; ++c) visit(c, collect(c, {}));
         return;
       }
-      runner->run(calls, [&](size_t c) { return feed(c); },
-                  [&](size_t c, const std::vector<ov::Tensor>& outputs) { visit(c, collect(c, outputs)); });
+      runner->run(
+          calls, [&](size_t c) { return feed(c); },
+          [&](size_t c, const std::vector<ov::Tensor>& outputs) { visit(c, collect(c, outputs)); });
     }
   };
 
@@ -244,8 +250,8 @@ class Pass {
     const Layer& layer = prepared_.layers[l];
     const Outputs live = live_before(l);
     const Surroundings around = surroundings_of(layer);
-    const bool with_skip = around.skip && !waiting_.contains(around.skip->get_node()) &&
-                           touched_.contains(around.skip->get_node());
+    const bool with_skip =
+        around.skip && !waiting_.contains(around.skip->get_node()) && touched_.contains(around.skip->get_node());
     const ov::Output<ov::Node> x = layer.node->input_value(layer.activation_port);
 
     // FP32: the target, what the skip path should be, what the normalization reads, and the next boundary.
@@ -268,8 +274,8 @@ class Pass {
     for (size_t c = 0; c < calls_.size(); ++c) all_elements += elements(c);
     const double scale = all_elements / probe_elements;
     const bool advance = 2.0 * static_cast<double>(live_bytes) * scale <= static_cast<double>(options_.kept_bytes);
-    const double largest_rows =
-        std::clamp(5e7 / static_cast<double>(layer.groups * layer.columns), 2048.0, static_cast<double>(options_.largest_rows));
+    const double largest_rows = std::clamp(5e7 / static_cast<double>(layer.groups * layer.columns), 2048.0,
+                                           static_cast<double>(options_.largest_rows));
     const double share = std::min(1.0, largest_rows / (positions * scale));
     const LayerSampler sampler(layer, encoders_[l].get(), share, options_.seed + 7919 * (l + 1));
 
@@ -283,8 +289,7 @@ class Pass {
       if (around.norm_input && out[fp_live_at - 1].get_shape() == output_shapes[c])
         parts[c].weights = sampler.norm_weights(c, out[fp_live_at - 1]);
       if (!advance) return;
-      for (size_t i = fp_live_at; i < out.size(); ++i)
-        next_fp[c].push_back(fp.kept[i] ? out[i] : copied(out[i]));
+      for (size_t i = fp_live_at; i < out.size(); ++i) next_fp[c].push_back(fp.kept[i] ? out[i] : copied(out[i]));
     });
 
     Outputs q_wanted = {x};
@@ -354,7 +359,7 @@ class Pass {
   ov::NodeVector order_;
   ModelCopy quantized_;
   std::map<const ov::Node*, size_t> layer_at_;
-  std::vector<std::shared_ptr<const Encoder>> encoders_;  // of the tensor entering each layer
+  std::vector<std::shared_ptr<const Encoder>> encoders_;            // of the tensor entering each layer
   std::map<ov::Output<ov::Node>, ov::Output<ov::Node>> corrected_;  // layer outputs -> their bias additions
   Boundary boundary_;
   std::set<const ov::Node*> waiting_, touched_;  // at the layer under way: behind unsolved layers; behind any layer

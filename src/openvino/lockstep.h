@@ -17,10 +17,10 @@
 namespace dnateq {
 
 struct LayerPlan {
-  TensorCode weights;             // level counts, family, arithmetic; or, if weights_fixed, the whole code
-  bool weights_fixed = false;     // use the code as it is, one scale for the tensor (the paper's way)
+  TensorCode weights;          // level counts, family, arithmetic; or, if weights_fixed, the whole code
+  bool weights_fixed = false;  // use the code as it is, one scale for the tensor (the paper's way)
   bool quantize_activations = true;
-  TensorCode activations;         // the whole code of the tensor entering the layer
+  TensorCode activations;  // the whole code of the tensor entering the layer
 };
 
 struct PassOptions {

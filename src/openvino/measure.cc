@@ -19,7 +19,7 @@ namespace {
 
 namespace op = ov::opset13;
 
-constexpr int kReferenceBits = 4;       // activations are disturbed by their own code at this width
+constexpr int kReferenceBits = 4;         // activations are disturbed by their own code at this width
 constexpr double kReferenceNoise = 0.02;  // layer outputs by noise of this relative power: about 3-bit weights
 
 // Whether a tensor cannot be negative whatever the input is.
@@ -144,8 +144,10 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
   for (ActivationMeasurement& m : measurements.activations) {
     m.values /= static_cast<double>(std::max<int64_t>(samples, 1));
     if (m.histogram.non_finite() > 0)
-      throw Error(fmt::format("tensor '{}' of '{}' becomes NaN or infinite on the calibration data; check the "
-                              "preprocessing", m.tensor, prepared.file));
+      throw Error(
+          fmt::format("tensor '{}' of '{}' becomes NaN or infinite on the calibration data; check the "
+                      "preprocessing",
+                      m.tensor, prepared.file));
   }
 }
 
@@ -153,9 +155,8 @@ void fit_activations(const MeasureOptions& options, Measurements& measurements) 
   constexpr int kWidths = kMaxStoredBits - kMinStoredBits + 1;
   const size_t tensors = measurements.activations.size();
   std::vector<FitData> data(tensors);
-  tbb::parallel_for(size_t{0}, tensors, [&](size_t a) {
-    data[a] = FitData::from_histogram(measurements.activations[a].histogram);
-  });
+  tbb::parallel_for(size_t{0}, tensors,
+                    [&](size_t a) { data[a] = FitData::from_histogram(measurements.activations[a].histogram); });
   Task task(options.progress, "fitting activations", tensors * (kWidths + 1));
   tbb::parallel_for(size_t{0}, tensors * (kWidths + 1), [&](size_t job) {
     ActivationMeasurement& m = measurements.activations[job / (kWidths + 1)];
@@ -222,6 +223,7 @@ class Sensitivity {
       const auto output = copy_.copy_of.at(layer.node.get())->output(0);
       const auto all = output.get_target_inputs();
       layer_taps_.push_back(insert(output, {all.begin(), all.end()}));
+      layer_taps_.back()->channels_last = layer.kind == LayerKind::kMatMul || layer.kind == LayerKind::kEmbedding;
     }
     runner_ = std::make_unique<Runner>(core, copy_.model, options.threads);
     for (; measured_calls_ < calls.size() && samples_ < options.sensitivity_samples; ++measured_calls_)
@@ -250,7 +252,8 @@ class Sensitivity {
  private:
   using Values = std::vector<OutputValues>;
 
-  std::shared_ptr<TapState> insert(const ov::Output<ov::Node>& output, const std::vector<ov::Input<ov::Node>>& readers) {
+  std::shared_ptr<TapState> insert(const ov::Output<ov::Node>& output,
+                                   const std::vector<ov::Input<ov::Node>>& readers) {
     const auto state = std::make_shared<TapState>();
     const auto tap = std::make_shared<Tap>(output, state);
     for (auto reader : readers) reader.replace_source_output(tap->output(0));
@@ -268,7 +271,7 @@ class Sensitivity {
         measured_calls_, [&](size_t c) { return inputs_[c]; },
         [&](size_t c, const std::vector<ov::Tensor>& outputs) {
           for (size_t i = 0; i < outputs.size(); ++i) {
-            const bool needed = options_.metric == Metric::kCommand || i == options_.output;
+            const bool needed = options_.all_outputs || i == options_.output;
             if (!needed || outputs[i].get_element_type() != ov::element::f32) continue;
             values[i].values[c].assign(outputs[i].data<float>(), outputs[i].data<float>() + outputs[i].get_size());
             values[i].width[c] = outputs[i].get_shape().empty() ? 1 : outputs[i].get_shape().back();
@@ -278,9 +281,9 @@ class Sensitivity {
   }
 
   double compare(const Values& values) const {
-    if (options_.metric == Metric::kCosine)
+    if (!options_.all_outputs && options_.metric == Metric::kCosine)
       return 1 - mean(score(Metric::kCosine, values[options_.output], reference_[options_.output], {}));
-    if (options_.metric != Metric::kCommand)
+    if (!options_.all_outputs)
       return mean(score(Metric::kKl, values[options_.output], reference_[options_.output], {}));
     double sum = 0;
     for (size_t i = 0; i < values.size(); ++i) {

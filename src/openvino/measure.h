@@ -20,21 +20,21 @@
 
 namespace dnateq {
 
-struct ActivationMeasurement {   // one tensor that enters one or more quantized layers
+struct ActivationMeasurement {  // one tensor that enters one or more quantized layers
   std::string tensor;
-  bool non_negative = false;     // by the graph's structure
-  std::vector<int64_t> shape;    // at the first call
-  double values = 0;             // mean number of values a sample
-  int layers = 0;                // how many layers read it
+  bool non_negative = false;   // by the graph's structure
+  std::vector<int64_t> shape;  // at the first call
+  double values = 0;           // mean number of values a sample
+  int layers = 0;              // how many layers read it
   Histogram histogram;
   std::array<FitResult, kMaxStoredBits + 1> fits;  // by stored bits, from 2
-  FitResult uniform8;            // the 8-bit uniform grid of the standard emission
-  double sensitivity = 0;        // output divergence per relative squared error
+  FitResult uniform8;                              // the 8-bit uniform grid of the standard emission
+  double sensitivity = 0;                          // output divergence per relative squared error
 };
 
-struct WeightMeasurement {       // one layer
+struct WeightMeasurement {                                  // one layer
   std::array<double, kMaxStoredBits + 1> relative_error{};  // nearest rounding, by stored bits, from 2
-  double sensitivity = 0;        // output divergence per relative squared error of the layer's output
+  double sensitivity = 0;  // output divergence per relative squared error of the layer's output
 };
 
 struct Measurements {
@@ -53,12 +53,13 @@ ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& pr
                                          const Progress& progress);
 
 struct MeasureOptions {
-  TensorCode request;            // family and arithmetic
-  bool uniform = false;          // uniform grids instead of exponential curves
+  TensorCode request;    // family and arithmetic
+  bool uniform = false;  // uniform grids instead of exponential curves
   bool weights_only = false;
   bool sensitivities = true;
-  Metric metric = Metric::kKl;   // divergence: 1 - cosine, KL, or relative squared error for kCommand
+  Metric metric = Metric::kKl;  // divergence of `output`: 1 - cosine for kCosine, else KL
   size_t output = 0;
+  bool all_outputs = false;  // instead: relative squared error, summed over all float32 outputs
   int64_t sensitivity_samples = 64;
   uint64_t seed = 0;
   int threads = 1;

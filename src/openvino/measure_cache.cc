@@ -14,15 +14,33 @@ constexpr int kCacheVersion = 2;
 
 json to_json(const FitResult& fit) {
   const TensorCode& c = fit.code;
-  return {c.stored_bits, c.negative_levels, c.positive_levels, c.base, c.alpha, c.beta, c.grid,
-          static_cast<int>(c.family), c.pow2_q, static_cast<int>(c.arithmetic), static_cast<int>(c.rounding),
+  return {c.stored_bits,
+          c.negative_levels,
+          c.positive_levels,
+          c.base,
+          c.alpha,
+          c.beta,
+          c.grid,
+          static_cast<int>(c.family),
+          c.pow2_q,
+          static_cast<int>(c.arithmetic),
+          static_cast<int>(c.rounding),
           fit.relative_error};
 }
 
 FitResult fit_from(const json& j) {
   FitResult fit;
-  fit.code = {j.at(0), j.at(1), j.at(2), j.at(3), j.at(4), j.at(5), j.at(6), static_cast<Family>(j.at(7).get<int>()),
-              j.at(8), static_cast<Arithmetic>(j.at(9).get<int>()), static_cast<Rounding>(j.at(10).get<int>())};
+  fit.code = {j.at(0),
+              j.at(1),
+              j.at(2),
+              j.at(3),
+              j.at(4),
+              j.at(5),
+              j.at(6),
+              static_cast<Family>(j.at(7).get<int>()),
+              j.at(8),
+              static_cast<Arithmetic>(j.at(9).get<int>()),
+              static_cast<Rounding>(j.at(10).get<int>())};
   fit.relative_error = j.at(11);
   return fit;
 }
@@ -55,12 +73,9 @@ void save_measurements(const Measurements& measurements, const std::string& key,
   }
   for (const WeightMeasurement& m : measurements.weights)
     weights.push_back({{"relative_error", m.relative_error}, {"sensitivity", m.sensitivity}});
-  const json document = {{"version", kCacheVersion},
-                         {"key", key},
-                         {"activations", activations},
-                         {"activation_of_layer", measurements.activation_of_layer},
-                         {"weights", weights},
-                         {"has_sensitivities", measurements.has_sensitivities}};
+  const json document = {{"version", kCacheVersion},   {"key", key},
+                         {"activations", activations}, {"activation_of_layer", measurements.activation_of_layer},
+                         {"weights", weights},         {"has_sensitivities", measurements.has_sensitivities}};
   write_file_atomically(file, json::to_cbor(document));
 }
 

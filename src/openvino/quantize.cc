@@ -39,14 +39,20 @@ class Job {
  public:
   Job(ov::Core& core, const PreparedModel& prepared, const Samples& calibration, const Samples* validation,
       const std::vector<int64_t>& labels, const QuantizeOptions& options, const std::filesystem::path& directory)
-      : core_(core), prepared_(prepared), calibration_(calibration), validation_(validation), labels_(labels),
-        options_(options), directory_(directory), start_(std::chrono::steady_clock::now()) {
+      : core_(core),
+        prepared_(prepared),
+        calibration_(calibration),
+        validation_(validation),
+        labels_(labels),
+        options_(options),
+        directory_(directory),
+        start_(std::chrono::steady_clock::now()) {
     request_.family = options.family;
     request_.pow2_q = options.pow2_q;
     const bool real_levels = options.family != Family::kFree || options.strategy == "paper";
     request_.arithmetic = real_levels ? Arithmetic::kExponential : Arithmetic::kInt8Grid;
     metric_ = metric_from_string(!options.metric.empty() ? options.metric : labels.empty() ? "cosine" : "top1");
-    output_ = find_output(*prepared.model, options.output, prepared.file);
+    if (metric_ != Metric::kCommand) output_ = find_output(*prepared.model, options.output, prepared.file);
     low_bit_activations_ = options.emit_exact && !options.weights_only;
   }
 
@@ -54,6 +60,7 @@ class Job {
     if (prepared_.layers.empty())
       throw Error(fmt::format("'{}' has no layer that can be quantized; `dnateq inspect` says why", prepared_.file));
     split();
+    make_folder();
     measure_network();
     Candidate best = options_.strategy == "paper" ? search_paper() : options_.max_loss ? search_loss() : search_bits();
     return finish(best);
@@ -73,8 +80,8 @@ class Job {
     part.calls = std::make_unique<Calls>(samples, *prepared_.model, first, count);
     if (!labels_.empty() && &samples == validation_) {
       if (static_cast<int64_t>(labels_.size()) != samples.size())
-        throw Error(fmt::format("there are {} labels for the {} samples of '{}'; give one label a sample", labels_.size(),
-                                samples.size(), samples.source()));
+        throw Error(fmt::format("there are {} labels for the {} samples of '{}'; give one label a sample",
+                                labels_.size(), samples.size(), samples.source()));
       part.labels.assign(labels_.begin() + first, labels_.begin() + first + count);
     }
     return part;
@@ -102,15 +109,32 @@ class Job {
     search_ = held > 0 ? part_of(calibration_, n - parts * held, held) : part_of(calibration_, 0, n);
     judge_ = held > 0 ? part_of(calibration_, n - held, held) : part_of(calibration_, 0, n);
     samples_from_ = held > 0 ? "calibration split" : "calibration itself (too few samples to hold any back)";
+    if (parts == 1 && held > 0) fewer_ = part_of(calibration_, 0, n - 2 * held).calls;
   }
 
+  // Not before the model and the data are known to fit: an older result stays as it was.
+  void make_folder() const {
+    std::error_code failed;
+    const std::filesystem::path measurements = directory_ / "measurements";
+    if (!options_.resume) std::filesystem::remove_all(measurements, failed);
+    std::filesystem::create_directories(measurements, failed);
+    if (failed)
+      throw Error(fmt::format("the folder '{}' cannot be made: {}; choose another -o", measurements.string(),
+                              failed.message()));
+  }
+
+  // The same samples with and without a loss limit, so that `allocate` finds the measurements of either.
+  const Calls& measured_calls() const { return fewer_ ? *fewer_ : *solve_.calls; }
+
   void measure_network() {
-    const std::string facts = fmt::format(
-        "{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint, calibration_.fingerprint(), to_string(options_.family),
-        options_.pow2_q, options_.strategy, to_string(metric_), output_, options_.seed, solve_.calls->samples());
-    const std::string key = to_hex(fnv1a(std::as_bytes(std::span(facts))));
+    std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint, calibration_.fingerprint(),
+                                    to_string(options_.family), options_.pow2_q, options_.strategy, to_string(metric_),
+                                    output_, options_.seed, measured_calls().samples());
+    for (const Layer& layer : prepared_.layers) facts += '|' + layer.name;  // --only and --ignore
+    const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
     const std::filesystem::path file = directory_ / "measurements" / "measurements.cbor";
-    const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
+    const bool needs_sensitivities =
+        options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
     if (auto cached = load_measurements(key, file); cached && (cached->has_sensitivities || !needs_sensitivities)) {
       measurements_ = std::move(*cached);
     } else {
@@ -121,10 +145,13 @@ class Job {
       measure_options.sensitivities = needs_sensitivities;
       measure_options.metric = metric_;
       measure_options.output = output_;
+      // A command may read any output; so may whoever takes a network of several outputs further.
+      measure_options.all_outputs =
+          metric_ == Metric::kCommand || (options_.output.empty() && prepared_.model->outputs().size() > 1);
       measure_options.seed = options_.seed;
       measure_options.threads = options_.threads;
       measure_options.progress = options_.progress;
-      measurements_ = measure(core_, prepared_, *solve_.calls, measure_options);
+      measurements_ = measure(core_, prepared_, measured_calls(), measure_options);
       save_measurements(measurements_, key, file);
     }
     items_ = allocation_items(prepared_, measurements_, !low_bit_activations_, [&](const Layer& layer, int bits) {
@@ -143,17 +170,19 @@ class Job {
     for (size_t l = 0; l < prepared_.layers.size(); ++l) {
       LayerPlan layer;
       const int weight_item = items_.item_of_weight[l];
-      if (weight_item >= 0) layer.weights = with_level_counts(request_, allocation.bits[static_cast<size_t>(weight_item)]);
+      if (weight_item >= 0)
+        layer.weights = with_level_counts(request_, allocation.bits[static_cast<size_t>(weight_item)]);
       const int a = measurements_.activation_of_layer[l];
       layer.quantize_activations = a >= 0 && !options_.weights_only;
       if (layer.quantize_activations) {
         const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
         const int item = items_.item_of_activation[static_cast<size_t>(a)];
-        layer.activations = item >= 0 ? m.fits[static_cast<size_t>(allocation.bits[static_cast<size_t>(item)])].code
-                                      : m.uniform8.code;
+        layer.activations =
+            item >= 0 ? m.fits[static_cast<size_t>(allocation.bits[static_cast<size_t>(item)])].code : m.uniform8.code;
         if (request_.family == Family::kSharedBase) layer.weights.base = layer.activations.base;
       }
-      if (a < 0 && request_.family == Family::kSharedBase) layer.weights.family = Family::kFree;  // no partner to share with
+      if (a < 0 && request_.family == Family::kSharedBase)
+        layer.weights.family = Family::kFree;  // no partner to share with
       plan.push_back(layer);
     }
     return plan;
@@ -177,7 +206,8 @@ class Job {
 
   std::string key_of(const Allocation& allocation) const {
     uint64_t digest = fnv1a(std::as_bytes(std::span(allocation.bits)));
-    const std::string rest = fmt::format("{}|{}|{}", prepared_.fingerprint, low_bit_activations_, options_.seed);
+    const std::string rest =
+        fmt::format("{}|{}|{}|{}", key_, low_bit_activations_, options_.weights_only, solve_.calls->samples());
     return to_hex(fnv1a(std::as_bytes(std::span(rest)), digest));
   }
 
@@ -207,8 +237,8 @@ class Job {
 
   const OutputValues& reference(Part& part) {
     if (!part.reference)
-      part.reference = run_output(core_, prepared_.model, *part.calls, output_, options_.threads, options_.progress,
-                                  "running FP32");
+      part.reference =
+          run_output(core_, prepared_.model, *part.calls, output_, options_.threads, options_.progress, "running FP32");
     return *part.reference;
   }
 
@@ -274,13 +304,9 @@ class Job {
     return solve(allocation, "solving layers");
   }
 
-  bool out_of_time() const {
-    return options_.budget_seconds > 0 && seconds() > options_.budget_seconds;
-  }
+  bool out_of_time() const { return options_.budget_seconds > 0 && seconds() > options_.budget_seconds; }
 
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
   // Fewest bits within the loss limit: bisection along the front, led by the predicted divergence.
   Candidate search_loss() {
@@ -304,6 +330,7 @@ class Job {
       if (loss <= limit) {
         enough = next;
         best = std::move(candidate);
+        keep(*best);
       } else {
         too_few = next;
         if (next + 1 >= enough && !best) break;
@@ -314,13 +341,15 @@ class Job {
       std::ptrdiff_t guess = too_few + 1;
       while (guess < enough - 1 && front[static_cast<size_t>(guess)].divergence > wanted) ++guess;
       next = std::clamp(guess, too_few + 1, enough - 1);
-      if (best && tensor_mean(front[static_cast<size_t>(enough)]) - tensor_mean(front[static_cast<size_t>(next)]) < 0.05)
+      if (best &&
+          tensor_mean(front[static_cast<size_t>(enough)]) - tensor_mean(front[static_cast<size_t>(next)]) < 0.05)
         break;
     }
     if (!best)
-      throw Error(fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
-                              "--max-loss, give more calibration samples, or leave layers out with --ignore",
-                              limit, to_string(metric_), least_loss));
+      throw Error(
+          fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
+                      "--max-loss, give more calibration samples, or leave layers out with --ignore",
+                      limit, to_string(metric_), least_loss));
     return std::move(*best);
   }
 
@@ -367,7 +396,8 @@ class Job {
         if (items_.item_of_weight[l] >= 0)
           bits[static_cast<size_t>(items_.item_of_weight[l])] = choice.weights.stored_bits;
         if (a >= 0 && items_.item_of_activation[static_cast<size_t>(a)] >= 0 && choice.activations)
-          bits[static_cast<size_t>(items_.item_of_activation[static_cast<size_t>(a)])] = choice.activations->stored_bits;
+          bits[static_cast<size_t>(items_.item_of_activation[static_cast<size_t>(a)])] =
+              choice.activations->stored_bits;
       }
       candidate.allocation = summarize(items_.items, bits, items_.fp32_values);
       return candidate;
@@ -382,8 +412,8 @@ class Job {
     double least_loss = std::numeric_limits<double>::infinity();
     std::vector<int> last_bits;
     if (!options_.max_loss) {  // tightest thresholds within the bit target
-      const double target = options_.target_weight_bits.value_or(
-          options_.weight_bits ? static_cast<double>(*options_.weight_bits) : 5.0);
+      const double target =
+          options_.target_weight_bits.value_or(options_.weight_bits ? static_cast<double>(*options_.weight_bits) : 5.0);
       for (const double threshold : paper_thresholds()) {
         Candidate candidate = candidate_for(threshold, threshold);
         if (best && tensor_mean(candidate.allocation) > target) break;
@@ -417,9 +447,10 @@ class Job {
       if (out_of_time()) break;
     }
     if (!best)
-      throw Error(fmt::format("the paper's strategy cannot meet a loss of at most {:.4g} ({}): {:.4g} is the least that "
-                              "was reached; raise --max-loss or use --strategy optimal",
-                              *options_.max_loss, to_string(metric_), least_loss));
+      throw Error(
+          fmt::format("the paper's strategy cannot meet a loss of at most {:.4g} ({}): {:.4g} is the least that "
+                      "was reached; raise --max-loss or use --strategy optimal",
+                      *options_.max_loss, to_string(metric_), least_loss));
     // Then each threshold alone, looser.
     for (const double factor : {1.5, 2.25})
       if (out_of_time() || !try_pair(threshold_found * factor, threshold_found)) break;
@@ -429,6 +460,52 @@ class Job {
   }
 
   // --- results ------------------------------------------------------------------------------------------------------
+
+  struct Emitted {
+    std::shared_ptr<ov::Model> standard, exact;  // null where not asked for
+  };
+
+  std::filesystem::path exact_folder() const { return options_.emit_standard ? directory_ / "exact" : directory_; }
+
+  Emitted save_models(const std::vector<LayerCodes>& codes) const {
+    Emitted models;
+    if (options_.emit_standard) {
+      models.standard = emit_standard(prepared_, codes);
+      save_model_files(models.standard, directory_);
+    }
+    if (options_.emit_exact) {
+      models.exact = emit_exact(prepared_, codes);
+      std::filesystem::create_directories(exact_folder());
+      save_model_files(models.exact, exact_folder());
+    }
+    return models;
+  }
+
+  // The metric of somebody else's INT8 model of the same network, on the same samples.
+  double evaluate_int8() {
+    if (metric_ == Metric::kCommand) return run_command(options_.metric.substr(8), options_.int8_model);
+    std::shared_ptr<ov::Model> model;
+    try {
+      model = core_.read_model(options_.int8_model.string());
+    } catch (const std::exception&) {
+      throw Error(fmt::format("the INT8 model '{}' cannot be read; make it again or leave --int8 out",
+                              options_.int8_model.string()));
+    }
+    if (model->outputs().size() != prepared_.model->outputs().size())
+      throw Error(fmt::format("'{}' has other outputs than '{}'; --int8 takes an INT8 model of the same network",
+                              options_.int8_model.string(), prepared_.file));
+    return mean(scores(model, judge_, "judging INT8"));
+  }
+
+  // The best so far lies in the folder as a whole result, should the search be stopped.
+  void keep(const Candidate& candidate) {
+    const std::vector<LayerCodes> codes = codes_of(candidate);
+    save_models(codes);
+    QuantizeResult result;
+    describe(candidate, codes, result);
+    result.recipe.steps = steps_;
+    save_recipe(result.recipe, directory_ / "recipe.dnateq.json");
+  }
 
   QuantizeResult finish(const Candidate& best) {
     QuantizeResult result;
@@ -451,27 +528,22 @@ class Job {
       std::tie(metric.confidence_low, metric.confidence_high) = paired_interval(got, fp32_scores, options_.seed + 1);
       return mean(got);
     };
-    if (options_.emit_standard) {
-      const auto model = emit_standard(prepared_, codes);
-      metric.quantized = evaluate(model, "judging the standard model");
-      save_model_files(model, directory_);
+    const Emitted models = save_models(codes);
+    if (models.standard) {
+      metric.quantized = evaluate(models.standard, "judging the standard model");
       result.bytes_standard = static_cast<int64_t>(std::filesystem::file_size(directory_ / "model.bin"));
     }
-    if (options_.emit_exact) {
-      const auto model = emit_exact(prepared_, codes);
-      metric.exact = evaluate(model, "judging the exact model");
-      const std::filesystem::path folder = options_.emit_standard ? directory_ / "exact" : directory_;
-      std::filesystem::create_directories(folder);
-      save_model_files(model, folder);
-      result.bytes_exact = static_cast<int64_t>(std::filesystem::file_size(folder / "model.bin"));
+    if (!options_.int8_model.empty()) result.int8_metric = evaluate_int8();
+    if (models.exact) {  // last: the interval is the exact model's where there is one
+      metric.exact = evaluate(models.exact, "judging the exact model");
+      result.bytes_exact = static_cast<int64_t>(std::filesystem::file_size(exact_folder() / "model.bin"));
     }
     describe(best, codes, result);
     result.recipe.metric = metric;
     result.recipe.steps = steps_;
-    result.recipe.seconds = seconds();
-    for (const Allocation& point : measurements_.has_sensitivities
-                                       ? allocation_front(items_.items, items_.fp32_values)
-                                       : std::vector<Allocation>{})
+    result.seconds = seconds();
+    for (const Allocation& point : measurements_.has_sensitivities ? allocation_front(items_.items, items_.fp32_values)
+                                                                   : std::vector<Allocation>{})
       result.bits_loss_curve.emplace_back(tensor_mean(point), point.divergence);
     save_recipe(result.recipe, directory_ / "recipe.dnateq.json");
     std::error_code ignored;
@@ -588,6 +660,8 @@ class Job {
   bool low_bit_activations_ = true;  // else 8-bit uniform ones, or none
   Part solve_, search_, judge_;
   std::string samples_from_;
+  std::unique_ptr<Calls> fewer_;  // see measured_calls()
+  std::string key_;               // of the measurements
   Measurements measurements_;
   AllocationItems items_;
   std::vector<SearchStep> steps_;
@@ -599,13 +673,6 @@ class Job {
 QuantizeResult quantize(ov::Core& core, const PreparedModel& prepared, const Samples& calibration,
                         const Samples* validation, const std::vector<int64_t>& labels, const QuantizeOptions& options,
                         const std::filesystem::path& directory) {
-  std::error_code failed;
-  const std::filesystem::path measurements = directory / "measurements";
-  if (!options.resume) std::filesystem::remove_all(measurements, failed);
-  std::filesystem::create_directories(measurements, failed);
-  if (failed)
-    throw Error(fmt::format("the folder '{}' cannot be made: {}; choose another -o", measurements.string(),
-                            failed.message()));
   return Job(core, prepared, calibration, validation, labels, options, directory).run();
 }
 

@@ -17,22 +17,23 @@
 namespace dnateq {
 
 struct QuantizeOptions {
-  std::string strategy = "optimal";       // optimal, paper, uniform (the comparison: clipped uniform grids)
+  std::string strategy = "optimal";  // optimal, paper, uniform (the comparison: clipped uniform grids)
   Family family = Family::kFree;
   int pow2_q = 0;
-  std::optional<double> max_loss;         // points, nats or relative, see loss_of(); 0.01 = 1 %
+  std::optional<double> max_loss;  // points, nats or relative, see loss_of(); 0.01 = 1 %
   std::optional<double> target_weight_bits, target_activation_bits;
   std::optional<int> weight_bits, activation_bits;  // the same width everywhere
-  std::string metric;                     // empty: top1 with labels, else cosine
-  std::string output;                     // output that the metric reads; empty = the first
+  std::string metric;                               // empty: top1 with labels, else cosine
+  std::string output;                               // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
   bool weights_only = false;
   uint64_t seed = 0;
   int threads = 1;
-  double budget_seconds = 0;              // no further candidate starts after this; 0 = no limit
+  double budget_seconds = 0;  // no further candidate starts after this; 0 = no limit
   bool resume = false;
-  std::string options_text;               // for the recipe
+  std::string options_text;  // for the recipe
   std::filesystem::path model_file;
+  std::filesystem::path int8_model;  // an INT8 model of the same network to judge beside; empty = none
   Progress progress;
 };
 
@@ -44,8 +45,10 @@ struct QuantizeResult {
     bool is_weights;
     Histogram histogram;
   };
-  std::vector<View> views;                // histograms for the report
+  std::vector<View> views;  // histograms for the report
   int64_t bytes_fp32 = 0, bytes_int8 = 0, bytes_standard = 0, bytes_exact = 0;
+  std::optional<double> int8_metric;
+  double seconds = 0;
 };
 
 // Writes model files (DIR/model.xml for the standard emission, DIR/exact/model.xml), DIR/recipe.dnateq.json and

@@ -9,8 +9,8 @@
 namespace dnateq {
 
 Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads) {
-  compiled_ = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32), ov::num_streams(threads),
-                                 ov::inference_num_threads(threads));
+  compiled_ = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
+                                 ov::num_streams(threads), ov::inference_num_threads(threads));
   for (int i = 0; i < threads; ++i) requests_.push_back(compiled_.create_infer_request());
 }
 

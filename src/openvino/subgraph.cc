@@ -65,15 +65,23 @@ Subgraph extract_subgraph(const Outputs& cut, const std::vector<ov::PartialShape
 }
 
 ModelCopy copy_model(const std::shared_ptr<ov::Model>& model) {
+  // Names need not be unique, so the two graphs are walked side by side from results and sinks, which clone keeps in
+  // order.
   ModelCopy copy;
   copy.model = model->clone();
-  const auto originals = model->get_ordered_ops();
-  std::map<std::string, std::shared_ptr<ov::Node>> by_name;
-  for (const auto& node : copy.model->get_ordered_ops()) by_name.emplace(node->get_friendly_name(), node);
-  for (const auto& node : originals) {
-    const auto at = by_name.find(node->get_friendly_name());
-    if (at == by_name.end()) throw Error("internal: a copied model lacks node '" + node->get_friendly_name() + "'");
-    copy.copy_of.emplace(node.get(), at->second);
+  std::vector<std::pair<std::shared_ptr<ov::Node>, std::shared_ptr<ov::Node>>> stack;
+  const auto push_all = [&](const auto& originals, const auto& copies) {
+    for (size_t i = 0; i < originals.size(); ++i) stack.emplace_back(originals[i], copies[i]);
+  };
+  push_all(model->get_results(), copy.model->get_results());
+  push_all(model->get_sinks(), copy.model->get_sinks());
+  push_all(model->get_parameters(), copy.model->get_parameters());
+  while (!stack.empty()) {
+    const auto [original, twin] = stack.back();
+    stack.pop_back();
+    if (!copy.copy_of.emplace(original.get(), twin).second) continue;
+    for (size_t i = 0; i < original->get_input_size(); ++i)
+      stack.emplace_back(original->get_input_node_shared_ptr(i), twin->get_input_node_shared_ptr(i));
   }
   return copy;
 }

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 namespace dnateq {
 namespace {
@@ -17,20 +18,32 @@ uint64_t mix(uint64_t x) {
 // Sum of four uniforms: near enough to a normal value of variance 1, and cheap.
 float noise_at(uint64_t seed, uint64_t index) {
   const uint64_t bits = mix(seed + index);
-  const auto sum = static_cast<float>((bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48));
+  const auto sum =
+      static_cast<float>((bits & 0xffff) + ((bits >> 16) & 0xffff) + ((bits >> 32) & 0xffff) + (bits >> 48));
   return (sum / 65536.0F - 2.0F) * 1.7320508F;
 }
 
-void add_noise(const float* in, float* out, size_t count, double relative_power, uint64_t seed) {
-  double sum = 0, squares = 0;
+void add_noise(const ov::Tensor& input, float* out, const TapState& state) {
+  const float* in = input.data<float>();
+  const ov::Shape& shape = input.get_shape();
+  const size_t count = input.get_size(), axis = state.channels_last || shape.size() < 2 ? shape.size() - 1 : 1;
+  const size_t channels = shape[axis];
+  size_t stride = 1;  // between neighbouring channels
+  for (size_t i = axis + 1; i < shape.size(); ++i) stride *= shape[i];
+  std::vector<double> sum(channels), squares(channels);
   for (size_t i = 0; i < count; ++i) {
-    sum += static_cast<double>(in[i]);
-    squares += static_cast<double>(in[i]) * static_cast<double>(in[i]);
+    const auto value = static_cast<double>(in[i]);
+    const size_t channel = i / stride % channels;
+    sum[channel] += value;
+    squares[channel] += value * value;
   }
-  const double mean = sum / static_cast<double>(count);
-  const double variance = squares / static_cast<double>(count) - mean * mean;
-  const auto sigma = static_cast<float>(std::sqrt(std::max(0.0, variance * relative_power)));
-  for (size_t i = 0; i < count; ++i) out[i] = in[i] + sigma * noise_at(seed, i);
+  const auto per_channel = static_cast<double>(count / channels);
+  std::vector<float> sigma(channels);
+  for (size_t c = 0; c < channels; ++c) {
+    const double mean = sum[c] / per_channel;
+    sigma[c] = static_cast<float>(std::sqrt(std::max(0.0, (squares[c] / per_channel - mean * mean) * state.noise)));
+  }
+  for (size_t i = 0; i < count; ++i) out[i] = in[i] + sigma[i / stride % channels] * noise_at(state.seed, i);
 }
 
 }  // namespace
@@ -53,7 +66,7 @@ bool Tap::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) co
   if (state_->encoder)
     state_->encoder->quantize({in, count}, {out, count});
   else if (state_->noise > 0 && count > 0)
-    add_noise(in, out, count, state_->noise, state_->seed);
+    add_noise(inputs[0], out, *state_);
   else
     std::memcpy(out, in, count * sizeof(float));
   return true;

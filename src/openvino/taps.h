@@ -12,7 +12,10 @@ namespace dnateq {
 // nothing runs.
 struct TapState {
   std::shared_ptr<const Encoder> encoder;  // rounds to the code's levels; null: passes through
-  double noise = 0;                        // adds white noise of this power relative to the tensor's variance
+  // Adds white noise of this power relative to the variance of each channel, as rounding weights with a scale per
+  // channel does. Channels lie on the last axis, or on axis 1.
+  double noise = 0;
+  bool channels_last = true;
   uint64_t seed = 0;
 };
 

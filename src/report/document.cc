@@ -44,7 +44,7 @@ json summary_document(const ReportInput& input) {
           {"options", recipe.options},
           {"strategy", recipe.strategy},
           {"seed", recipe.seed},
-          {"seconds", for_display(recipe.seconds)},
+          {"seconds", for_display(input.seconds)},
           {"weights", recipe.layers.empty() ? json(nullptr) : bits_document(weight_bits(recipe))},
           {"activations", activations},
           {"all_tensor_mean_bits", for_display(recipe.layers.empty() ? 0.0 : all_tensor_mean_bits(recipe))},

@@ -22,6 +22,7 @@ struct TensorView {   // what is drawn for one tensor
 
 struct ReportInput {
   Recipe recipe;
+  double seconds = 0;  // the search took; not in the recipe, which is the same after every run
   std::vector<TensorView> tensors;
   // predicted (bits per value over all tensors, divergence) of every allocation on the Lagrangian front
   std::vector<std::pair<double, double>> bits_loss_curve;

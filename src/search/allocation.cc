@@ -34,7 +34,8 @@ int cheapest(const Allocatable& item, double price) {
 
 std::vector<int> choose(const std::vector<Allocatable>& items, double weight_price, double activation_price) {
   std::vector<int> bits;
-  for (const Allocatable& item : items) bits.push_back(cheapest(item, item.is_weights ? weight_price : activation_price));
+  for (const Allocatable& item : items)
+    bits.push_back(cheapest(item, item.is_weights ? weight_price : activation_price));
   return bits;
 }
 
@@ -102,8 +103,10 @@ Allocation allocate_to_bits(const std::vector<Allocatable>& items, double weight
   for (const Allocatable& item : items) fewest.push_back(item.smallest_bits);
   const Allocation least = summarize(items, fewest, fp32_values);
   if (least.weight_bits > weight_bits)
-    throw Error(fmt::format("{:.3f} bits a weight cannot be reached: the fewest are {:.3f}, scales, tables and FP32 layers "
-                            "included; raise --target-bits", weight_bits, least.weight_bits));
+    throw Error(
+        fmt::format("{:.3f} bits a weight cannot be reached: the fewest are {:.3f}, scales, tables and FP32 layers "
+                    "included; raise --target-bits",
+                    weight_bits, least.weight_bits));
   if (least.activation_bits > activation_bits)
     throw Error(fmt::format("{:.3f} bits an activation cannot be reached: the fewest are {:.3f}; raise --target-bits",
                             activation_bits, least.activation_bits));

@@ -11,8 +11,8 @@ namespace dnateq {
 // One tensor that can be given 2 ... 8 stored bits.
 struct Allocatable {
   bool is_weights = false;
-  double values = 0;        // weights: number; activations: values at batch 1
-  std::array<double, kMaxStoredBits + 1> overhead{};    // further bits in all, by stored bits: tables, scales, headers
+  double values = 0;                                  // weights: number; activations: values at batch 1
+  std::array<double, kMaxStoredBits + 1> overhead{};  // further bits in all, by stored bits: tables, scales, headers
   int smallest_bits = kMinStoredBits, largest_bits = kMaxStoredBits;
   std::array<double, kMaxStoredBits + 1> divergence{};  // predicted, by stored bits
 
@@ -20,9 +20,9 @@ struct Allocatable {
 };
 
 struct Allocation {
-  std::vector<int> bits;             // parallel to the items
+  std::vector<int> bits;                        // parallel to the items
   double weight_bits = 0, activation_bits = 0;  // mean over values, overhead included
-  double divergence = 0;             // predicted sum
+  double divergence = 0;                        // predicted sum
 };
 
 // `fp32_values`: weights that stay in FP32, counted at 32 bits.

@@ -8,8 +8,8 @@
 namespace dnateq {
 namespace {
 
-constexpr double kFlatBase = 1.0 + 1e-6;      // stands for base -> 1: the uniform grid
-constexpr double kSmallestLevel = 1e-4;       // L(0) relative to the largest level, at least
+constexpr double kFlatBase = 1.0 + 1e-6;  // stands for base -> 1: the uniform grid
+constexpr double kSmallestLevel = 1e-4;   // L(0) relative to the largest level, at least
 
 struct Line {
   double alpha = 0, beta = 0;
@@ -94,7 +94,8 @@ Candidate alternate(const FitData& data, const TensorCode& request, double base,
   return best;
 }
 
-// Snaps the curve to the int8 grid: the grid's scale is searched, then refitted by least squares with the integers held.
+// Snaps the curve to the int8 grid: the grid's scale is searched, then refitted by least squares with the integers
+// held.
 FitResult snap(const FitData& data, const TensorCode& request, const Candidate& curve) {
   FitResult result;
   result.code = request;
@@ -313,8 +314,8 @@ double FitData::absolute_error(const TensorCode& code) const {
   return error;
 }
 
-void FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels,
-                     std::span<double> weight, std::span<double> sum) const {
+void FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
+                     std::span<double> sum) const {
   std::fill(weight.begin(), weight.end(), 0.0);
   std::fill(sum.begin(), sum.end(), 0.0);
   for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double) {

@@ -1,7 +1,7 @@
 // Fitting one tensor's curve: the (base, alpha, beta, grid) that minimise the squared error of nearest-level rounding.
 //
-// Works on sorted magnitudes with prefix sums, so one error evaluation costs O(levels * log(points)) however many values
-// the tensor has. Source: ours (the paper's rule is `fit_paper`).
+// Works on sorted magnitudes with prefix sums, so one error evaluation costs O(levels * log(points)) however many
+// values the tensor has. Source: ours (the paper's rule is `fit_paper`).
 #pragma once
 
 #include <span>
@@ -22,9 +22,9 @@ class FitData {
 
   bool empty() const { return sides_[0].x.empty() && sides_[1].x.empty(); }
   double largest(bool negative) const { return sides_[negative].x.empty() ? 0.0 : sides_[negative].x.back(); }
-  double power() const { return power_; }       // sum w x^2
+  double power() const { return power_; }          // sum w x^2
   double magnitude() const { return magnitude_; }  // sum w |x|
-  double weight() const { return weight_; }     // sum w, zeros included
+  double weight() const { return weight_; }        // sum w, zeros included
 
   // sum w (x - x^)^2 for nearest-level rounding to `levels`, the first m- of them on the negative side.
   double squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const;
@@ -37,8 +37,8 @@ class FitData {
 
  private:
   struct Side {
-    std::vector<double> x;                 // ascending magnitudes
-    std::vector<double> w, wx, wxx;        // prefix sums, one longer than x
+    std::vector<double> x;           // ascending magnitudes
+    std::vector<double> w, wx, wxx;  // prefix sums, one longer than x
   };
   void build(std::vector<std::pair<double, double>> (&points)[2]);
   template <typename Visit>
@@ -63,8 +63,8 @@ FitResult fit_uniform(const FitData& data, const TensorCode& request);
 // alpha and beta for a given base by alternating least squares (family shared-base: the layer's other tensor).
 FitResult fit_with_base(const FitData& data, const TensorCode& request, double base);
 
-// The paper's rule (our reading): alpha and beta make the levels span the tensor's range for a given base; base walks in
-// steps of 0.01 while the relative mean absolute error falls.
+// The paper's rule (our reading): alpha and beta make the levels span the tensor's range for a given base; base walks
+// in steps of 0.01 while the relative mean absolute error falls.
 FitResult fit_paper(const FitData& data, const TensorCode& request);
 FitResult paper_with_base(const FitData& data, const TensorCode& request, double base);
 

@@ -30,9 +30,17 @@ std::vector<T> from_bytes(const json& value) {
 }  // namespace
 
 void save_solution(const LayerSolution& s, const std::filesystem::path& file) {
-  const json code = {s.code.stored_bits, s.code.negative_levels, s.code.positive_levels, s.code.base, s.code.alpha,
-                     s.code.beta, s.code.grid, static_cast<int>(s.code.family), s.code.pow2_q,
-                     static_cast<int>(s.code.arithmetic), static_cast<int>(s.code.rounding)};
+  const json code = {s.code.stored_bits,
+                     s.code.negative_levels,
+                     s.code.positive_levels,
+                     s.code.base,
+                     s.code.alpha,
+                     s.code.beta,
+                     s.code.grid,
+                     static_cast<int>(s.code.family),
+                     s.code.pow2_q,
+                     static_cast<int>(s.code.arithmetic),
+                     static_cast<int>(s.code.rounding)};
   const json document = {{"code", code},
                          {"codes", to_bytes(pack(s.codes, s.code.stored_bits))},
                          {"count", s.codes.size()},
@@ -51,8 +59,16 @@ std::optional<LayerSolution> load_solution(const std::filesystem::path& file, co
     const json document = json::from_cbor(stream);
     const json& c = document.at("code");
     LayerSolution s;
-    s.code = {c.at(0), c.at(1), c.at(2), c.at(3), c.at(4), c.at(5), c.at(6), static_cast<Family>(c.at(7).get<int>()),
-              c.at(8), static_cast<Arithmetic>(c.at(9).get<int>()),
+    s.code = {c.at(0),
+              c.at(1),
+              c.at(2),
+              c.at(3),
+              c.at(4),
+              c.at(5),
+              c.at(6),
+              static_cast<Family>(c.at(7).get<int>()),
+              c.at(8),
+              static_cast<Arithmetic>(c.at(9).get<int>()),
               static_cast<dnateq::Rounding>(c.at(10).get<int>())};
     validate(s.code, file.string());
     const auto packed = from_bytes<uint8_t>(document.at("codes"));

@@ -24,6 +24,9 @@ using Eigen::MatrixXf;
 using Eigen::VectorXf;
 using RowMajor = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+// Measured: at 2,600 positions for 384 ... 1,536 inputs (MiniLM-L3) the cosine rises from .968 to .983 between 0.3 and
+// 3; at 32,000 positions (ResNet-20) anything between 0.02 and 0.3 gives the same.
+constexpr double kDampingPerScarcity = 5.0, kMostDamping = 3.0;
 constexpr int kLanes = 16;  // rows rounded together: one AVX-512 register
 
 // sum[lane] = sum over i of column[i] * errors[i][lane]
@@ -59,11 +62,11 @@ MatrixXf transpose_product(const Eigen::Ref<const MatrixXf>& a, const Eigen::Ref
   return out;
 }
 
-struct Moments {             // of one group
-  MatrixXf h;                // columns x columns, centred
-  RowMajor g;                // rows of the group x columns, centred
+struct Moments {  // of one group
+  MatrixXf h;     // columns x columns, centred
+  RowMajor g;     // rows of the group x columns, centred
   VectorXf input_mean, target_mean;
-  VectorXf target_power;     // centred, per row
+  VectorXf target_power;  // centred, per row
 };
 
 Moments moments_of(const LayerSamples& samples, const LayerShape& shape, Index group) {
@@ -139,7 +142,8 @@ RowFit fit_rows(const RowMajor& w, const RowMajor& importance, Index rows_per_gr
       float gamma = std::sqrt(power);
       if (!(gamma > 0)) gamma = 1e-4F;
       // The longer side of the code goes where the row reaches farther.
-      if (request.positive_levels > request.negative_levels && -w.row(r).minCoeff() > w.row(r).maxCoeff()) gamma = -gamma;
+      if (request.positive_levels > request.negative_levels && -w.row(r).minCoeff() > w.row(r).maxCoeff())
+        gamma = -gamma;
       fit.gamma[static_cast<size_t>(r)] = rounded(gamma);
     }
   }
@@ -184,10 +188,10 @@ RowFit fit_rows(const RowMajor& w, const RowMajor& importance, Index rows_per_gr
 // State of the rounding of one group's rows.
 struct RoundingState {
   const Encoder& encoder;
-  const RowMajor& target;            // W*
-  RowMajor& w;                       // w^
-  std::vector<uint8_t>& codes;       // of the whole layer
-  std::vector<RowScale>& gamma;      // of the whole layer
+  const RowMajor& target;        // W*
+  RowMajor& w;                   // w^
+  std::vector<uint8_t>& codes;   // of the whole layer
+  std::vector<RowScale>& gamma;  // of the whole layer
   Index first_row;
 
   void set(Index r, Index c, uint8_t code) {
@@ -215,7 +219,8 @@ void round_with_compensation(RoundingState& state, const MatrixXf& h) {
     for (Index j = columns - 1; j >= 0; --j) {
       const Index c = order[static_cast<size_t>(j)];
       std::fill_n(carried, kLanes, 0.0F);
-      if (usable) project(&permuted(j, j) + 1, &errors[static_cast<size_t>((j + 1) * kLanes)], columns - 1 - j, carried);
+      if (usable)
+        project(&permuted(j, j) + 1, &errors[static_cast<size_t>((j + 1) * kLanes)], columns - 1 - j, carried);
       const float pivot = usable ? permuted(j, j) : 1.0F;
       for (Index lane = 0; lane < count; ++lane) {
         const Index r = first + lane;
@@ -377,7 +382,10 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
   RowMajor target(shape.rows, columns);
   RowMajor importance(groups, columns);
   double target_power = 0;
-  const double damping = positions < 2 * columns ? std::max(options.damping, 0.3) : options.damping;
+  // Few positions estimate H badly: the ridge grows with inputs per position, or the rounding would fit the sample.
+  const double damping = std::min(options.damping + kDampingPerScarcity * static_cast<double>(columns) /
+                                                        static_cast<double>(std::max<Index>(positions, 1)),
+                                  kMostDamping);
   const auto prepare = [&](Index g) {
     Moments& m = moments[static_cast<size_t>(g)];
     m = moments_of(samples, shape, g);

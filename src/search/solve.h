@@ -3,7 +3,8 @@
 //
 // Per layer: centred second moments H = E[x^ x^T], G = E[y x^T]; W* = (G + d W)(H + d I)^-1; curve and channel scales
 // fitted to W*; error-compensating rounding in the order of descending diag(H) (GPTQ's, as successive projection on the
-// Cholesky factor); coordinate descent with refits of the scales; bias from the means. Source: ours, see docs on search.
+// Cholesky factor); coordinate descent with refits of the scales; bias from the means. Source: ours, see docs on
+// search.
 #pragma once
 
 #include <Eigen/Core>
@@ -18,9 +19,9 @@ namespace dnateq {
 // Sampled inputs and targets of one layer. Columns of `inputs` are group-major: group g's inputs are columns
 // [g * columns, (g + 1) * columns).
 struct LayerSamples {
-  Eigen::MatrixXf inputs;    // positions x (groups * columns), after activation quantization
-  Eigen::MatrixXf targets;   // positions x rows
-  Eigen::VectorXf weights;   // importance of each position; empty = 1
+  Eigen::MatrixXf inputs;   // positions x (groups * columns), after activation quantization
+  Eigen::MatrixXf targets;  // positions x rows
+  Eigen::VectorXf weights;  // importance of each position; empty = 1
 };
 
 struct LayerShape {
@@ -28,22 +29,22 @@ struct LayerShape {
 };
 
 struct SolveOptions {
-  double damping = 0.02;     // relative to the mean diagonal of H
-  int sweeps = 3;            // of two coordinate-descent passes and a refit of the scales each
-  bool compensate = true;    // false: nearest rounding of W itself
+  double damping = 0.02;   // relative to the mean diagonal of H
+  int sweeps = 3;          // of two coordinate-descent passes and a refit of the scales each
+  bool compensate = true;  // false: nearest rounding of W itself
   bool correct_bias = true;
-  bool uniform = false;      // best clipped uniform grid instead of an exponential curve, for comparison
+  bool uniform = false;  // best clipped uniform grid instead of an exponential curve, for comparison
 };
 
 struct LayerSolution {
   TensorCode code;
-  std::vector<uint8_t> codes;     // rows x columns
-  std::vector<uint16_t> gamma;    // float16, per row
-  std::vector<float> bias;        // per row, to be added to the output; empty without samples
-  double weight_relative_error = 0, weight_rmae = 0;   // against the original W
-  double uniform_relative_error = 0;                   // best clipped uniform grid, same counts and scales per row
-  double output_relative_error = 0;                    // against the target, bias included
-  double nearest_output_relative_error = 0;            // nearest rounding of W with bias correction
+  std::vector<uint8_t> codes;                         // rows x columns
+  std::vector<uint16_t> gamma;                        // float16, per row
+  std::vector<float> bias;                            // per row, to be added to the output; empty without samples
+  double weight_relative_error = 0, weight_rmae = 0;  // against the original W
+  double uniform_relative_error = 0;                  // best clipped uniform grid, same counts and scales per row
+  double output_relative_error = 0;                   // against the target, bias included
+  double nearest_output_relative_error = 0;           // nearest rounding of W with bias correction
 };
 
 // w^ = gamma * level, float32.

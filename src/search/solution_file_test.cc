@@ -1,0 +1,131 @@
+#include "search/solution_file.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+
+#include "dnateq/error.h"
+#include "search/test_data.h"
+
+namespace dnateq {
+namespace {
+
+namespace fs = std::filesystem;
+
+class SolutionFile : public ::testing::Test {
+ protected:
+  SolutionFile() {
+    std::string pattern = (fs::temp_directory_path() / "dnateq_solution_XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    file_ = folder_ / "0001.cbor";
+    solution_ = quantize_rows(testing::normal_values(35, 41), shape_, with_level_counts(TensorCode{}, 3));
+    solution_.bias = {0.5F, -1.0F, 0.0F, 1e-30F, 7.0F};
+    solution_.output_relative_error = 0.01;
+    solution_.nearest_output_relative_error = 0.02;
+  }
+  ~SolutionFile() override { fs::remove_all(folder_); }
+
+  std::string bytes() const {
+    std::ifstream stream(file_, std::ios::binary);
+    return {std::istreambuf_iterator<char>(stream), {}};
+  }
+  void write(const std::string& bytes) const { std::ofstream(file_, std::ios::binary) << bytes; }
+
+  const LayerShape shape_{5, 7, 1};
+  fs::path folder_, file_;
+  LayerSolution solution_;
+};
+
+TEST_F(SolutionFile, RoundTripsEveryField) {
+  save_solution(solution_, file_);
+  const std::optional<LayerSolution> loaded = load_solution(file_, shape_);
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ(loaded->code, solution_.code);
+  EXPECT_EQ(loaded->codes, solution_.codes);
+  EXPECT_EQ(loaded->gamma, solution_.gamma);
+  EXPECT_EQ(loaded->bias, solution_.bias);
+  EXPECT_EQ(loaded->weight_relative_error, solution_.weight_relative_error);
+  EXPECT_EQ(loaded->weight_rmae, solution_.weight_rmae);
+  EXPECT_EQ(loaded->uniform_relative_error, solution_.uniform_relative_error);
+  EXPECT_EQ(loaded->output_relative_error, solution_.output_relative_error);
+  EXPECT_EQ(loaded->nearest_output_relative_error, solution_.nearest_output_relative_error);
+}
+
+TEST_F(SolutionFile, RoundTripsEveryFamilyAndASolutionWithoutBias) {
+  for (const Family family : {Family::kFree, Family::kBeta0, Family::kPow2})
+    for (const Arithmetic arithmetic : {Arithmetic::kExponential, Arithmetic::kInt8Grid}) {
+      TensorCode request;
+      request.family = family;
+      request.pow2_q = family == Family::kPow2 ? 2 : 0;
+      request.arithmetic = arithmetic;
+      const LayerSolution solution =
+          quantize_rows(testing::normal_values(35, 42), shape_, with_level_counts(request, 4));
+      save_solution(solution, file_);
+      const std::optional<LayerSolution> loaded = load_solution(file_, shape_);
+      ASSERT_TRUE(loaded.has_value());
+      EXPECT_EQ(loaded->code, solution.code);
+      EXPECT_EQ(loaded->codes, solution.codes);
+      EXPECT_TRUE(loaded->bias.empty());
+    }
+}
+
+TEST_F(SolutionFile, AMissingFileIsNothing) { EXPECT_FALSE(load_solution(file_, shape_).has_value()); }
+
+TEST_F(SolutionFile, AnotherShapeIsNothing) {
+  save_solution(solution_, file_);
+  EXPECT_FALSE(load_solution(file_, {7, 5, 1}).has_value());  // as many codes, other rows
+  EXPECT_FALSE(load_solution(file_, {5, 8, 1}).has_value());
+  EXPECT_FALSE(load_solution(file_, {0, 0, 1}).has_value());
+}
+
+TEST_F(SolutionFile, ABiasOfAnotherLengthIsNothing) {
+  solution_.bias.pop_back();
+  save_solution(solution_, file_);
+  EXPECT_FALSE(load_solution(file_, shape_).has_value());
+}
+
+TEST_F(SolutionFile, EveryTruncationIsNothing) {
+  save_solution(solution_, file_);
+  const std::string whole = bytes();
+  for (size_t length = 0; length < whole.size(); ++length) {
+    write(whole.substr(0, length));
+    EXPECT_FALSE(load_solution(file_, shape_).has_value()) << length << " of " << whole.size() << " bytes";
+  }
+}
+
+TEST_F(SolutionFile, ForeignBytesAreNothing) {
+  for (const std::string& foreign :
+       {std::string("not cbor"), std::string(4096, '\0'), std::string("\xa0", 1), std::string("{\"code\": []}")}) {
+    write(foreign);
+    EXPECT_FALSE(load_solution(file_, shape_).has_value());
+  }
+}
+
+TEST_F(SolutionFile, DamagedBytesGiveNothingOrASolutionOfTheRightShape) {
+  save_solution(solution_, file_);
+  const std::string whole = bytes();
+  for (size_t at = 0; at < whole.size(); ++at)
+    for (const char mask : {'\x01', '\x20', '\x80', '\xff'}) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ mask);
+      write(damaged);
+      const std::optional<LayerSolution> loaded = load_solution(file_, shape_);
+      if (!loaded) continue;
+      EXPECT_EQ(loaded->codes.size(), 35U);
+      EXPECT_EQ(loaded->gamma.size(), 5U);
+      EXPECT_NO_THROW(validate(loaded->code, "damaged"));
+      EXPECT_STRNE(to_string(loaded->code.family), "?");
+      decode_weights(*loaded, shape_.columns);
+    }
+}
+
+TEST_F(SolutionFile, WritingLeavesNoTemporaryFile) {
+  save_solution(solution_, file_);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+  EXPECT_THROW(save_solution(solution_, folder_ / "missing" / "0001.cbor"), Error);
+}
+
+}  // namespace
+}  // namespace dnateq

@@ -1,0 +1,171 @@
+"""What the commands give on a small network: documents, files, the same bytes every time."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import openvino as ov
+from openvino import opset13 as ops
+from support import EXTENSION, Case, images, main, results, save, weights
+
+
+class Documents(Case):
+    """--json prints one document and nothing else."""
+
+    def test_quantize_and_allocate(self):
+        document = self.json_of("quantize", self.net, "--calibration", self.calib, "--target-bits", "5", "-o", self.out)
+
+        def keys(value):
+            return {key: keys(inner) for key, inner in value.items()} if isinstance(value, dict) else None
+
+        bits = {"stored_bits": None, "tensor_mean_bits": None}
+        wanted = {"weights": bits, "activations": bits, "all": {"tensor_mean_bits": None},
+                  "metric": dict.fromkeys(("name", "reference", "quantized", "exact", "confidence")),
+                  "bytes": dict.fromkeys(("fp32", "int8", "file", "ram")), "seconds": None}
+        self.assertEqual(keys(document), wanted)
+        self.assertEqual(list(document), list(wanted))
+        self.assertLessEqual(document["weights"]["stored_bits"], 5)
+        self.assertGreater(document["bytes"]["ram"], 0)
+        self.assertEqual(document["bytes"]["file"], (self.out / "model.bin").stat().st_size)
+        again = self.json_of("allocate", self.out, "--target-bits", "4.5", "-o", self.folder / "out2")
+        self.assertEqual(keys(again), {**wanted, "curve": None})
+        self.assertLessEqual(again["weights"]["stored_bits"], 4.5)
+        curve = np.array(again["curve"])
+        self.assertTrue((np.diff(curve[:, 0]) > 0).all())
+
+    def test_the_others(self):
+        self.quantize()
+        self.assertEqual({layer["name"] for layer in self.json_of("inspect", self.net)["layers"]}, {"conv1", "conv2", "head"})
+        self.assertEqual(self.json_of("inspect", self.out), json.loads((self.out / "recipe.dnateq.json").read_text()))
+        page = self.json_of("report", self.out)["report"]
+        self.assertIn("</html>", open(page).read())
+        analysis = self.json_of("analyze", self.net, "--calibration", self.calib, "-o", self.folder / "analysis")
+        self.assertEqual(analysis, json.loads((self.folder / "analysis/analysis.json").read_text()))
+        top1 = self.json_of("eval", self.net, "--data", self.test, "--labels", self.labels)
+        self.assertEqual((top1["metric"], top1["samples"]), ("top1", 16))
+        cosine = self.json_of("eval", self.out / "model.xml", "--data", self.test, "--reference", self.net)
+        self.assertGreater(cosine["value"], 0.9)
+        command = self.json_of("eval", self.net, "--data", self.test, "--metric", "command:echo 0.5; :")
+        self.assertEqual(command, {"metric": "command", "value": 0.5})
+
+    def test_help_names_an_example_each(self):
+        for command in ("quantize", "allocate", "eval", "analyze", "inspect", "report"):
+            done = self.run_program(command, "--help")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"Example: dnateq {command} ", done.stdout)
+
+
+class Determinism(Case):
+    def test_same_bytes_with_any_number_of_threads(self):
+        for number, options in enumerate((("--target-bits", "4.5/4"), ("--max-loss", "2%", "--metric", "agreement"),
+                                          ("--strategy", "paper", "--target-bits", "5"))):
+            one, two = self.folder / f"one{number}", self.folder / f"two{number}"
+            self.quantize(*options, "--threads", "1", out=one)
+            self.quantize(*options, "--threads", "2", out=two)
+            self.assertEqual(results(one), results(two), msg=options)
+
+    def test_stopped_and_resumed_is_the_same_as_in_one_go(self):
+        options = ("--max-loss", "2%", "--metric", "agreement")
+        np.savez(self.calib, image=images(512))
+        start = time.monotonic()
+        self.quantize(*options)
+        whole = time.monotonic() - start
+        for share in (0.15, 0.3, 0.5, 0.7, 0.85):
+            stopped = self.folder / f"stopped{share}"
+            if not self.stopped_after(share * whole, "quantize", self.net, "--calibration", self.calib, *options, "-o", stopped):
+                continue
+            if (stopped / "measurements").is_dir():
+                self.quantize(*options, "--resume", out=stopped)
+                self.assertEqual(results(stopped), results(self.out), msg=share)
+
+    def test_resume_takes_nothing_from_another_job(self):
+        """Same folder and bits, other data, layers or family: what was kept does not fit and is not used."""
+        np.savez(self.folder / "other.npz", image=images(32, seed=9))
+        kept = self.folder / "kept"
+        self.quantize()
+        shutil.copytree(self.out, kept)
+        for number, options in enumerate((("--only", "conv"), ("--family", "beta0"), ("--weights-only",))):
+            fresh, resumed = self.folder / f"fresh{number}", self.folder / f"resumed{number}"
+            shutil.copytree(kept, resumed)
+            self.quantize(*options, out=fresh)
+            self.quantize(*options, "--resume", out=resumed)
+            self.assertEqual(results(fresh), results(resumed), msg=options)
+
+
+class Emissions(Case):
+    def predictions(self, model, extension=False, batch=16):
+        core = ov.Core()
+        if extension:
+            core.add_extension(EXTENSION)
+        compiled = core.compile_model(core.read_model(model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        self.assertTrue(compiled.input(0).get_partial_shape()[0].is_dynamic)
+        self.assertEqual(compiled.input(0).get_any_name(), "image")
+        return compiled({"image": images(batch, seed=4)})["scores"]
+
+    def cosine(self, a, b):
+        return float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
+
+    def test_every_combination_of_options_gives_models_that_load(self):
+        wanted = self.predictions(self.net)
+        combinations = (
+            (), ("--emit", "standard"), ("--emit", "exact"), ("--weights-only",), ("--weights-only", "--emit", "standard"),
+            ("--only", "conv"), ("--ignore", "conv1", "--ignore", "head"), ("--family", "beta0"), ("--family", "pow2:2"),
+            ("--family", "shared-base"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
+            ("--strategy", "paper", "--target-bits", "5.5"), ("--strategy", "paper", "--max-loss", "20%"),
+            ("--strategy", "paper", "--weights-only", "--target-bits", "5"), ("--strategy", "uniform", "--max-loss", "20%"),
+            ("--target-bits", "20"), ("--metric", "kl", "--max-loss", "50%"), ("--budget", "1s", "--max-loss", "20%"),
+        )
+        for number, options in enumerate(combinations):
+            with self.subTest(options):
+                out = self.folder / f"out{number}"
+                bits = () if {"--target-bits", "--max-loss"} & set(options) else ("--weight-bits", "6")
+                if bits and not {"--weights-only", "standard"} & set(options):
+                    bits += ("--activation-bits", "6")
+                document = self.json_of("quantize", self.net, "--calibration", self.calib, *bits, *options, "-o", out)
+                exact = out / "model.xml" if not (out / "exact").exists() else out / "exact/model.xml"
+                if "standard" not in options:
+                    self.assertIsNotNone(document["metric"]["exact"])
+                    self.assertGreater(self.cosine(self.predictions(exact, extension=True), wanted), 0.97)
+                if "exact" not in options and "paper" not in options:
+                    self.assertIsNotNone(document["metric"]["quantized"])
+                    self.assertGreater(self.cosine(self.predictions(out / "model.xml"), wanted), 0.97)
+                self.succeeds("inspect", out)
+                self.succeeds("report", out)
+                if "--max-loss" not in options:
+                    self.succeeds("allocate", out, "--target-bits", "20" if "--ignore" in options else "6",
+                                  "-o", self.folder / f"again{number}")
+
+    def test_the_program_and_python_agree_on_the_exact_model(self):
+        self.quantize()
+        scores = self.predictions(self.out / "exact/model.xml", extension=True)
+        np.save(self.folder / "mine.npy", scores.argmax(1))
+        done = self.json_of("eval", self.out / "exact/model.xml", "--data", self.test, "--labels", self.folder / "mine.npy")
+        self.assertEqual(done["value"], 1)
+
+    def test_allocation_uses_the_measurements_that_are_there(self):
+        self.quantize("--max-loss", "20%")
+        done = self.run_program("allocate", self.out, "--target-bits", "5", "-o", self.folder / "out2")
+        self.assertEqual(done.returncode, 0)
+        self.assertNotIn("sensitivities", done.stderr)
+
+    def test_embedding_and_ragged_sequences(self):
+        tokens = ops.parameter([-1, -1], np.int64, name="tokens")
+        tokens.output(0).set_names({"tokens"})
+        x = ops.gather(weights(600, 16), tokens, np.int64(0), name="table")
+        x = ops.reduce_mean(ops.relu(ops.matmul(x, weights(16, 16, seed=1), False, False, name="dense")), np.array([1]), False)
+        model = save(ov.Model([ops.result(ops.matmul(x, weights(16, 4, seed=2), False, False))], [tokens], "text"),
+                     self.folder / "text.xml")
+        calls = self.folder / "calls"
+        calls.mkdir()
+        random = np.random.default_rng(0)
+        for i in range(24):
+            np.savez(calls / f"{i:03}.npz", tokens=random.integers(0, 600, (1 + i % 3, 3 + i % 7)))
+        document = self.json_of("quantize", model, "--calibration", calls, "--weight-bits", "6", "--activation-bits", "6",
+                                "-o", self.out)
+        self.assertGreater(document["metric"]["exact"], 0.98)
+        self.assertIn("table", {layer["name"] for layer in self.json_of("inspect", self.out)["layers"]})
+
+
+if __name__ == "__main__":
+    main()

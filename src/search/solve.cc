@@ -69,6 +69,13 @@ struct Moments {  // of one group
   VectorXf target_power;  // centred, per row
 };
 
+// How many equally weighted positions say as much (Kish's effective sample size).
+double effective_positions(const LayerSamples& samples) {
+  if (samples.weights.size() == 0) return std::max(1.0, static_cast<double>(samples.inputs.rows()));
+  const double sum = static_cast<double>(samples.weights.sum());
+  return std::max(1.0, sum * sum / static_cast<double>(samples.weights.squaredNorm()));
+}
+
 Moments moments_of(const LayerSamples& samples, const LayerShape& shape, Index group) {
   const Index columns = shape.columns, rows = shape.rows / shape.groups;
   MatrixXf x = samples.inputs.middleCols(group * columns, columns);
@@ -376,16 +383,14 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
                           const TensorCode& request, const SolveOptions& options) {
   const RowMajor original = as_matrix(weights, shape);
   const Index groups = shape.groups, rows = shape.rows / groups, columns = shape.columns;
-  const Index positions = samples.inputs.rows();
 
   std::vector<Moments> moments(static_cast<size_t>(groups));
   RowMajor target(shape.rows, columns);
   RowMajor importance(groups, columns);
   double target_power = 0;
   // Few positions estimate H badly: the ridge grows with inputs per position, or the rounding would fit the sample.
-  const double damping = std::min(options.damping + kDampingPerScarcity * static_cast<double>(columns) /
-                                                        static_cast<double>(std::max<Index>(positions, 1)),
-                                  kMostDamping);
+  const double scarcity = static_cast<double>(columns) / effective_positions(samples);
+  const double damping = std::min(options.damping + kDampingPerScarcity * scarcity, kMostDamping);
   const auto prepare = [&](Index g) {
     Moments& m = moments[static_cast<size_t>(g)];
     m = moments_of(samples, shape, g);

@@ -154,7 +154,7 @@ void save_analysis(const Json& document, const std::filesystem::path& directory)
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, {}});
+  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore});
   const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
   const Calls calls(*data, *prepared.model);
   const ActivationHistograms activations =

@@ -301,8 +301,7 @@ Finished quantize_into(const std::filesystem::path& directory, const QuantizeArg
                        const QuantizeOptions& options) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared =
-      import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.output_name});
+  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore});
   if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
     throw Error(
         fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));

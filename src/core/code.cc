@@ -67,6 +67,11 @@ TensorCode with_level_counts(TensorCode code, int stored_bits, int negatives) {
   code.negative_levels = negatives < 0 ? codes / 2 : negatives;
   code.positive_levels = codes - code.negative_levels;
   if (code.arithmetic == Arithmetic::kInt8Grid) code.positive_levels = std::min(code.positive_levels, grid_limit(code));
+  if (code.family == Family::kPow2) {  // levels 2^(i/q): more of them would leave float32's range
+    const int most = 96 * std::max(code.pow2_q, 1);
+    code.positive_levels = std::min(code.positive_levels, most);
+    code.negative_levels = std::min(code.negative_levels, most);
+  }
   return code;
 }
 

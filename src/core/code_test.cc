@@ -142,6 +142,20 @@ TEST(Code, FilledCodesWasteNothing) {
   }
 }
 
+TEST(Code, PowersOfTwoStayWithinFloat32) {
+  for (int q = 1; q <= 4; ++q) {
+    TensorCode code;
+    code.family = Family::kPow2;
+    code.pow2_q = q;
+    code.arithmetic = Arithmetic::kExponential;
+    code = with_level_counts(code, 8, 0);
+    code.base = std::exp2(1.0 / q);
+    code.alpha = std::pow(code.base, -(code.positive_levels - 1));
+    code.beta = 0;
+    EXPECT_NO_THROW(validate(code, "t")) << q;
+  }
+}
+
 TEST(Code, BadParametersAreRefusedInASentence) {
   const TensorCode good = curve(4, 7, 1.4, Arithmetic::kInt8Grid);
   const auto refused = [&](auto change) {

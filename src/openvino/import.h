@@ -47,15 +47,14 @@ struct PreparedModel {
 
 struct ImportOptions {
   std::vector<std::string> only, ignore;  // regular expressions on layer names; a match of `ignore` wins
-  std::string output;                     // keep only this model output (name); empty = all
 };
 
 // The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'
 // libraries print on standard error meanwhile is dropped.
 std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file);
 
-// Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights, unknown
-// output names and patterns that match nothing.
+// Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights
+// and patterns that match nothing.
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options = {});
 
 template <typename T>

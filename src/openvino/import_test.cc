@@ -397,9 +397,9 @@ TEST_F(Import, PatternsChooseLayersAndIgnoreWins) {
 }
 
 TEST_F(Import, PatternsThatMatchNothingOrAreNoneAreNamed) {
-  EXPECT_THAT(refusal(residual_cnn(), {{"nowhere"}, {}, ""}), HasSubstr("--only 'nowhere' matches no layer"));
-  EXPECT_THAT(refusal(residual_cnn(), {{}, {"stem", "nowhere"}, ""}), HasSubstr("--ignore 'nowhere' matches no layer"));
-  EXPECT_THAT(refusal(residual_cnn(), {{"["}, {}, ""}), HasSubstr("--only '[' is not a regular expression"));
+  EXPECT_THAT(refusal(residual_cnn(), {{"nowhere"}, {}}), HasSubstr("--only 'nowhere' matches no layer"));
+  EXPECT_THAT(refusal(residual_cnn(), {{}, {"stem", "nowhere"}}), HasSubstr("--ignore 'nowhere' matches no layer"));
+  EXPECT_THAT(refusal(residual_cnn(), {{"["}, {}}), HasSubstr("--only '[' is not a regular expression"));
 }
 
 TEST_F(Import, WeightsThatAreNotFiniteAreRefusedByLayer) {

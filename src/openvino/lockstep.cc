@@ -86,21 +86,37 @@ class Pass {
         calls_(calls),
         plan_(plan),
         options_(options),
+        alone_(plan.empty()),
         order_(prepared.model->get_ordered_ops()),
         quantized_(copy_model(prepared.model)) {
     for (size_t l = 0; l < prepared.layers.size(); ++l) layer_at_.emplace(prepared.layers[l].node.get(), l);
     for (const auto& parameter : prepared.model->get_parameters()) boundary_.outputs.push_back(parameter->output(0));
-    add_taps();
+    if (alone_)
+      encoders_.resize(prepared.layers.size());
+    else
+      add_taps();
   }
 
   std::vector<LayerSolution> run() {
     Task task(options_.progress, options_.stage, prepared_.layers.size());
     for (size_t l = 0; l < prepared_.layers.size(); ++l) {
-      solutions_.push_back(solve(l));
+      solutions_.push_back(solve_or_load(l));
       install(l);
       task.advance();
     }
     return std::move(solutions_);
+  }
+
+  std::vector<std::vector<LayerSolution>> run_alone(const std::vector<TensorCode>& requests) {
+    Task task(options_.progress, options_.stage, prepared_.layers.size());
+    std::vector<std::vector<LayerSolution>> solutions(requests.size());
+    for (size_t l = 0; l < prepared_.layers.size(); ++l) {
+      const std::optional<LayerSamples> samples = needs_samples(l) ? std::optional(sample(l)) : std::nullopt;
+      for (size_t r = 0; r < requests.size(); ++r)
+        solutions[r].push_back(solve(l, requests[r], false, samples, solutions[r]));
+      task.advance();
+    }
+    return solutions;
   }
 
  private:
@@ -164,6 +180,7 @@ class Pass {
       }
     }
     waiting_ = std::move(waits);
+    if (alone_) touched_.clear();  // nothing differs from the FP32 network
     return live;
   }
 
@@ -216,31 +233,34 @@ class Pass {
     return part;
   }
 
-  LayerSolution solve(size_t l) {
+  bool needs_samples(size_t l) const {
+    return prepared_.layers[l].kind != LayerKind::kEmbedding && (alone_ || !plan_[l].weights_fixed);
+  }
+
+  // `earlier`: solutions of the layers before.
+  LayerSolution solve(size_t l, const TensorCode& request, bool fixed, const std::optional<LayerSamples>& samples,
+                      const std::vector<LayerSolution>& earlier) const {
     const Layer& layer = prepared_.layers[l];
     const LayerShape shape{layer.rows, layer.columns, layer.groups};
+    if (layer.shares_weights_with >= 0) {
+      LayerSolution solution = earlier[static_cast<size_t>(layer.shares_weights_with)];
+      solution.bias.clear();
+      if (samples) correct_bias(solution, shape, *samples);
+      return solution;
+    }
+    if (fixed) return with_fixed_code(layer.weight_matrix(), shape, request);
+    if (!samples) return quantize_rows(layer.weight_matrix(), shape, request, true, options_.solve.uniform);
+    return solve_layer(layer.weight_matrix(), shape, *samples, request, options_.solve);
+  }
+
+  LayerSolution solve_or_load(size_t l) {
     const std::filesystem::path file =
         options_.checkpoints.empty() ? "" : options_.checkpoints / fmt::format("{:04}.cbor", l);
+    const Layer& layer = prepared_.layers[l];
     if (!file.empty())
-      if (std::optional<LayerSolution> solution = load_solution(file, shape)) return *solution;
-
-    LayerSolution solution;
-    const bool shared = layer.shares_weights_with >= 0;
-    if (shared) {
-      solution = solutions_[static_cast<size_t>(layer.shares_weights_with)];
-      solution.bias.clear();
-    } else if (plan_[l].weights_fixed) {
-      solution = with_fixed_code(layer.weight_matrix(), shape, plan_[l].weights);
-    } else if (layer.kind == LayerKind::kEmbedding) {
-      solution = quantize_rows(layer.weight_matrix(), shape, plan_[l].weights, true, options_.solve.uniform);
-    }
-    if (!plan_[l].weights_fixed && layer.kind != LayerKind::kEmbedding) {
-      const LayerSamples samples = sample(l);
-      if (shared)
-        correct_bias(solution, shape, samples);
-      else
-        solution = solve_layer(layer.weight_matrix(), shape, samples, plan_[l].weights, options_.solve);
-    }
+      if (auto solution = load_solution(file, {layer.rows, layer.columns, layer.groups})) return *solution;
+    const std::optional<LayerSamples> samples = needs_samples(l) ? std::optional(sample(l)) : std::nullopt;
+    LayerSolution solution = solve(l, plan_[l].weights, plan_[l].weights_fixed, samples, solutions_);
     if (!file.empty()) save_solution(solution, file);
     return solution;
   }
@@ -356,6 +376,7 @@ class Pass {
   const Calls& calls_;
   const std::vector<LayerPlan>& plan_;
   const PassOptions& options_;
+  const bool alone_;  // no plan: layers are solved one by one in the FP32 network; nothing is installed
   ov::NodeVector order_;
   ModelCopy quantized_;
   std::map<const ov::Node*, size_t> layer_at_;
@@ -371,6 +392,12 @@ class Pass {
 std::vector<LayerSolution> run_pass(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
                                     const std::vector<LayerPlan>& plan, const PassOptions& options) {
   return Pass(core, prepared, calls, plan, options).run();
+}
+
+std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const PreparedModel& prepared,
+                                                         const Calls& calls, const std::vector<TensorCode>& requests,
+                                                         const PassOptions& options) {
+  return Pass(core, prepared, calls, {}, options).run_alone(requests);
 }
 
 }  // namespace dnateq

@@ -38,4 +38,10 @@ struct PassOptions {
 std::vector<LayerSolution> run_pass(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
                                     const std::vector<LayerPlan>& plan, const PassOptions& options);
 
+// Every layer solved as if it were the only one that is quantized, its inputs in FP32: [request][layer]. What the
+// network loses by each layer alone is what bits are allocated by.
+std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const PreparedModel& prepared,
+                                                         const Calls& calls, const std::vector<TensorCode>& requests,
+                                                         const PassOptions& options);
+
 }  // namespace dnateq

@@ -9,6 +9,7 @@
 #include <openvino/opsets/opset13.hpp>
 
 #include "dnateq/error.h"
+#include "openvino/lockstep.h"
 #include "openvino/runner.h"
 #include "openvino/subgraph.h"
 #include "openvino/taps.h"
@@ -19,8 +20,8 @@ namespace {
 
 namespace op = ov::opset13;
 
-constexpr int kReferenceBits = 4;         // activations are disturbed by their own code at this width
-constexpr double kReferenceNoise = 0.02;  // layer outputs by noise of this relative power: about 3-bit weights
+constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
+constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
 
 // Whether a tensor cannot be negative whatever the input is.
 bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth = 0) {
@@ -203,7 +204,7 @@ void measure_weights(const PreparedModel& prepared, const MeasureOptions& option
   });
 }
 
-// The FP32 network with a tap on every activation tensor and on every layer's output, compiled once.
+// The FP32 network, compiled once, with a tap on every activation tensor and the weights of all layers as inputs.
 class Sensitivity {
  public:
   Sensitivity(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
@@ -219,20 +220,24 @@ class Sensitivity {
       }
       activation_taps_.push_back(insert(original, readers));
     }
+    ov::ParameterVector weights;
     for (const Layer& layer : prepared.layers) {
-      const auto output = copy_.copy_of.at(layer.node.get())->output(0);
+      const auto node = copy_.copy_of.at(layer.node.get());
+      const auto output = node->output(0);
       const auto all = output.get_target_inputs();
       layer_taps_.push_back(insert(output, {all.begin(), all.end()}));
       layer_taps_.back()->channels_last = layer.kind == LayerKind::kMatMul || layer.kind == LayerKind::kEmbedding;
+      weights.push_back(std::make_shared<op::Parameter>(ov::element::f32, layer.weights()->get_shape()));
+      node->input(layer.weight_port).replace_source_output(weights.back());
+      weights_.push_back(layer.weights()->get_tensor_view());
     }
+    copy_.model->add_parameters(weights);
     runner_ = std::make_unique<Runner>(core, copy_.model, options.threads);
     for (; measured_calls_ < calls.size() && samples_ < options.sensitivity_samples; ++measured_calls_)
       samples_ += calls.sample_count(measured_calls_);
     for (size_t c = 0; c < measured_calls_; ++c) inputs_.push_back(calls.tensors(c));
     reference_ = run();
   }
-
-  size_t measured() const { return activation_taps_.size() + layer_taps_.size(); }
 
   double activation(size_t a, const TensorCode& code) {
     activation_taps_[a]->encoder = std::make_shared<Encoder>(code);
@@ -241,11 +246,15 @@ class Sensitivity {
     return divergence;
   }
 
-  double layer_output(size_t l, double noise) {
-    layer_taps_[l]->noise = noise;
-    layer_taps_[l]->seed = options_.seed + (l << 40);
+  double weights(size_t l, const Layer& layer, const LayerSolution& solution) {
+    const std::vector<float> values = layer.to_model_layout(decode_weights(solution, layer.columns));
+    const ov::Tensor original = weights_[l];
+    weights_[l] = ov::Tensor(ov::element::f32, original.get_shape());
+    std::copy(values.begin(), values.end(), weights_[l].data<float>());
+    layer_taps_[l]->offset = solution.bias;
     const double divergence = compare(run());
-    layer_taps_[l]->noise = 0;
+    layer_taps_[l]->offset.clear();
+    weights_[l] = original;
     return divergence;
   }
 
@@ -268,7 +277,12 @@ class Sensitivity {
       for (size_t c = 0; c < measured_calls_; ++c) output.samples.push_back(calls_.sample_count(c));
     }
     runner_->run(
-        measured_calls_, [&](size_t c) { return inputs_[c]; },
+        measured_calls_,
+        [&](size_t c) {
+          std::vector<ov::Tensor> inputs = inputs_[c];
+          inputs.insert(inputs.end(), weights_.begin(), weights_.end());
+          return inputs;
+        },
         [&](size_t c, const std::vector<ov::Tensor>& outputs) {
           for (size_t i = 0; i < outputs.size(); ++i) {
             const bool needed = options_.all_outputs || i == options_.output;
@@ -306,6 +320,7 @@ class Sensitivity {
   std::vector<std::shared_ptr<TapState>> activation_taps_, layer_taps_;
   std::unique_ptr<Runner> runner_;
   std::vector<std::vector<ov::Tensor>> inputs_;
+  std::vector<ov::Tensor> weights_;  // by layer, as the network now has them
   size_t measured_calls_ = 0;
   int64_t samples_ = 0;
   Values reference_;
@@ -313,8 +328,24 @@ class Sensitivity {
 
 void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
                            const MeasureOptions& options, Measurements& measurements) {
+  PassOptions alone;
+  alone.solve.uniform = options.uniform;
+  alone.solve.sweeps = 1;
+  alone.largest_rows = kRowsAlone;
+  alone.seed = options.seed;
+  alone.threads = options.threads;
+  alone.progress = options.progress;
+  alone.stage = "solving layers one by one";
+  std::vector<TensorCode> requests;
+  for (const int bits : kMeasuredWidths) requests.push_back(with_level_counts(options.request, bits));
+  // A base can only be shared once the activations' is chosen.
+  for (TensorCode& request : requests)
+    if (request.family == Family::kSharedBase) request.family = Family::kFree;
+  const auto solutions = solve_each_alone(core, prepared, calls, requests, alone);
+
   Sensitivity sensitivity(core, prepared, calls, producers, options);
-  Task task(options.progress, "measuring sensitivities", sensitivity.measured());
+  Task task(options.progress, "measuring sensitivities",
+            measurements.activations.size() + kMeasuredWidths.size() * prepared.layers.size());
   for (size_t a = 0; a < measurements.activations.size(); ++a) {
     ActivationMeasurement& m = measurements.activations[a];
     const FitResult& fit = m.fits[kReferenceBits];
@@ -323,13 +354,33 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
     task.advance();
   }
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    measurements.weights[l].sensitivity = sensitivity.layer_output(l, kReferenceNoise) / kReferenceNoise;
-    task.advance();
+    WeightMeasurement& m = measurements.weights[l];
+    for (size_t w = 0; w < kMeasuredWidths.size(); ++w) {
+      m.divergence[static_cast<size_t>(kMeasuredWidths[w])] =
+          sensitivity.weights(l, prepared.layers[l], solutions[w][l]);
+      task.advance();
+    }
+    complete_divergence(m);
   }
   measurements.has_sensitivities = true;
 }
 
 }  // namespace
+
+void complete_divergence(WeightMeasurement& weights) {
+  const auto few = static_cast<size_t>(kMeasuredWidths.front()), many = static_cast<size_t>(kMeasuredWidths.back());
+  auto& divergence = weights.divergence;
+  const auto& error = weights.relative_error;
+  if (!(divergence[few] > 0) || !(error[few] > 0)) return divergence.fill(0);
+  // Divergence as a power of the error; beyond the measured widths proportional to it, as for small errors.
+  double power = 1;
+  if (divergence[many] > 0 && error[many] > 0 && error[many] < error[few])
+    power = std::clamp(std::log(divergence[few] / divergence[many]) / std::log(error[few] / error[many]), 0.5, 2.0);
+  const double at_few = divergence[few];
+  for (size_t bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+    divergence[bits] = at_few * std::pow(error[std::min(bits, many)] / error[few], power) *
+                       (bits > many && error[many] > 0 ? error[bits] / error[many] : 1.0);
+}
 
 ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls, int threads,
                                          const Progress& progress) {
@@ -364,8 +415,7 @@ AllocationItems allocation_items(const PreparedModel& prepared, const Measuremen
       Allocatable& owner =
           result.items[static_cast<size_t>(result.item_of_weight[static_cast<size_t>(layer.shares_weights_with)])];
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-        owner.divergence[static_cast<size_t>(bits)] +=
-            measurements.weights[l].sensitivity * measurements.weights[l].relative_error[static_cast<size_t>(bits)];
+        owner.divergence[static_cast<size_t>(bits)] += measurements.weights[l].divergence[static_cast<size_t>(bits)];
       continue;
     }
     Allocatable item;
@@ -376,8 +426,7 @@ AllocationItems allocation_items(const PreparedModel& prepared, const Measuremen
       item.overhead[static_cast<size_t>(bits)] =
           8.0 * static_cast<double>(weight_bytes(layer, bits)) - bits * item.values;
     for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
-      item.divergence[static_cast<size_t>(bits)] =
-          measurements.weights[l].sensitivity * measurements.weights[l].relative_error[static_cast<size_t>(bits)];
+      item.divergence[static_cast<size_t>(bits)] = measurements.weights[l].divergence[static_cast<size_t>(bits)];
     result.item_of_weight.push_back(static_cast<int>(result.items.size()));
     result.items.push_back(item);
   }

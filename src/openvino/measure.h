@@ -34,8 +34,14 @@ struct ActivationMeasurement {  // one tensor that enters one or more quantized 
 
 struct WeightMeasurement {                                  // one layer
   std::array<double, kMaxStoredBits + 1> relative_error{};  // nearest rounding, by stored bits, from 2
-  double sensitivity = 0;  // output divergence per relative squared error of the layer's output
+  // Output divergence when this layer alone is quantized with error-compensating rounding, by stored bits: measured at
+  // kMeasuredWidths, in between and beyond by the shape of `relative_error`.
+  std::array<double, kMaxStoredBits + 1> divergence{};
 };
+
+inline constexpr std::array<int, 2> kMeasuredWidths = {3, 5};
+// Fills `divergence` from its values at kMeasuredWidths.
+void complete_divergence(WeightMeasurement& weights);
 
 struct Measurements {
   std::vector<ActivationMeasurement> activations;

@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kCacheVersion = 2;
+constexpr int kCacheVersion = 3;
 
 json to_json(const FitResult& fit) {
   const TensorCode& c = fit.code;
@@ -72,7 +72,7 @@ void save_measurements(const Measurements& measurements, const std::string& key,
                            {"sensitivity", m.sensitivity}});
   }
   for (const WeightMeasurement& m : measurements.weights)
-    weights.push_back({{"relative_error", m.relative_error}, {"sensitivity", m.sensitivity}});
+    weights.push_back({{"relative_error", m.relative_error}, {"divergence", m.divergence}});
   const json document = {{"version", kCacheVersion},   {"key", key},
                          {"activations", activations}, {"activation_of_layer", measurements.activation_of_layer},
                          {"weights", weights},         {"has_sensitivities", measurements.has_sensitivities}};
@@ -107,7 +107,7 @@ std::optional<Measurements> load_measurements(const std::string& key, const std:
     for (const json& j : document.at("weights")) {
       WeightMeasurement m;
       m.relative_error = j.at("relative_error").get<std::array<double, kMaxStoredBits + 1>>();
-      m.sensitivity = j.at("sensitivity");
+      m.divergence = j.at("divergence").get<std::array<double, kMaxStoredBits + 1>>();
       measurements.weights.push_back(m);
     }
     measurements.has_sensitivities = document.at("has_sensitivities");

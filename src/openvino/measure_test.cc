@@ -92,7 +92,7 @@ TEST_F(Measure, TheSameAtAnyNumberOfThreads) {
     EXPECT_EQ(one.activations[a].sensitivity, other.activations[a].sensitivity);
     EXPECT_EQ(one.activations[a].fits[4].code, other.activations[a].fits[4].code);
   }
-  for (size_t l = 0; l < one.weights.size(); ++l) EXPECT_EQ(one.weights[l].sensitivity, other.weights[l].sensitivity);
+  for (size_t l = 0; l < one.weights.size(); ++l) EXPECT_EQ(one.weights[l].divergence, other.weights[l].divergence);
 }
 
 TEST_F(Measure, SensitivitiesArePositiveForEveryMetric) {
@@ -100,7 +100,9 @@ TEST_F(Measure, SensitivitiesArePositiveForEveryMetric) {
     EXPECT_TRUE(m.has_sensitivities);
     for (const ActivationMeasurement& activation : m.activations)
       EXPECT_GT(activation.sensitivity, 0) << activation.tensor;
-    for (const WeightMeasurement& weights : m.weights) EXPECT_GT(weights.sensitivity, 0);
+    for (const WeightMeasurement& weights : m.weights)
+      for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+        EXPECT_GT(weights.divergence[static_cast<size_t>(bits)], 0);
   };
   check(measured());  // KL
   MeasureOptions options;
@@ -121,7 +123,26 @@ TEST_F(Measure, ALouderPathIsMoreSensitive) {
   MeasureOptions options;
   options.metric = Metric::kCosine;
   const Measurements m = measured(options);
-  EXPECT_GT(m.weights[layer("loud")].sensitivity, 100 * m.weights[layer("quiet")].sensitivity);
+  EXPECT_GT(m.weights[layer("loud")].divergence[3], 100 * m.weights[layer("quiet")].divergence[3]);
+}
+
+TEST_F(Measure, DivergenceFollowsTheErrorsShapeBetweenAndBeyondTheMeasuredWidths) {
+  WeightMeasurement m;
+  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+    m.relative_error[static_cast<size_t>(bits)] = std::pow(4.0, -bits);
+  m.divergence[3] = 64;
+  m.divergence[5] = 1;  // as the error to the power 1.5
+  complete_divergence(m);
+  EXPECT_NEAR(m.divergence[2], 512, 1e-9);
+  EXPECT_NEAR(m.divergence[3], 64, 1e-9);
+  EXPECT_NEAR(m.divergence[4], 8, 1e-9);
+  EXPECT_NEAR(m.divergence[5], 1, 1e-9);
+  EXPECT_NEAR(m.divergence[6], 0.25, 1e-9);
+  EXPECT_NEAR(m.divergence[7], 0.0625, 1e-9);
+  WeightMeasurement harmless;
+  harmless.relative_error = m.relative_error;
+  complete_divergence(harmless);
+  EXPECT_THAT(harmless.divergence, ::testing::Each(0));
 }
 
 TEST_F(Measure, WeightErrorsFallWithTheBits) {
@@ -137,7 +158,7 @@ TEST_F(Measure, SensitivitiesCanBeLeftOut) {
   options.uniform = true;
   const Measurements m = measured(options);
   EXPECT_FALSE(m.has_sensitivities);
-  for (const WeightMeasurement& weights : m.weights) EXPECT_EQ(weights.sensitivity, 0);
+  for (const WeightMeasurement& weights : m.weights) EXPECT_THAT(weights.divergence, ::testing::Each(0));
 }
 
 TEST_F(Measure, UniformGridsAreNeverBetterThanTheCurves) {
@@ -211,7 +232,7 @@ TEST_F(Measure, SurvivesTheCacheWithEveryField) {
   }
   for (size_t l = 0; l < m.weights.size(); ++l) {
     EXPECT_EQ(loaded->weights[l].relative_error, m.weights[l].relative_error);
-    EXPECT_EQ(loaded->weights[l].sensitivity, m.weights[l].sensitivity);
+    EXPECT_EQ(loaded->weights[l].divergence, m.weights[l].divergence);
   }
 }
 
@@ -242,7 +263,7 @@ TEST_F(Measure, AllocationItemsStateTheFilesBitsAndPredictedDivergence) {
     EXPECT_TRUE(item.is_weights);
     EXPECT_EQ(item.values, static_cast<double>(prepared_.layers[l].rows * prepared_.layers[l].columns));
     EXPECT_NEAR(item.bits_in_all(4), 8.0 * static_cast<double>(bytes(prepared_.layers[l], 4)), 1e-6);
-    EXPECT_DOUBLE_EQ(item.divergence[3], m.weights[l].sensitivity * m.weights[l].relative_error[3]);
+    EXPECT_EQ(item.divergence[3], m.weights[l].divergence[3]);
   }
   for (size_t a = 0; a < m.activations.size(); ++a) {
     const Allocatable& item = items.items.at(static_cast<size_t>(items.item_of_activation.at(a)));
@@ -267,8 +288,7 @@ TEST_F(Measure, TiedWeightsAreOneItemWithBothSensitivities) {
   const AllocationItems items = allocation_items(prepared_, m, false, [](const Layer&, int) { return 100; });
   EXPECT_EQ(items.items.size(), 3U);
   EXPECT_EQ(items.item_of_weight, (std::vector<int>{0, -1}));
-  EXPECT_DOUBLE_EQ(items.items[0].divergence[4], m.weights[0].sensitivity * m.weights[0].relative_error[4] +
-                                                     m.weights[1].sensitivity * m.weights[1].relative_error[4]);
+  EXPECT_DOUBLE_EQ(items.items[0].divergence[4], m.weights[0].divergence[4] + m.weights[1].divergence[4]);
 }
 
 }  // namespace

@@ -593,8 +593,7 @@ class Job {
       w.uniform_sqnr_db = sqnr_db(solution.uniform_relative_error);
       w.bytes = options_.emit_exact ? exact_weight_bytes(layer, codes[l]) : standard_weight_bytes(layer, codes[l]);
       if (!entry.shares_weights_with.empty()) w.bytes = 0;
-      w.sensitivity = measurements_.weights[l].sensitivity *
-                      measurements_.weights[l].relative_error[static_cast<size_t>(solution.code.stored_bits)];
+      w.sensitivity = measurements_.weights[l].divergence[static_cast<size_t>(solution.code.stored_bits)];
       w.distribution = best_of_paper_families(fit_distributions(raw));
       QuantizeResult::View view{layer.name, true, {}};
       std::vector<float> scaled(weights.size());

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <openvino/op/op.hpp>
+#include <vector>
 
 #include "dnateq/code.h"
 
@@ -12,11 +13,8 @@ namespace dnateq {
 // nothing runs.
 struct TapState {
   std::shared_ptr<const Encoder> encoder;  // rounds to the code's levels; null: passes through
-  // Adds white noise of this power relative to the variance of each channel, as rounding weights with a scale per
-  // channel does. Channels lie on the last axis, or on axis 1.
-  double noise = 0;
-  bool channels_last = true;
-  uint64_t seed = 0;
+  std::vector<float> offset;               // added to each channel; empty: none
+  bool channels_last = true;               // channels lie on the last axis, else on axis 1
 };
 
 class Tap : public ov::op::Op {

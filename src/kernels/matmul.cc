@@ -1,0 +1,149 @@
+#include "kernels/matmul.h"
+
+#include <fmt/format.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+#include "dnateq/error.h"
+#include "kernels/matmul_kernel.h"
+#include "kernels/matmul_list.h"
+
+namespace dnateq::kernels {
+namespace {
+
+// Grows to the largest task its thread has run and stays.
+class Scratch {
+ public:
+  uint8_t* at_least(size_t bytes) {
+    if (bytes > size_) {
+      bytes_.reset();
+      size_ = 0;
+      bytes_.reset(static_cast<uint8_t*>(::operator new(bytes, kAlignment)));
+      size_ = bytes;
+    }
+    return bytes_.get();
+  }
+
+ private:
+  static constexpr std::align_val_t kAlignment{64};
+  struct Free {
+    void operator()(uint8_t* bytes) const { ::operator delete(bytes, kAlignment); }
+  };
+  std::unique_ptr<uint8_t, Free> bytes_;
+  size_t size_ = 0;
+};
+
+thread_local Scratch scratch_of_thread;
+
+void run_range(const MatmulKernel& kernel, const MatmulTask& task, const MatmulRange& range) {
+  kernel.run(task, range, scratch_of_thread.at_least(kernel.scratch_bytes(task, range)));
+}
+
+// How a product is cut into tasks: first by panels, and by rows too where there are fewer panels than threads can
+// share.
+struct Cut {
+  size_t panels_per_task, rows_per_task;
+};
+
+Cut cut(const MatmulKernel& kernel, const MatmulTask& task, size_t panels, size_t threads) {
+  // Waking a thread costs some microseconds; about 10 bytes of codes and 500 MACs go by in a nanosecond.
+  const double nanoseconds = static_cast<double>(panels * task.panel_bytes) / 10 +
+                             static_cast<double>(panels * 64 * task.k) * static_cast<double>(task.m) / 500;
+  constexpr double kWorthSharing = 20000;
+  if (threads < 2 || nanoseconds < kWorthSharing) return {panels, task.m};
+  const size_t wanted = 4 * threads;  // tasks: a slow thread must not hold up the others for long
+  if (panels >= wanted || task.m <= 4) return {std::max(panels / wanted, size_t{1}), task.m};
+  const size_t pieces = (wanted + panels - 1) / panels;
+  const size_t rows = std::max((task.m + pieces - 1) / pieces, 2 * kernel.row_grain);
+  return {1, std::min((rows + kernel.row_grain - 1) / kernel.row_grain * kernel.row_grain, task.m)};
+}
+
+void run_all(const MatmulKernel& kernel, const MatmulTask& task, size_t panels) {
+  const auto threads = static_cast<size_t>(std::max(tbb::this_task_arena::max_concurrency(), 1));
+  const Cut pieces = cut(kernel, task, panels, threads);
+  const size_t along_n = (panels + pieces.panels_per_task - 1) / pieces.panels_per_task;
+  const size_t along_m = (task.m + pieces.rows_per_task - 1) / pieces.rows_per_task;
+  const auto run_piece = [&](size_t piece) {
+    const size_t row = piece % along_m * pieces.rows_per_task, panel = piece / along_m * pieces.panels_per_task;
+    run_range(
+        kernel, task,
+        {row, std::min(row + pieces.rows_per_task, task.m), panel, std::min(panel + pieces.panels_per_task, panels)});
+  };
+  if (along_n * along_m == 1) return run_piece(0);
+  tbb::parallel_for(size_t{0}, along_n * along_m, run_piece);
+}
+
+void check(const PackedWeights& weights, const Activations& activations, const Epilogue& epilogue) {
+  const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
+  if (weights.channels() == 0) throw Error("a matmul got no weights; this is a bug of dnateq, report it");
+  if (destinations != 1) throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+  if (activations.rows > 1 && activations.stride < weights.inputs())
+    throw Error(fmt::format("rows of {} activations lie {} apart; this is a bug of dnateq, report it", weights.inputs(),
+                            activations.stride));
+  if (!sums_fit_int32(weights, activations.is_signed))
+    throw Error(fmt::format("sums over {} inputs may overflow 32 bits; quantize this layer with smaller levels",
+                            weights.inputs()));
+}
+
+void run(const MatmulKernel& kernel, const PackedWeights& weights, const Activations& activations,
+         const Epilogue& epilogue) {
+  const bool two = weights.tables() == 2, stored_levels = weights.bits() == 8;
+  const MatmulTask task{
+      .panels = weights.data(),
+      .panel_bytes = weights.panel_bytes(),
+      .unit_bytes = weights.unit_bytes(),
+      .units = weights.units(),
+      .n = weights.channels(),
+      .k = weights.inputs(),
+      .bits = weights.bits(),
+      .tables = weights.tables(),
+      .levels = {stored_levels ? nullptr : weights.level_table(0),
+                 stored_levels || !two ? nullptr : weights.level_table(1)},
+      .channel_sums = {weights.channel_sums(0), two ? weights.channel_sums(1) : nullptr},
+      .x = static_cast<const uint8_t*>(activations.data),
+      .x_stride = activations.stride,
+      .x_signed = activations.is_signed,
+      .row_sums = activations.row_sums,
+      .m = activations.rows,
+      .epilogue = &epilogue,
+  };
+  run_all(kernel, task, weights.panels());
+}
+
+MatmulProblem problem_of(const PackedWeights& weights, const Activations& activations) {
+  return {.m = activations.rows,
+          .n = weights.channels(),
+          .k = weights.inputs(),
+          .bits = weights.bits(),
+          .tables = weights.tables(),
+          .signed_activations = activations.is_signed};
+}
+
+}  // namespace
+
+bool sums_fit_int32(const PackedWeights& weights, bool signed_activations) {
+  const int64_t largest = signed_activations ? 128 : 255;
+  return weights.largest_absolute_sum() <= INT32_MAX / largest;
+}
+
+void matmul(const PackedWeights& weights, const Activations& activations, const Epilogue& epilogue) {
+  check(weights, activations, epilogue);
+  if (activations.rows == 0) return;
+  run(matmul_kernel_for(problem_of(weights, activations)), weights, activations, epilogue);
+}
+
+void matmul_with(std::string_view name, const PackedWeights& weights, const Activations& activations,
+                 const Epilogue& epilogue) {
+  check(weights, activations, epilogue);
+  const MatmulKernel& kernel = matmul_kernel_named(name);
+  if (activations.rows == 0) return;
+  if (const char* refusal = kernel.refusal(problem_of(weights, activations)))
+    throw Error(fmt::format("kernel {} does not take this matmul: {}", name, refusal));
+  run(kernel, weights, activations, epilogue);
+}
+
+}  // namespace dnateq::kernels

@@ -1,0 +1,20 @@
+// The ordered list of matmul kernels and the choice from it.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "kernels/matmul.h"
+#include "kernels/matmul_kernel.h"
+
+namespace dnateq::kernels {
+
+std::span<const MatmulKernel> matmul_kernels();
+
+// The kernel that `forced` names, or null if empty; throws Error on a name that is none or that this CPU does not run.
+const MatmulKernel* forced_kernel(std::string_view forced);
+// The first kernel that takes the problem, DNATEQ_KERNEL's before all others. The variable is read once.
+const MatmulKernel& matmul_kernel_for(const MatmulProblem& problem);
+const MatmulKernel& matmul_kernel_named(std::string_view name);
+
+}  // namespace dnateq::kernels

@@ -13,8 +13,24 @@ namespace {
 bool always() { return true; }
 const char* takes_all(const MatmulProblem&) { return nullptr; }
 
+#if defined(__x86_64__)
+bool has_vnni() { return cpu().avx512_vbmi && cpu().avx512_vnni; }
+bool has_amx() { return has_vnni() && cpu().amx_int8; }
+// Two tables hold twice the accumulators: of four rows, 32 registers.
+const char* takes_few_rows(const MatmulProblem& problem) {
+  if (problem.m > 4) return "decoding for each row pays up to 4 rows only";
+  if (problem.tables == 2 && problem.m > 2) return "with two level tables, registers hold the sums of 2 rows only";
+  return nullptr;
+}
+#endif
+
 // Fastest first; the reference, which takes everything everywhere, last.
 constexpr MatmulKernel kKernels[] = {
+#if defined(__x86_64__)
+    {"gemv-vnni", "AVX-512 VNNI and VBMI", has_vnni, takes_few_rows, gemv_vnni_scratch_bytes, run_gemv_vnni, 4},
+    {"amx", "AMX INT8", has_amx, takes_all, amx_scratch_bytes, run_amx, 32},
+    {"gemm-vnni", "AVX-512 VNNI and VBMI", has_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6},
+#endif
     {"scalar", "C++", always, takes_all, scalar_scratch_bytes, run_scalar, 16},
 };
 

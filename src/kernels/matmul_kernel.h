@@ -50,4 +50,17 @@ void finish_block_scalar(const Epilogue& epilogue, const int32_t* sums, size_t s
 size_t scalar_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
 void run_scalar(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
 
+#if defined(__x86_64__)
+size_t gemv_vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_gemv_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+size_t gemm_vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+size_t amx_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_amx(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+size_t avxvnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_avxvnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+size_t avx2_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_avx2(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+#endif
+
 }  // namespace dnateq::kernels

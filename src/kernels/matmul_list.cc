@@ -13,8 +13,32 @@ namespace {
 bool always() { return true; }
 const char* takes_all(const MatmulProblem&) { return nullptr; }
 
+#if defined(__x86_64__)
+bool runs_avx2() { return cpu().avx2; }
+bool runs_avxvnni() { return cpu().avx_vnni; }
+bool runs_vnni() { return cpu().avx512_vbmi && cpu().avx512_vnni; }
+bool runs_amx() { return cpu().amx_int8 && cpu().avx512_vbmi; }
+// Two tables hold twice the accumulators: of four rows, 32 registers.
+const char* refusal_of_gemv(const MatmulProblem& problem) {
+  if (problem.m > 4) return "decoding for each row pays up to 4 rows only";
+  if (problem.tables == 2 && problem.m > 2) return "with two level tables, registers hold the sums of 2 rows only";
+  return nullptr;
+}
+const char* refusal_of_amx(const MatmulProblem& problem) {
+  constexpr size_t kFewestRows = 5;  // 1 to 16 rows cost the same; up to 4 are for kernels that decode in registers
+  return problem.m < kFewestRows ? "it takes 5 rows or more" : nullptr;
+}
+#endif
+
 // Fastest first; the reference, which takes everything everywhere, last.
 constexpr MatmulKernel kKernels[] = {
+#if defined(__x86_64__)
+    {"gemv-vnni", "AVX-512 VNNI and VBMI", runs_vnni, refusal_of_gemv, gemv_vnni_scratch_bytes, run_gemv_vnni, 4},
+    {"amx", "AMX int8, AVX-512 VBMI", runs_amx, refusal_of_amx, amx_scratch_bytes, run_amx, 32},
+    {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6},
+    {"avxvnni", "AVX-VNNI", runs_avxvnni, takes_all, avxvnni_scratch_bytes, run_avxvnni, 24},
+    {"avx2", "AVX2", runs_avx2, takes_all, avx2_scratch_bytes, run_avx2, 16},
+#endif
     {"scalar", "C++", always, takes_all, scalar_scratch_bytes, run_scalar, 16},
 };
 

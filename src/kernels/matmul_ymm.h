@@ -1,0 +1,278 @@
+// The 256-bit matmul, for CPUs without AVX-512. Private: included by matmul_avx2.cc and matmul_avxvnni.cc, which differ
+// in the dot product alone and are compiled for different instruction sets, so that all is local to the unit.
+//
+// Codes become levels in scratch, 8 vectors of 64 bytes a unit as packed_weights.h orders them: a panel at once where
+// there are several blocks of rows, else as many units as stay in the first-level cache, between the products. A block
+// of rows x 16 channels is summed in registers. `Dot` says what its activations are (kSignedRows); the others are
+// shifted by 128, and 128 times the channel's sum of levels makes up for it: exact, and padded inputs, whose levels are
+// 0, need no care.
+//
+// Source: ours. Non-goals: a kernel for every shape; CPUs with AVX-512 have better ones.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/matmul_kernel.h"
+#include "kernels/packed_weights.h"
+
+namespace dnateq::kernels {
+namespace {
+
+constexpr size_t kGroupInputs = 4;                  // that one 32-bit sum takes at once
+constexpr size_t kGroupBytes = 4 * kLineBytes;      // 4 inputs x 64 channels
+constexpr size_t kUnitsInFirstLevelCache = 16;      // 8 KiB of levels a table
+constexpr size_t kChannelsOfPass = kLineBytes / 4;  // 16
+constexpr size_t kLargestRowBlock = 8;              // bounds the scratch
+
+inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+inline __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
+inline void store(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
+
+// ---- decoding: half a line (32 bytes) at a time ----
+
+template <int kBits>
+__m256i right(__m256i line) {
+  return _mm256_srli_epi16(line, kBits);
+}
+
+// Bits of `a` where `mask` has ones, of `b` elsewhere.
+inline __m256i pick(int mask, __m256i a, __m256i b) {
+  const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
+  return _mm256_or_si256(_mm256_and_si256(m, a), _mm256_andnot_si256(m, b));
+}
+
+// The codes of half a unit, with neighbours' bits above them. unpack_unit() is the definition.
+template <int kBits>
+void load_codes(const uint8_t* unit, __m256i* v) {
+  __m256i line[kBits];
+  for (int i = 0; i < kBits; ++i) line[i] = load(unit + static_cast<size_t>(i) * kLineBytes);
+  if constexpr (kBits == 2) {
+    for (int i = 0; i < 2; ++i) {
+      v[4 * i] = line[i];
+      v[4 * i + 1] = right<2>(line[i]);
+      v[4 * i + 2] = right<4>(line[i]);
+      v[4 * i + 3] = right<6>(line[i]);
+    }
+  } else if constexpr (kBits == 3) {
+    for (int i = 0; i < 3; ++i) {
+      v[2 * i] = line[i];
+      v[2 * i + 1] = right<3>(line[i]);
+    }
+    v[6] = pick(0x03, right<6>(line[0]), right<4>(line[1]));
+    v[7] = pick(0x01, right<7>(line[1]), right<5>(line[2]));
+  } else if constexpr (kBits == 4) {
+    for (int i = 0; i < 4; ++i) {
+      v[2 * i] = line[i];
+      v[2 * i + 1] = right<4>(line[i]);
+    }
+  } else if constexpr (kBits == 5) {
+    for (int i = 0; i < 5; ++i) v[i] = line[i];
+    v[5] = pick(0x07, right<5>(line[0]), right<2>(line[3]));
+    v[6] = pick(0x07, right<5>(line[1]), right<2>(line[4]));
+    v[7] = pick(0x07, right<5>(line[2]), pick(0x08, right<4>(line[3]), right<3>(line[4])));
+  } else if constexpr (kBits == 6) {
+    for (int i = 0; i < 6; ++i) v[i] = line[i];
+    for (int i = 0; i < 2; ++i)
+      v[6 + i] = pick(0x03, right<6>(line[3 * i]), pick(0x0C, right<4>(line[3 * i + 1]), right<2>(line[3 * i + 2])));
+  } else {
+    for (int i = 0; i < 7; ++i) v[i] = line[i];
+    const __m256i low = pick(0x01, right<7>(line[0]), pick(0x02, right<6>(line[1]), right<5>(line[2])));
+    const __m256i high = pick(0x10, right<3>(line[4]), pick(0x20, right<2>(line[5]), right<1>(line[6])));
+    v[7] = pick(0x07, low, pick(0x08, right<4>(line[3]), high));
+  }
+}
+
+// A byte lookup sees 4 bits, and gives 0 where bit 7 is set: that joins the lookups of longer codes. Of 16 entries from
+// 16 * i, c ^ 16 * i lies below 16 for the codes of their own only, and adding 0x70 sets bit 7 for all others.
+template <int kBits>
+__m256i levels_of(const __m256i* tables, __m256i codes) {
+  codes = _mm256_and_si256(codes, _mm256_set1_epi8((1 << kBits) - 1));
+  if constexpr (kBits <= 4) {
+    return _mm256_shuffle_epi8(tables[0], codes);
+  } else {
+    __m256i levels = _mm256_setzero_si256();
+    for (int i = 0; i < 1 << (kBits - 4); ++i) {
+      const __m256i own = _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(16 * i)));
+      const __m256i index = _mm256_adds_epu8(own, _mm256_set1_epi8(0x70));
+      levels = _mm256_or_si256(levels, _mm256_shuffle_epi8(tables[i], index));
+    }
+    return levels;
+  }
+}
+
+template <int kBits>
+void decode_units(const MatmulTask& task, int table, const uint8_t* unit, size_t units, uint8_t* levels) {
+  if constexpr (kBits == 8) {
+    unit += static_cast<size_t>(table) * kUnitCodes;
+    for (size_t i = 0; i < units; ++i, unit += task.unit_bytes, levels += kUnitCodes)
+      for (size_t byte = 0; byte < kUnitCodes; byte += 32) store(levels + byte, load(unit + byte));
+  } else {
+    constexpr int kTables = kBits <= 4 ? 1 : 1 << (kBits - 4);
+    __m256i tables[kTables];
+    for (int i = 0; i < kTables; ++i)
+      tables[i] =
+          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(task.levels[table] + 16 * i)));
+    for (size_t i = 0; i < units; ++i, unit += task.unit_bytes, levels += kUnitCodes)
+      for (size_t half = 0; half < kLineBytes; half += 32) {
+        __m256i codes[8];
+        load_codes<kBits>(unit + half, codes);
+        for (size_t v = 0; v < 8; ++v) store(levels + v * kLineBytes + half, levels_of<kBits>(tables, codes[v]));
+      }
+  }
+}
+
+using Decode = void (*)(const MatmulTask& task, int table, const uint8_t* unit, size_t units, uint8_t* levels);
+
+inline Decode decode_of(int bits) {
+  constexpr Decode kDecode[] = {decode_units<2>, decode_units<3>, decode_units<4>, decode_units<5>,
+                                decode_units<6>, decode_units<7>, decode_units<8>};
+  return kDecode[bits - 2];
+}
+
+// ---- products ----
+
+inline uint32_t group_at(const uint8_t* x, size_t inputs) {
+  uint32_t group = 0;
+  __builtin_memcpy(&group, x, inputs);
+  return group;
+}
+
+// Adds kRows x 16 channels of `inputs` inputs to sums (64 a row).
+template <typename Dot, int kRows, bool kShift>
+void multiply(const uint8_t* x, size_t x_stride, size_t inputs, const uint8_t* levels, int32_t* sums) {
+  const Dot dot;
+  __m256i left[kRows], right_[kRows];
+  for (int row = 0; row < kRows; ++row) {
+    left[row] = load(sums + row * static_cast<int>(kPanelChannels));
+    right_[row] = load(sums + row * static_cast<int>(kPanelChannels) + 8);
+  }
+  const auto add_group = [&](size_t count) __attribute__((always_inline)) {
+    const __m256i w_left = load(levels), w_right = load(levels + 32);
+    for (int row = 0; row < kRows; ++row) {
+      const uint32_t group = group_at(x + static_cast<size_t>(row) * x_stride, count);
+      __m256i values = _mm256_set1_epi32(static_cast<int>(group));
+      if constexpr (kShift) values = _mm256_xor_si256(values, _mm256_set1_epi8(static_cast<char>(0x80)));
+      dot.add(left[row], right_[row], values, w_left, w_right);
+    }
+    levels += kGroupBytes, x += kGroupInputs;
+  };
+  for (size_t group = 0; group < inputs / kGroupInputs; ++group) add_group(kGroupInputs);
+  if (inputs % kGroupInputs != 0) add_group(inputs % kGroupInputs);
+  for (int row = 0; row < kRows; ++row) {
+    store(sums + row * static_cast<int>(kPanelChannels), left[row]);
+    store(sums + row * static_cast<int>(kPanelChannels) + 8, right_[row]);
+  }
+}
+
+template <typename Dot, bool kShift, int kRows = Dot::kRows>
+void multiply_rows(size_t rows, const uint8_t* x, size_t x_stride, size_t inputs, const uint8_t* levels,
+                   int32_t* sums) {
+  if constexpr (kRows > 0) {
+    if (rows != kRows) return multiply_rows<Dot, kShift, kRows - 1>(rows, x, x_stride, inputs, levels, sums);
+    for (size_t n = 0; n < kPanelChannels; n += kChannelsOfPass)
+      multiply<Dot, kRows, kShift>(x, x_stride, inputs, levels + 4 * n, sums + n);
+  }
+}
+
+// ---- epilogue ----
+
+// In the order and roundings of finish_block_scalar(), which takes what is not 64 channels wide.
+inline void finish(const Epilogue& e, const int32_t* sums, size_t row, size_t rows, size_t channel, size_t columns) {
+  if (columns != kPanelChannels || e.values == nullptr)
+    return finish_block_scalar(e, sums, kPanelChannels, row, rows, channel, columns);
+  for (size_t m = row; m < row + rows; ++m, sums += kPanelChannels)
+    for (size_t j = 0; j < kPanelChannels; j += 8) {
+      const size_t n = channel + j;
+      __m256 y = _mm256_cvtepi32_ps(load(sums + j));
+      if (e.row_scale != nullptr) y = _mm256_mul_ps(y, _mm256_set1_ps(e.row_scale[m]));
+      if (e.channel_scale != nullptr) y = _mm256_mul_ps(y, _mm256_loadu_ps(e.channel_scale + n));
+      if (e.bias != nullptr) y = _mm256_add_ps(y, _mm256_loadu_ps(e.bias + n));
+      if (e.residual != nullptr) y = _mm256_add_ps(y, _mm256_loadu_ps(e.residual + m * e.residual_stride + n));
+      // vmaxps and vminps give their second operand for NaN and for equal zeros, as the reference's comparisons do.
+      if (e.activation == Activation::kRelu) y = _mm256_max_ps(y, _mm256_setzero_ps());
+      if (e.activation == Activation::kClamp)
+        y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(e.lowest)), _mm256_set1_ps(e.highest));
+      _mm256_storeu_ps(e.values + m * e.stride + n, y);
+    }
+}
+
+// ---- a task ----
+
+inline size_t units_of_pass(const MatmulTask& task, const MatmulRange& range, size_t row_block) {
+  const bool one_block = range.row_end - range.row_begin <= row_block;
+  return one_block ? smaller(task.units, kUnitsInFirstLevelCache) : task.units;
+}
+
+template <typename Dot>
+size_t scratch_bytes_of(const MatmulTask& task, const MatmulRange& range) {
+  static_assert(Dot::kRows <= static_cast<int>(kLargestRowBlock));
+  return static_cast<size_t>(task.tables) * (units_of_pass(task, range, size_t{Dot::kRows}) * kUnitCodes +
+                                             kLargestRowBlock * kPanelChannels * sizeof(int32_t));
+}
+
+// What shifted activations leave out or add, and the two halves of split levels.
+inline void complete(const MatmulTask& task, int shift, size_t rows, size_t channel, int32_t* const* sums) {
+  for (size_t row = 0; row < rows; ++row)
+    for (size_t j = 0; j < kPanelChannels; j += 8) {
+      const size_t at = row * kPanelChannels + j;
+      const __m256i factor = _mm256_set1_epi32(shift);
+      __m256i sum = load(sums[0] + at);
+      sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(factor, load(task.channel_sums[0] + channel + j)));
+      if (task.tables == 2) {
+        sum = _mm256_add_epi32(_mm256_slli_epi32(sum, 7), load(sums[1] + at));
+        sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(factor, load(task.channel_sums[1] + channel + j)));
+      }
+      store(sums[0] + at, sum);
+    }
+}
+
+template <typename Dot, bool kShift>
+void run_shift(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
+  constexpr auto kRowBlock = static_cast<size_t>(Dot::kRows);
+  constexpr int kCorrection = !kShift ? 0 : Dot::kSignedRows ? 128 : -128;
+  const Decode decode = decode_of(task.bits);
+  const size_t units_at_once = units_of_pass(task, range, kRowBlock);
+  const bool stored = task.bits == 8 && task.tables == 1;  // the panel is what decoding would make of it
+  const auto tables = static_cast<size_t>(task.tables);
+  int32_t* sums[2] = {};
+  for (size_t table = 0; table < tables; ++table) {
+    sums[table] = reinterpret_cast<int32_t*>(scratch);
+    scratch += kLargestRowBlock * kPanelChannels * sizeof(int32_t);
+  }
+  const size_t table_bytes = units_at_once * kUnitCodes;
+
+  for (size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
+    const uint8_t* codes = task.panels + panel * task.panel_bytes;
+    const size_t channel = panel * kPanelChannels;
+    for (size_t row = range.row_begin; row < range.row_end; row += kRowBlock) {
+      const size_t rows = smaller(kRowBlock, range.row_end - row);
+      for (size_t table = 0; table < tables; ++table)
+        for (size_t i = 0; i < rows * kPanelChannels; i += 8) store(sums[table] + i, _mm256_setzero_si256());
+      for (size_t unit = 0; unit < task.units; unit += units_at_once) {
+        const size_t units = smaller(units_at_once, task.units - unit), k = unit * kUnitInputs;
+        const size_t inputs = smaller(units * kUnitInputs, task.k - k);
+        for (size_t table = 0; table < tables; ++table) {
+          uint8_t* levels = scratch + table * table_bytes;
+          const uint8_t* from = codes + unit * task.unit_bytes;
+          // With several blocks of rows a pass is the whole panel, which the first block decodes for all.
+          if (!stored && row == range.row_begin) decode(task, static_cast<int>(table), from, units, levels);
+          multiply_rows<Dot, kShift>(rows, task.x + row * task.x_stride + k, task.x_stride, inputs,
+                                     stored ? from : levels, sums[table]);
+        }
+      }
+      if (kShift || task.tables == 2) complete(task, kCorrection, rows, channel, sums);
+      finish(*task.epilogue, sums[0], row, rows, channel, smaller(kPanelChannels, task.n - channel));
+    }
+  }
+}
+
+template <typename Dot>
+void run_with(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
+  if (task.x_signed == Dot::kSignedRows)
+    run_shift<Dot, false>(task, range, scratch);
+  else
+    run_shift<Dot, true>(task, range, scratch);
+}
+
+}  // namespace
+}  // namespace dnateq::kernels

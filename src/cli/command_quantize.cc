@@ -80,6 +80,7 @@ Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
           {"strategy", a.strategy},
           {"family", a.family},
           {"emit", a.emit},
+          {"expect_m", a.expect_m},
           {"weights_only", a.weights_only},
           {"only", a.only},
           {"ignore", a.ignore},
@@ -99,6 +100,7 @@ QuantizeArguments arguments_of(const Json& job) {
   a.strategy = job.at("strategy");
   a.family = job.at("family");
   a.emit = job.at("emit");
+  a.expect_m = job.value("expect_m", int64_t{0});
   a.weights_only = job.at("weights_only");
   a.only = job.at("only").get<std::vector<std::string>>();
   a.ignore = job.at("ignore").get<std::vector<std::string>>();
@@ -255,7 +257,9 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   options.metric = arguments.metric;
   options.output = arguments.output_name;
   options.emit_standard = arguments.emit != "exact";
-  options.emit_exact = arguments.emit != "standard";
+  options.emit_exact = arguments.emit == "exact" || arguments.emit == "both";
+  options.packed = arguments.emit == "cpu";
+  options.expected_rows = arguments.expect_m;
   options.weights_only = arguments.weights_only;
   options.seed = arguments.seed;
   options.threads = thread_count(common);
@@ -266,9 +270,10 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   options.int8_model = arguments.int8;
   options.progress = common.progress;
   if (options.strategy == "paper") {
-    if (arguments.emit == "standard")
-      throw Error(
-          "--strategy paper has real levels, which the standard emission's int8 table cannot hold; use --emit exact");
+    if (!options.emit_exact)
+      throw Error(fmt::format(
+          "--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit exact",
+          arguments.emit));
     options.emit_standard = false;
   }
   if (options.strategy != "optimal" && options.family != Family::kFree)
@@ -286,9 +291,11 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   const bool wants_activations = arguments.activation_bits > 0 || arguments.target_bits.find('/') != std::string::npos;
   if (wants_activations && arguments.weights_only)
     throw Error("--weights-only leaves activations in FP32; give bits for the weights alone");
-  if (wants_activations && arguments.emit == "standard" && arguments.activation_bits != 8 &&
+  if (arguments.expect_m > 0 && !options.packed) throw Error("--expect-m belongs to --emit cpu");
+  if (wants_activations && !options.emit_exact && arguments.activation_bits != 8 &&
       options.target_activation_bits.value_or(0) != 8)
-    throw Error("--emit standard keeps activations at 8 bits; give bits for the weights alone, or --emit exact");
+    throw Error(fmt::format("--emit {} keeps activations at 8 bits; give bits for the weights alone, or --emit exact",
+                            arguments.emit));
   return options;
 }
 

@@ -33,6 +33,7 @@ struct QuantizeArguments {
   DataArguments calibration;
   std::string validation;
   int weight_bits = 0, activation_bits = 0;
+  int64_t expect_m = 0;  // 0: as the calibration samples have them
   bool weights_only = false, resume = false;
   std::vector<std::string> only, ignore;
   uint64_t seed = 0;

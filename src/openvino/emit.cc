@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <openvino/opsets/opset13.hpp>
 #include <optional>
@@ -339,16 +340,13 @@ std::shared_ptr<op::Constant> blob_constant(const std::vector<uint8_t>& bytes, c
 
 NodeOutput activation_of(const Target& target) { return target.node->input_value(target.layer->activation_port); }
 
-bool quantizes_activations(const std::optional<Target>& target) {
-  return target && target->layer->kind != LayerKind::kEmbedding && target->codes->has_activation_code;
-}
-
-// Tensors that enter quantized layers, in topological order of their first one, with those layers.
-std::vector<std::vector<const Target*>> group_by_tensor(const Copy& copy) {
+// Tensors that enter the wanted layers (embeddings apart), in topological order of their first one, with those layers.
+std::vector<std::vector<const Target*>> group_by_tensor(const Copy& copy, const std::function<bool(size_t)>& wanted) {
   std::vector<std::vector<const Target*>> groups;
   std::map<NodeOutput, size_t> index;
-  for (const auto& target : copy.targets) {
-    if (!quantizes_activations(target)) continue;
+  for (size_t i = 0; i < copy.targets.size(); ++i) {
+    const auto& target = copy.targets[i];
+    if (!target || target->layer->kind == LayerKind::kEmbedding || !wanted(i)) continue;
     const auto [at, inserted] = index.try_emplace(activation_of(*target), groups.size());
     if (inserted) groups.emplace_back();
     groups[at->second].push_back(&*target);
@@ -378,15 +376,18 @@ void name_new_nodes(const ov::Model& model, const PreparedModel& prepared) {
 
 }  // namespace
 
-std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
-  Copy copy = copy_model(prepared, codes);
-  for (const auto& group : group_by_tensor(copy)) quantize_activations(group);
+namespace {
+
+// All layers that `ours` does not name.
+void emit_standard_layers(Copy& copy, const std::vector<bool>& ours) {
+  const auto quantized = [&](size_t i) { return !ours[i] && copy.targets[i]->codes->has_activation_code; };
+  for (const auto& group : group_by_tensor(copy, quantized)) quantize_activations(group);
   std::map<size_t, StandardWeights> stored;
   for (size_t i = 0; i < copy.targets.size(); ++i) {
-    if (!copy.targets[i]) continue;
+    if (!copy.targets[i] || ours[i]) continue;
     const Target& target = *copy.targets[i];
     const size_t from = owner(copy, i);
-    if (from == i) stored.emplace(i, standard_weights(target));
+    if (!stored.contains(from)) stored.emplace(from, standard_weights(target));
     StandardWeights& weights = stored.at(from);
     if (target.layer->kind == LayerKind::kEmbedding) {
       emit_standard_embedding(target, weights);
@@ -397,14 +398,114 @@ std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const st
     target.node->input(target.layer->weight_port).replace_source_output(weights.decoded);
     add_bias(target);
   }
+}
+
+// The layer's own bias and the constant that the network adds, in one; `end` is the last node that they replace.
+std::vector<float> whole_bias(const Target& target, std::shared_ptr<ov::Node>& end) {
+  std::vector<float> bias = target.codes->bias;
+  end = target.node;
+  const auto consumers = target.node->output(0).get_target_inputs();
+  if (consumers.size() != 1) return bias;
+  const ov::Input<ov::Node> input = *consumers.begin();
+  const auto add = ov::as_type_ptr<op::Add>(input.get_node()->shared_from_this());
+  if (!add) return bias;
+  const auto constant = ov::as_type_ptr<op::Constant>(add->get_input_node_shared_ptr(1 - input.get_index()));
+  if (!constant || constant->get_element_type() != ov::element::f32 ||
+      !is_per_channel(constant->get_shape(), bias_shape(target)) ||
+      add->get_output_partial_shape(0).rank() != target.node->get_output_partial_shape(0).rank())
+    return bias;
+  const std::vector<float> added = constant->cast_vector<float>();
+  bias.resize(static_cast<size_t>(target.layer->rows), 0.0F);
+  for (size_t i = 0; i < bias.size(); ++i) bias[i] += added[added.size() == 1 ? 0 : i];
+  end = add;
+  return bias;
+}
+
+class Blobs {
+ public:
+  explicit Blobs(const Copy& copy) : copy_(copy) {}
+  std::shared_ptr<op::Constant> of(size_t i) {
+    const size_t from = owner(copy_, i);
+    auto& blob = blobs_[from];
+    if (!blob) {
+      const Target& target = *copy_.targets[from];
+      const BlobHeader header = weight_header(*target.layer, *target.codes, target.weight_shape);
+      blob = blob_constant(write_weight_blob(header, target.codes->codes, target.codes->gamma),
+                           target.layer->name + "/weights");
+    }
+    return blob;
+  }
+
+ private:
+  const Copy& copy_;
+  std::map<size_t, std::shared_ptr<op::Constant>> blobs_;
+};
+
+void emit_packed(const std::vector<const Target*>& layers_of_tensor, const Copy& copy, Blobs& blobs) {
+  ov::OutputVector parts;
+  std::vector<std::shared_ptr<ov::Node>> ends;
+  std::string name;
+  for (const Target* target : layers_of_tensor) {
+    std::shared_ptr<ov::Node> end;
+    const std::vector<float> bias = whole_bias(*target, end);
+    const auto at = static_cast<size_t>(
+        std::find_if(copy.targets.begin(), copy.targets.end(), [&](const auto& t) { return t && &*t == target; }) -
+        copy.targets.begin());
+    parts.push_back(blobs.of(at));
+    parts.push_back(op::Constant::create(ov::element::f32, ov::Shape{bias.size()}, bias));
+    parts.back().get_node_shared_ptr()->set_friendly_name(target->layer->name + "/bias");
+    ends.push_back(end);
+    name += (name.empty() ? "" : "+") + target->layer->name;
+  }
+  const auto packed = std::make_shared<ops::PackedMatMul>(activation_of(*layers_of_tensor.front()), parts);
+  packed->set_friendly_name(ends.size() == 1 ? ends.front()->get_friendly_name() : name);
+  for (size_t p = 0; p < ends.size(); ++p) {
+    const ov::Output<ov::Node> old = ends[p]->output(0);
+    packed->output(p).set_names(old.get_names());
+    ends[p]->output(0).set_names({});
+    ends[p]->output(0).replace(packed->output(p));
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+  Copy copy = copy_model(prepared, codes);
+  emit_standard_layers(copy, std::vector<bool>(codes.size()));
   finish(copy.model, "standard");
+  name_new_nodes(*copy.model, prepared);
+  return copy.model;
+}
+
+bool reading_weights_binds(const Layer& layer, double expected_rows) {
+  if (layer.kind == LayerKind::kEmbedding) return true;
+  const auto matmul = ov::as_type_ptr<op::MatMul>(layer.node);
+  return matmul && layer.weight_port == 1 && layer.weights()->get_shape().size() == 2 && !matmul->get_transpose_a() &&
+         expected_rows > 0 && expected_rows <= kFewRows;
+}
+
+std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::vector<LayerCodes>& codes,
+                                    const std::vector<double>& expected_rows) {
+  Copy copy = copy_model(prepared, codes);
+  std::vector<bool> ours(codes.size());
+  for (size_t i = 0; i < codes.size(); ++i)
+    ours[i] = copy.targets[i] && reading_weights_binds(prepared.layers[i], expected_rows.at(i));
+  emit_standard_layers(copy, ours);
+  Blobs blobs(copy);
+  for (const auto& group : group_by_tensor(copy, [&](size_t i) { return ours[i]; })) emit_packed(group, copy, blobs);
+  for (size_t i = 0; i < codes.size(); ++i)
+    if (ours[i] && copy.targets[i]->layer->kind == LayerKind::kEmbedding)
+      replace_and_keep_names(copy.targets[i]->node, std::make_shared<ops::ExponentialEmbedding>(
+                                                        blobs.of(i), copy.targets[i]->node->input_value(1)));
+  finish(copy.model, "cpu");
   name_new_nodes(*copy.model, prepared);
   return copy.model;
 }
 
 std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   Copy copy = copy_model(prepared, codes);
-  for (const auto& group : group_by_tensor(copy)) {
+  const auto quantizes = [&](size_t i) { return copy.targets[i]->codes->has_activation_code; };
+  for (const auto& group : group_by_tensor(copy, quantizes)) {
     std::vector<std::pair<TensorCode, NodeOutput>> quantized;  // layers that read a tensor by the same code share it
     const NodeOutput tensor = activation_of(*group.front());
     for (const Target* target : group) {

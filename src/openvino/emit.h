@@ -29,6 +29,14 @@ struct LayerCodes {
 // `prepared` is left as it was. Input/output names and dynamic shapes are kept.
 std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 
+// As emit_standard, but with our operations where reading weights binds: a MatMul that sees at most kFewRows rows of
+// activations becomes a PackedMatMul (its activations are rounded to 8 bits row by row), an embedding table decodes
+// only the rows looked up. `expected_rows`: one a layer, rows of activations that a call gives it; 0 = unknown.
+inline constexpr double kFewRows = 8;
+bool reading_weights_binds(const Layer& layer, double expected_rows);
+std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::vector<LayerCodes>& codes,
+                                    const std::vector<double>& expected_rows);
+
 // Our operations (ops/): activation quantizer and packed weights, bit-true to the recipe.
 std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 

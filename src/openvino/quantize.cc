@@ -159,8 +159,30 @@ class Job {
       codes.weight_code = with_level_counts(request_, bits);
       codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns));
       codes.gamma.resize(static_cast<size_t>(layer.rows));
-      return options_.emit_exact ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
+      return weight_bytes(layer, codes);
     });
+  }
+
+  // Rows of activations that a call at batch 1 gives a layer.
+  double expected_rows(size_t l) const {
+    if (options_.expected_rows > 0) return static_cast<double>(options_.expected_rows);
+    const int a = measurements_.activation_of_layer[l];
+    return a < 0 ? 0
+                 : measurements_.activations[static_cast<size_t>(a)].values /
+                       static_cast<double>(prepared_.layers[l].columns * prepared_.layers[l].groups);
+  }
+
+  int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const {
+    const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
+    const bool blob = options_.emit_exact || (options_.packed && reading_weights_binds(layer, expected_rows(l)));
+    return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
+  }
+
+  std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const {
+    if (!options_.packed) return emit_standard(prepared_, codes);
+    std::vector<double> rows;
+    for (size_t l = 0; l < codes.size(); ++l) rows.push_back(expected_rows(l));
+    return emit_cpu(prepared_, codes, rows);
   }
 
   // --- candidates ---------------------------------------------------------------------------------------------------
@@ -268,7 +290,7 @@ class Job {
 
   std::shared_ptr<ov::Model> emitted(const Candidate& candidate) const {
     const std::vector<LayerCodes> codes = codes_of(candidate);
-    return options_.emit_exact ? emit_exact(prepared_, codes) : emit_standard(prepared_, codes);
+    return options_.emit_exact ? emit_exact(prepared_, codes) : emit_main(codes);
   }
 
   void judge(Candidate& candidate) {
@@ -470,7 +492,7 @@ class Job {
   Emitted save_models(const std::vector<LayerCodes>& codes) const {
     Emitted models;
     if (options_.emit_standard) {
-      models.standard = emit_standard(prepared_, codes);
+      models.standard = emit_main(codes);
       save_model_files(models.standard, directory_);
     }
     if (options_.emit_exact) {
@@ -591,7 +613,7 @@ class Job {
       w.rmae = solution.weight_rmae;
       w.sqnr_db = sqnr_db(solution.weight_relative_error);
       w.uniform_sqnr_db = sqnr_db(solution.uniform_relative_error);
-      w.bytes = options_.emit_exact ? exact_weight_bytes(layer, codes[l]) : standard_weight_bytes(layer, codes[l]);
+      w.bytes = weight_bytes(layer, codes[l]);
       if (!entry.shares_weights_with.empty()) w.bytes = 0;
       w.sensitivity = measurements_.weights[l].divergence[static_cast<size_t>(solution.code.stored_bits)];
       w.distribution = best_of_paper_families(fit_distributions(raw));

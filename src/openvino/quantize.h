@@ -26,6 +26,8 @@ struct QuantizeOptions {
   std::string metric;                               // empty: top1 with labels, else cosine
   std::string output;                               // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
+  bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)
+  int64_t expected_rows = 0;  // of activations in a call, for `packed`; 0: as the calibration samples have them
   bool weights_only = false;
   uint64_t seed = 0;
   int threads = 1;

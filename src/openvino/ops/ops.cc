@@ -7,7 +7,7 @@ namespace dnateq::ops {
 std::vector<ov::Extension::Ptr> operation_extensions() {
   return {std::make_shared<ov::OpExtension<ExponentialQuantize>>(),
           std::make_shared<ov::OpExtension<ExponentialWeights>>(),
-          std::make_shared<ov::OpExtension<ExponentialEmbedding>>()};
+          std::make_shared<ov::OpExtension<ExponentialEmbedding>>(), std::make_shared<ov::OpExtension<PackedMatMul>>()};
 }
 
 }  // namespace dnateq::ops

@@ -85,44 +85,64 @@ inline __attribute__((always_inline)) __m512i stored_levels(const uint8_t* unit,
   return _mm512_xor_si512(load_line(unit + 64 * (8 * table + i)), flip.low);
 }
 
-// y of 16 channels.
-inline __attribute__((always_inline)) __m512 finish(const Epilogue& epilogue, __m512i sums, size_t row, size_t channel,
-                                                    __mmask16 mask) {
+// What 16 columns need once for all rows. Absent factors are 1 and absent summands -0, which change no float.
+struct Columns {
+  __m512 scale, bias;
+  __mmask16 mask;
+};
+
+template <bool kPlain>  // plain: no residual, no activation function
+inline __attribute__((always_inline)) __m512 finish(const Epilogue& epilogue, __m512i sums, const Columns& columns,
+                                                    size_t row, size_t channel) {
   __m512 y = _mm512_cvtepi32_ps(sums);
   if (epilogue.row_scale != nullptr) y = _mm512_mul_ps(y, _mm512_set1_ps(epilogue.row_scale[row]));
-  if (epilogue.channel_scale != nullptr)
-    y = _mm512_mul_ps(y, _mm512_maskz_loadu_ps(mask, epilogue.channel_scale + channel));
-  if (epilogue.bias != nullptr) y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, epilogue.bias + channel));
-  if (epilogue.residual != nullptr)
-    y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(mask, epilogue.residual + row * epilogue.residual_stride + channel));
-  if (epilogue.activation == Activation::kRelu) y = _mm512_max_ps(y, _mm512_setzero_ps());
-  if (epilogue.activation == Activation::kClamp)
-    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(epilogue.lowest)), _mm512_set1_ps(epilogue.highest));
+  y = _mm512_add_ps(_mm512_mul_ps(y, columns.scale), columns.bias);
+  if constexpr (!kPlain) {
+    if (epilogue.residual != nullptr)
+      y = _mm512_add_ps(
+          y, _mm512_maskz_loadu_ps(columns.mask, epilogue.residual + row * epilogue.residual_stride + channel));
+    if (epilogue.activation == Activation::kRelu) y = _mm512_max_ps(y, _mm512_setzero_ps());
+    if (epilogue.activation == Activation::kClamp)
+      y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(epilogue.lowest)), _mm512_set1_ps(epilogue.highest));
+  }
   return y;
 }
 
-// As finish_block_scalar. Masked, so that nothing past column `columns` is read or written.
+template <bool kPlain>
+void finish_rows(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row, size_t rows,
+                 size_t channel, const Columns& columns, float* y, size_t y_stride) {
+  for (size_t i = 0; i < rows; ++i, sums += sums_stride, y += y_stride)
+    _mm512_mask_storeu_ps(y, columns.mask,
+                          finish<kPlain>(epilogue, _mm512_loadu_si512(sums), columns, row + i, channel));
+}
+
+// As finish_block_scalar. Masked, so that nothing past column `columns` is read or written. 16 columns at a time, all
+// rows: a short K leaves few MACs to hide what each row would look up again.
 void finish_block(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row, size_t rows,
                   size_t channel, size_t columns) {
-  for (size_t i = 0; i < rows; ++i, sums += sums_stride) {
-    const size_t m = row + i;
-    alignas(64) float block[64];
-    for (size_t j = 0; j < columns; j += 16) {
-      const size_t left = columns - j;
-      const auto mask = static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
-      const __m512i block_sums = _mm512_loadu_si512(sums + j);
-      if (epilogue.sums != nullptr) {
-        _mm512_mask_storeu_epi32(epilogue.sums + m * epilogue.stride + channel + j, mask, block_sums);
-      } else {
-        const __m512 y = finish(epilogue, block_sums, m, channel + j, mask);
-        if (epilogue.values != nullptr)
-          _mm512_mask_storeu_ps(epilogue.values + m * epilogue.stride + channel + j, mask, y);
-        else
-          _mm512_store_ps(block + j, y);
-      }
+  constexpr size_t kMostRows = 32;
+  alignas(64) float block[kMostRows * 64];  // for the sink
+  for (size_t j = 0; j < columns; j += 16) {
+    const size_t left = columns - j, n = channel + j;
+    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
+    if (epilogue.sums != nullptr) {
+      for (size_t i = 0; i < rows; ++i)
+        _mm512_mask_storeu_epi32(epilogue.sums + (row + i) * epilogue.stride + n, mask,
+                                 _mm512_loadu_si512(sums + i * sums_stride + j));
+      continue;
     }
-    if (epilogue.sink != nullptr) epilogue.sink(epilogue.sink_context, m, channel, block, columns);
+    Columns at{_mm512_set1_ps(1), _mm512_set1_ps(-0.0F), mask};
+    if (epilogue.channel_scale != nullptr) at.scale = _mm512_maskz_loadu_ps(mask, epilogue.channel_scale + n);
+    if (epilogue.bias != nullptr) at.bias = _mm512_maskz_loadu_ps(mask, epilogue.bias + n);
+    float* y = epilogue.values != nullptr ? epilogue.values + row * epilogue.stride + n : block + j;
+    const size_t y_stride = epilogue.values != nullptr ? epilogue.stride : 64;
+    if (epilogue.residual == nullptr && epilogue.activation == Activation::kNone)
+      finish_rows<true>(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
+    else
+      finish_rows<false>(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
   }
+  if (epilogue.sink != nullptr)
+    for (size_t i = 0; i < rows; ++i) epilogue.sink(epilogue.sink_context, row + i, channel, block + 64 * i, columns);
 }
 
 }  // namespace

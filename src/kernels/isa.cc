@@ -34,8 +34,9 @@ bool may_use_tiles() {
 
 CpuFeatures detect() {
   CpuFeatures found;
-  const Leaf basic(1, 0), extended(7, 0), more(7, 1);
-  if (!bit(basic.ecx, 27)) return found;  // no xgetbv
+  const Leaf vendor(0, 0), basic(1, 0), extended(7, 0), more(7, 1);
+  found.intel = vendor.ebx == 0x756E6547;  // "Genu"
+  if (!bit(basic.ecx, 27)) return found;   // no xgetbv
   const uint64_t states = saved_states();
   constexpr uint64_t kYmm = 0x6, kZmm = 0xE6, kTiles = 0x60000;
   const bool ymm = (states & kYmm) == kYmm, zmm = (states & kZmm) == kZmm, tiles = (states & kTiles) == kTiles;

@@ -7,6 +7,7 @@
 namespace dnateq::kernels {
 
 struct CpuFeatures {
+  bool intel = false;        // for what was measured to differ by vendor, never for what can run
   bool avx2 = false;         // AVX2, FMA and F16C, which no AVX2 CPU lacks
   bool avx_vnni = false;     // 256-bit vpdpbusd without AVX-512
   bool avx512 = false;       // F, BW, DQ, VL

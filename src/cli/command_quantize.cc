@@ -224,12 +224,12 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
              weights.compression_vs_fp32);
   if (activations.stored_bits > 0) fmt::print("activations  {:.3f} stored bits a value\n", activations.stored_bits);
   fmt::print("size         FP32 {}, INT8 {}", human_bytes(result.bytes_fp32), human_bytes(result.bytes_int8));
-  if (result.bytes_standard > 0) fmt::print(", standard {}", human_bytes(result.bytes_standard));
+  if (result.bytes_standard > 0) fmt::print(", {} {}", result.emission, human_bytes(result.bytes_standard));
   if (result.bytes_exact > 0) fmt::print(", exact {}", human_bytes(result.bytes_exact));
   if (const auto& m = recipe.metric) {
     fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
     if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);
-    if (!std::isnan(m->quantized)) fmt::print(", standard (8-bit activations) {:.4f}", m->quantized);
+    if (!std::isnan(m->quantized)) fmt::print(", {} (8-bit activations) {:.4f}", result.emission, m->quantized);
     if (!std::isnan(m->exact)) fmt::print(", exact {:.4f}", m->exact);
     fmt::print("  difference 95 % within [{:+.4f}, {:+.4f}], {} samples from {}", m->confidence_low, m->confidence_high,
                m->samples, m->samples_from);

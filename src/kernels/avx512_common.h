@@ -118,8 +118,8 @@ void finish_rows(const Epilogue& epilogue, const int32_t* sums, size_t sums_stri
 
 // As finish_block_scalar. Masked, so that nothing past column `columns` is read or written. 16 columns at a time, all
 // rows: a short K leaves few MACs to hide what each row would look up again.
-void finish_block(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row, size_t rows,
-                  size_t channel, size_t columns) {
+[[maybe_unused]] void finish_block(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row,
+                                   size_t rows, size_t channel, size_t columns) {
   constexpr size_t kMostRows = 32;
   alignas(64) float block[kMostRows * 64];  // for the sink
   for (size_t j = 0; j < columns; j += 16) {

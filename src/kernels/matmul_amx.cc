@@ -14,6 +14,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx512_common.h"
 #include "kernels/packed_weights.h"
 
 namespace dnateq::kernels {
@@ -33,58 +34,6 @@ inline void stores_before_tile_loads() { asm volatile("" ::: "memory"); }
 
 // ---- decoding ----
 
-// Shifts move a neighbour's bits in from above; the level tables ignore them.
-template <int kBits>
-__m512i right(__m512i line) {
-  return _mm512_srli_epi16(line, kBits);
-}
-
-// Bits of `a` where `mask` has ones, of `b` elsewhere.
-__m512i pick(int mask, __m512i a, __m512i b) {
-  return _mm512_ternarylogic_epi32(_mm512_set1_epi8(static_cast<char>(mask)), a, b, 0xCA);
-}
-
-// The codes of a unit, in the low bits of every byte. unpack_unit() is the definition.
-template <int kBits>
-void load_codes(const uint8_t* unit, __m512i* v) {
-  __m512i line[kBits];
-  for (int i = 0; i < kBits; ++i) line[i] = _mm512_load_si512(unit + static_cast<size_t>(i) * kLineBytes);
-  if constexpr (kBits == 2) {
-    for (int i = 0; i < 2; ++i) {
-      v[4 * i] = line[i];
-      v[4 * i + 1] = right<2>(line[i]);
-      v[4 * i + 2] = right<4>(line[i]);
-      v[4 * i + 3] = right<6>(line[i]);
-    }
-  } else if constexpr (kBits == 3) {
-    for (int i = 0; i < 3; ++i) {
-      v[2 * i] = line[i];
-      v[2 * i + 1] = right<3>(line[i]);
-    }
-    v[6] = pick(0x03, right<6>(line[0]), right<4>(line[1]));
-    v[7] = pick(0x01, right<7>(line[1]), right<5>(line[2]));
-  } else if constexpr (kBits == 4) {
-    for (int i = 0; i < 4; ++i) {
-      v[2 * i] = line[i];
-      v[2 * i + 1] = right<4>(line[i]);
-    }
-  } else if constexpr (kBits == 5) {
-    for (int i = 0; i < 5; ++i) v[i] = line[i];
-    v[5] = pick(0x07, right<5>(line[0]), right<2>(line[3]));
-    v[6] = pick(0x07, right<5>(line[1]), right<2>(line[4]));
-    v[7] = pick(0x07, right<5>(line[2]), pick(0x08, right<4>(line[3]), right<3>(line[4])));
-  } else if constexpr (kBits == 6) {
-    for (int i = 0; i < 6; ++i) v[i] = line[i];
-    for (int i = 0; i < 2; ++i)
-      v[6 + i] = pick(0x03, right<6>(line[3 * i]), pick(0x0C, right<4>(line[3 * i + 1]), right<2>(line[3 * i + 2])));
-  } else {
-    for (int i = 0; i < 7; ++i) v[i] = line[i];
-    const __m512i low = pick(0x01, right<7>(line[0]), pick(0x02, right<6>(line[1]), right<5>(line[2])));
-    const __m512i high = pick(0x10, right<3>(line[4]), pick(0x20, right<2>(line[5]), right<1>(line[6])));
-    v[7] = pick(0x07, low, pick(0x08, right<4>(line[3]), high));
-  }
-}
-
 // Levels of 64 inputs x 64 channels, in tile layout; zeros beyond the last unit.
 template <int kBits, int kTables>
 void decode_k_block(const MatmulTask& task, const uint8_t* panel, size_t block, uint8_t* tiles) {
@@ -101,7 +50,7 @@ void decode_k_block(const MatmulTask& task, const uint8_t* panel, size_t block, 
   for (size_t i = 0; i < kUnitsOfBlock; ++i, unit += task.unit_bytes) {
     [[maybe_unused]] __m512i codes[8];
     if constexpr (kBits < 8) {
-      if (i < units) load_codes<kBits>(unit, codes);
+      if (i < units) unpack_lines<kBits>(unit, codes);
     }
     for (size_t table = 0; table < kTables; ++table)
       for (size_t v = 0; v < 8; ++v) {

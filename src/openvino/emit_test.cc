@@ -14,6 +14,7 @@
 
 #include "core/pack.h"
 #include "dnateq/error.h"
+#include "kernels/row_quantizer.h"
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
@@ -373,6 +374,103 @@ Net make_tied_net(bool same_codes) {
   net.codes.push_back(net.codes[0]);
   if (!same_codes) net.codes[1].gamma[0] = to_float16(9.0F);
   return net;
+}
+
+// What PackedMatMul makes of its input: rows of int8, decoded.
+ov::Tensor rounded_rows(const ov::Tensor& x) {
+  const size_t inputs = x.get_shape().back(), rows = x.get_size() / inputs;
+  std::vector<int8_t> levels(x.get_size());
+  std::vector<float> scales(rows);
+  kernels::quantize_rows_scalar(
+      {x.data<const float>(), inputs, rows, inputs, levels.data(), inputs, scales.data(), nullptr});
+  ov::Tensor rounded(ov::element::f32, x.get_shape());
+  for (size_t i = 0; i < levels.size(); ++i)
+    rounded.data<float>()[i] = static_cast<float>(levels[i]) * scales[i / inputs];
+  return rounded;
+}
+
+TEST_F(Emit, CpuPacksAMatMulOfFewRows) {
+  for (const Form form : {Form::kMatMul, Form::kMatMulTransposed})
+    for (const bool with_add : {false, true})
+      for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) {
+        const Net net = make_net(form, bits, with_add);
+        const auto model = emit_cpu(net.prepared, net.codes, {1});
+        EXPECT_EQ(operations(model, "PackedMatMul"), 1U);
+        EXPECT_EQ(operations(model, "FakeQuantize") + operations(model, "MatMul") + operations(model, "Add"), 0U);
+        ov::Core core;
+        const std::vector<float> expected = run(core, decoded_network(net, false), rounded_rows(net.input));
+        const std::vector<float> actual = saved_and_run(model, net.input, true);
+        ASSERT_EQ(actual.size(), expected.size());
+        float largest = 0;
+        for (const float value : expected) largest = std::max(largest, std::fabs(value));
+        for (size_t i = 0; i < actual.size(); ++i)
+          ASSERT_NEAR(actual[i], expected[i], 2e-6F * largest) << bits << " bits, " << i;
+      }
+}
+
+TEST_F(Emit, CpuIsStandardWhereRowsAreManyUnknownOrNotRows) {
+  for (const Form form : {Form::kMatMulTransposed, Form::kConvolution, Form::kMatMulLeft}) {
+    const Net net = make_net(form, 4);
+    const auto expected = saved_and_run(emit_standard(net.prepared, net.codes), net.input, false);
+    for (const double rows : {0.0, kFewRows + 1, 1.0}) {
+      if (form == Form::kMatMulTransposed && rows == 1.0) continue;
+      const auto model = emit_cpu(net.prepared, net.codes, {rows});
+      EXPECT_EQ(operations(model, "PackedMatMul"), 0U);
+      EXPECT_EQ(saved_and_run(model, net.input, false), expected) << rows;
+    }
+  }
+}
+
+TEST_F(Emit, CpuDecodesTheEmbeddingRowsThatAreLookedUp) {
+  const Net net = make_net(Form::kGather, 5);
+  const auto model = emit_cpu(net.prepared, net.codes, {0});
+  EXPECT_EQ(operations(model, "ExponentialEmbedding"), 1U);
+  EXPECT_EQ(saved_and_run(model, net.input, true), saved_and_run(emit_exact(net.prepared, net.codes), net.input, true));
+}
+
+TEST_F(Emit, CpuLayersOfOneTensorShareACall) {
+  const Net net = make_tied_net(false);
+  const auto model = emit_cpu(net.prepared, net.codes, {1, 1});
+  EXPECT_EQ(operations(model, "PackedMatMul"), 1U);
+  ov::Core core;
+  Net first = make_net(Form::kMatMulTransposed, 4, false), second = first;
+  second.codes[0].gamma[0] = to_float16(9.0F);
+  const auto left = saved_and_run(emit_cpu(first.prepared, first.codes, {1}), net.input, true);
+  const auto right = saved_and_run(emit_cpu(second.prepared, second.codes, {1}), net.input, true);
+  const auto both = saved_and_run(model, net.input, true);
+  ASSERT_EQ(both.size(), left.size() + right.size());
+  for (size_t i = 0; i < left.size(); ++i) {
+    EXPECT_EQ(both[i / 8 * 16 + i % 8], left[i]);
+    EXPECT_EQ(both[i / 8 * 16 + 8 + i % 8], right[i]);
+  }
+}
+
+TEST_F(Emit, CpuRunsConcurrentlyFromTheModelCacheAndAtOtherBatches) {
+  const Net net = make_net(Form::kMatMulTransposed, 3);
+  save_model_files(emit_cpu(net.prepared, net.codes, {1}), folder_);
+  const std::vector<float> expected = saved_and_run(emit_cpu(net.prepared, net.codes, {1}), net.input, true);
+  for (int round = 0; round < 2; ++round) {  // the second one restores the compiled model from the cache
+    ov::Core core;
+    core.add_extension(DNATEQ_EXTENSION_FILE);
+    core.set_property(ov::cache_dir((folder_ / "cache").string()));
+    ov::CompiledModel compiled = core.compile_model((folder_ / "model.xml").string(), "CPU", ov::num_streams(4),
+                                                    ov::hint::inference_precision(ov::element::f32));
+    std::vector<ov::InferRequest> requests;
+    for (int i = 0; i < 8; ++i) {
+      requests.push_back(compiled.create_infer_request());
+      requests.back().set_input_tensor(net.input);
+    }
+    for (auto& request : requests) request.start_async();
+    for (auto& request : requests) request.wait();
+    for (auto& request : requests) {
+      const ov::Tensor output = request.get_output_tensor();
+      EXPECT_EQ(std::vector<float>(output.data<float>(), output.data<float>() + output.get_size()), expected);
+    }
+    const ov::Tensor one(ov::element::f32, {1, 3, 13}, net.input.data());
+    const std::vector<float> of_one = infer(compiled, one);
+    EXPECT_TRUE(std::equal(of_one.begin(), of_one.end(), expected.begin()));
+    EXPECT_EQ(of_one.size(), expected.size() / 2);
+  }
 }
 
 TEST_F(Emit, SharedWeightsAndTensorsAreStoredAndQuantizedOnce) {

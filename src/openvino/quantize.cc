@@ -9,12 +9,14 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
 
 #include "core/distribution.h"
 #include "core/hash.h"
 #include "core/pack.h"
 #include "dnateq/error.h"
 #include "openvino/calls.h"
+#include "openvino/describe.h"
 #include "openvino/emit.h"
 #include "openvino/lockstep.h"
 #include "openvino/measure.h"
@@ -336,23 +338,29 @@ class Job {
     const double limit = *options_.max_loss;
     auto too_few = std::ptrdiff_t{-1}, enough = static_cast<std::ptrdiff_t>(front.size());
     std::optional<Candidate> best;
+    std::set<std::ptrdiff_t> tried_points;
+    double least_loss = std::numeric_limits<double>::infinity();
+    const auto try_point = [&](std::ptrdiff_t point) {
+      Candidate candidate = solve(front[static_cast<size_t>(point)], fmt::format("candidate {}", steps_.size() + 1));
+      judge(candidate);
+      tried_points.insert(point);
+      least_loss = std::min(least_loss, candidate.loss);
+      if (candidate.loss <= limit) {
+        best = candidate;
+        keep(*best);
+      }
+      return candidate.loss;
+    };
     std::ptrdiff_t next = enough - 1;
     for (std::ptrdiff_t i = 0; i < enough; ++i)
       if (tensor_mean(front[static_cast<size_t>(i)]) >= 4.0) {
         next = i;
         break;
       }
-    double least_loss = std::numeric_limits<double>::infinity();
     for (int tried = 0; tried < kMostCandidates || !best; ++tried) {
-      Candidate candidate = solve(front[static_cast<size_t>(next)], fmt::format("candidate {}", tried + 1));
-      judge(candidate);
-      const double loss = candidate.loss;
-      least_loss = std::min(least_loss, loss);
-      const double predicted = candidate.allocation.divergence;
+      const double loss = try_point(next), predicted = front[static_cast<size_t>(next)].divergence;
       if (loss <= limit) {
         enough = next;
-        best = std::move(candidate);
-        keep(*best);
       } else {
         too_few = next;
         if (next + 1 >= enough && !best) break;
@@ -367,12 +375,29 @@ class Job {
           tensor_mean(front[static_cast<size_t>(enough)]) - tensor_mean(front[static_cast<size_t>(next)]) < 0.05)
         break;
     }
+    // On few samples the loss does not fall steadily: most bits may miss by one sample what fewer bits meet. Before
+    // the limit is called out of reach, the points between are tried, the middle of the widest gap first.
+    for (int extra = 0; extra < kMostCandidates && !best && !out_of_time(); ++extra)
+      if (const auto point = middle_of_widest_gap(tried_points)) try_point(*point);
     if (!best)
       throw Error(
           fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
                       "--max-loss, give more calibration samples, or leave layers out with --ignore",
                       limit, to_string(metric_), least_loss));
     return std::move(*best);
+  }
+
+  // The finer of two equal gaps; nothing if there is none.
+  static std::optional<std::ptrdiff_t> middle_of_widest_gap(const std::set<std::ptrdiff_t>& points) {
+    std::optional<std::ptrdiff_t> middle;
+    std::ptrdiff_t widest = 2;
+    for (auto at = points.begin(); at != points.end() && std::next(at) != points.end(); ++at) {
+      const std::ptrdiff_t gap = *std::next(at) - *at;
+      if (gap < widest) continue;
+      widest = gap;
+      middle = (*at + *std::next(at) + 1) / 2;
+    }
+    return middle;
   }
 
   static double tensor_mean(const Allocation& allocation) {
@@ -551,6 +576,7 @@ class Job {
       return mean(got);
     };
     const Emitted models = save_models(codes);
+    if (options_.packed) result.emission = "cpu";
     if (models.standard) {
       metric.quantized = evaluate(models.standard, "judging the standard model");
       result.bytes_standard = static_cast<int64_t>(std::filesystem::file_size(directory_ / "model.bin"));
@@ -577,94 +603,14 @@ class Job {
   void describe(const Candidate& best, const std::vector<LayerCodes>& codes, QuantizeResult& result) const {
     Recipe& recipe = result.recipe;
     recipe.model_file = options_.model_file.filename().string();
-    recipe.model_fingerprint = prepared_.fingerprint;
     recipe.data_fingerprint = calibration_.fingerprint();
     recipe.options = options_.options_text;
     recipe.strategy = options_.strategy;
     recipe.seed = options_.seed;
-    recipe.unquantized = prepared_.unquantized;
-    std::map<int, TensorRecipe> described;  // activation tensors, once
-    for (const auto& node : prepared_.model->get_ops())
-      if (const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node))
-        if (constant->get_element_type() == ov::element::f32)
-          result.bytes_fp32 += static_cast<int64_t>(constant->get_byte_size());
-    result.bytes_int8 = result.bytes_fp32;
-    for (size_t l = 0; l < prepared_.layers.size(); ++l) {
-      const Layer& layer = prepared_.layers[l];
-      const LayerSolution& solution = best.solutions[l];
-      LayerRecipe entry;
-      entry.name = layer.name;
-      entry.type = layer.node->get_type_name();
-      const ov::Shape shape = layer.weights()->get_shape();
-      entry.weight_shape.assign(shape.begin(), shape.end());
-      if (layer.shares_weights_with >= 0)
-        entry.shares_weights_with = prepared_.layers[static_cast<size_t>(layer.shares_weights_with)].name;
-      else
-        result.bytes_int8 -= 3 * layer.rows * layer.columns - 4 * layer.rows;
-
-      const std::vector<float> weights = layer.weight_matrix();
-      Histogram raw;
-      raw.add(weights);
-      TensorRecipe& w = entry.weights;
-      w.tensor = layer.weights()->get_friendly_name();
-      w.shape = {layer.rows, layer.columns};
-      w.elements = layer.rows * layer.columns;
-      w.code = solution.code;
-      w.rmae = solution.weight_rmae;
-      w.sqnr_db = sqnr_db(solution.weight_relative_error);
-      w.uniform_sqnr_db = sqnr_db(solution.uniform_relative_error);
-      w.bytes = weight_bytes(layer, codes[l]);
-      if (!entry.shares_weights_with.empty()) w.bytes = 0;
-      w.sensitivity = measurements_.weights[l].divergence[static_cast<size_t>(solution.code.stored_bits)];
-      w.distribution = best_of_paper_families(fit_distributions(raw));
-      QuantizeResult::View view{layer.name, true, {}};
-      std::vector<float> scaled(weights.size());
-      for (size_t i = 0; i < weights.size(); ++i)
-        scaled[i] = weights[i] / from_float16(solution.gamma[i / static_cast<size_t>(layer.columns)]);
-      view.histogram.add(scaled);
-      result.views.push_back(std::move(view));
-      entry.output_sqnr_db = sqnr_db(solution.output_relative_error);
-      entry.nearest_output_sqnr_db = sqnr_db(solution.nearest_output_relative_error);
-
-      const int a = measurements_.activation_of_layer[l];
-      if (best.plan[l].quantize_activations && a >= 0) {
-        const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
-        if (!described.contains(a)) described[a] = describe_activation(m, best.plan[l].activations);
-        entry.activations = described[a];
-        entry.activations->code = best.plan[l].activations;
-        result.views.push_back({layer.name, false, m.histogram});
-        entry.macs = macs_of(layer, m);
-      }
-      recipe.layers.push_back(std::move(entry));
-    }
-  }
-
-  static TensorRecipe describe_activation(const ActivationMeasurement& m, const TensorCode& code) {
-    TensorRecipe t;
-    t.tensor = m.tensor;
-    t.shape = m.shape;
-    t.elements = std::llround(m.values);
-    t.code = code;
-    const FitData data = FitData::from_histogram(m.histogram);
-    t.rmae = data.magnitude() > 0 ? data.absolute_error(code) / data.magnitude() : 0;
-    const double relative = data.power() > 0 ? data.squared_error(code) / data.power() : 0;
-    t.sqnr_db = sqnr_db(relative);
-    t.uniform_sqnr_db = sqnr_db(fit_uniform(data, code).relative_error);
-    t.sensitivity = m.sensitivity * relative;
-    t.distribution = best_of_paper_families(fit_distributions(m.histogram));
-    return t;
-  }
-
-  static int64_t macs_of(const Layer& layer, const ActivationMeasurement& m) {
-    if (layer.kind == LayerKind::kMatMul)
-      return std::llround(m.values / static_cast<double>(layer.columns)) * layer.rows * layer.columns;
-    const ov::PartialShape out = layer.node->get_output_partial_shape(0);
-    int64_t positions = 1;
-    for (int64_t i = 2; i < out.rank().get_length(); ++i) {
-      if (out[static_cast<size_t>(i)].is_dynamic()) return 0;
-      positions *= out[static_cast<size_t>(i)].get_length();
-    }
-    return positions * layer.rows * layer.columns;
+    describe_layers(prepared_, measurements_, best.plan, best.solutions, result);
+    for (size_t l = 0; l < codes.size(); ++l)
+      recipe.layers[l].weights.bytes =
+          recipe.layers[l].shares_weights_with.empty() ? weight_bytes(prepared_.layers[l], codes[l]) : 0;
   }
 
   ov::Core& core_;

@@ -50,6 +50,7 @@ struct QuantizeResult {
   std::vector<View> views;  // histograms for the report
   int64_t bytes_fp32 = 0, bytes_int8 = 0, bytes_standard = 0, bytes_exact = 0;
   std::optional<double> int8_metric;
+  std::string emission = "standard";  // of DIR/model.xml, unless `exact` alone was asked for: standard or cpu
   double seconds = 0;
 };
 

@@ -124,6 +124,10 @@ std::vector<Allocation> allocation_front(const std::vector<Allocatable>& items, 
     Allocation next = summarize(items, choose(items, price / weights, price / activations), fp32_values);
     if (front.empty() || next.bits != front.back().bits) front.push_back(std::move(next));
   }
+  // However small the divergences are against the lowest price: whoever walks the front must be able to try the most.
+  std::vector<int> most;
+  for (const Allocatable& item : items) most.push_back(item.largest_bits);
+  if (most != front.back().bits) front.push_back(summarize(items, std::move(most), fp32_values));
   return front;
 }
 

@@ -192,6 +192,12 @@ TEST(AllocationFront, GoesFromFewBitsToManyAndFromMuchDivergenceToLittle) {
   }
 }
 
+TEST(AllocationFront, EndsWithTheMostBitsHoweverSmallTheDivergences) {
+  const std::vector<Allocatable> items = {make_item(true, 1e6, 1e-12), make_item(false, 1e6, 1e-15)};
+  const std::vector<int> most = {items[0].largest_bits, items[1].largest_bits};
+  EXPECT_EQ(allocation_front(items, 0).back().bits, most);
+}
+
 TEST(AllocationFront, EveryPointIsTheBestForItsBits) {
   const std::vector<Allocatable> items = random_items(4, 9);
   for (const Allocation& point : allocation_front(items, 0))

@@ -181,6 +181,8 @@ class BadOptions(Case):
         self.refuses_to_quantize("--weights-only", "--target-bits", "4/4", names="--weights-only")
         self.refuses_to_quantize("--emit", "standard", "--target-bits", "4/4", names=("--emit", "8 bits"))
         self.refuses_to_quantize("--strategy", "paper", "--emit", "standard", names=("--strategy", "--emit"))
+        self.refuses_to_quantize("--emit", "cpu", "--target-bits", "4/4", names=("--emit cpu", "8 bits"))
+        self.refuses_to_quantize("--expect-m", "1", "--target-bits", "4", names=("--expect-m", "--emit cpu"))
         self.refuses_to_quantize("--strategy", "paper", "--family", "beta0", names=("--strategy", "--family"))
         self.refuses_to_quantize("--labels", self.labels, names=("--labels", "--validation"))
         self.refuses_to_quantize("--metric", "top1", names=("top1", "--labels"))

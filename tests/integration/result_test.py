@@ -110,6 +110,7 @@ class Emissions(Case):
         wanted = self.predictions(self.net)
         combinations = (
             (), ("--emit", "standard"), ("--emit", "exact"), ("--weights-only",), ("--weights-only", "--emit", "standard"),
+            ("--emit", "cpu", "--expect-m", "1"), ("--weights-only", "--emit", "cpu"),
             ("--only", "conv"), ("--ignore", "conv1", "--ignore", "head"), ("--family", "beta0"), ("--family", "pow2:2"),
             ("--family", "shared-base"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
             ("--strategy", "paper", "--target-bits", "5.5"), ("--strategy", "paper", "--max-loss", "20%"),
@@ -120,16 +121,16 @@ class Emissions(Case):
             with self.subTest(options):
                 out = self.folder / f"out{number}"
                 bits = () if {"--target-bits", "--max-loss"} & set(options) else ("--weight-bits", "6")
-                if bits and not {"--weights-only", "standard"} & set(options):
+                if bits and not {"--weights-only", "standard", "cpu"} & set(options):
                     bits += ("--activation-bits", "6")
                 document = self.json_of("quantize", self.net, "--calibration", self.calib, *bits, *options, "-o", out)
                 exact = out / "model.xml" if not (out / "exact").exists() else out / "exact/model.xml"
-                if "standard" not in options:
+                if not {"standard", "cpu"} & set(options):
                     self.assertIsNotNone(document["metric"]["exact"])
                     self.assertGreater(self.cosine(self.predictions(exact, extension=True), wanted), 0.97)
                 if "exact" not in options and "paper" not in options:
                     self.assertIsNotNone(document["metric"]["quantized"])
-                    self.assertGreater(self.cosine(self.predictions(out / "model.xml"), wanted), 0.97)
+                    self.assertGreater(self.cosine(self.predictions(out / "model.xml", extension="cpu" in options), wanted), 0.97)
                 self.succeeds("inspect", out)
                 self.succeeds("report", out)
                 if "--max-loss" not in options:

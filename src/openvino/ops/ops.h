@@ -5,13 +5,12 @@
 //   ExponentialWeights(blob)                    -> f32 weight tensor; folded into a constant when compiled
 //   ExponentialEmbedding(blob, indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked up;
 //                                                  like Gather: negative indices count from the end, others give zeros
-//   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, or empty); x is rounded
-//   to
-//                                                  int8 row by row at run time, sums are exact (src/kernels)
+//   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, perhaps empty); x is
+//                                                  rounded to int8 row by row at run time, sums are exact (src/kernels)
 //
 // Damaged data is an ov::Exception with a dnateq::Error's sentence at load or compile, never a crash. evaluate() may
-// run concurrently on one object: what it prepares is built once, then only read. Non-goal here: speed of arithmetic;
-// convolutions and MatMuls are OpenVINO's own.
+// run concurrently on one object: what it prepares is built once, then only read. Convolutions, and MatMuls but for
+// PackedMatMul, are OpenVINO's own.
 #pragma once
 
 #include <array>

@@ -1,4 +1,7 @@
+#include <tbb/task_arena.h>
+
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "core/pack.h"
@@ -13,6 +16,7 @@ struct PackedMatMul::Prepared {
   struct Part {
     kernels::PackedWeights weights;
     std::vector<float> scale, bias;  // per output channel
+    VerifiedHeader header;           // of the blob it was made of, CRC included
   };
   std::once_flag once;
   std::vector<Part> parts;
@@ -70,6 +74,9 @@ void PackedMatMul::validate_and_infer_types() {
   channels_.resize(parts, -1);
   if (get_output_size() != parts) set_output_size(parts);
   for (size_t p = 0; p < parts; ++p) {
+    const ov::element::Type bias = get_input_element_type(2 + 2 * p);
+    OPENVINO_ASSERT(bias.is_dynamic() || bias == ov::element::f32, "'", get_friendly_name(),
+                    "': the bias must be f32.");
     ov::PartialShape shape = get_input_partial_shape(0);
     if (const auto header = check_blob_input(*this, 1 + 2 * p, true, verified_[p])) {
       channels_[p] = header->rows;
@@ -86,7 +93,8 @@ void PackedMatMul::validate_and_infer_types() {
 
 std::shared_ptr<ov::Node> PackedMatMul::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   auto clone = std::make_shared<PackedMatMul>();
-  clone->prepared_ = prepared_;  // the blobs of a clone are the same constants; evaluate() checks their sizes
+  // Packed once, however often the graph is copied; evaluate() compares the blobs' headers.
+  clone->prepared_ = prepared_;
   clone->channels_ = channels_;
   clone->verified_ = verified_;
   clone->set_arguments(inputs);
@@ -103,6 +111,8 @@ void PackedMatMul::prepare(const ov::TensorVector& inputs) const {
       float unit = 1;
       const std::vector<int> levels = integer_levels(blob, unit);
       Prepared::Part part;
+      const auto bytes = blob_bytes(inputs[at]);
+      std::copy_n(bytes.begin(), part.header.size(), part.header.begin());
       try {
         part.weights = kernels::PackedWeights(unpack(blob.codes, rows * columns, blob.code.stored_bits), rows, columns,
                                               blob.code.stored_bits, levels);
@@ -126,10 +136,16 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
   const size_t inner = parts.at(0).weights.inputs();
   const size_t rows = inputs[0].get_size() / inner;
   thread_local QuantizedRows x;
+  OPENVINO_ASSERT(inputs[0].get_shape().back() == inner, "'", get_friendly_name(), "': the weights take ", inner,
+                  " inputs, the tensor is ", inputs[0].get_shape(), ".");
   x.quantize(inputs[0].data<const float>(), rows, inner);
   for (size_t p = 0; p < parts.size(); ++p) {
     const Prepared::Part& part = parts[p];
     OPENVINO_ASSERT(part.weights.inputs() == inner, "'", get_friendly_name(), "': parts of different inputs.");
+    const auto bytes = blob_bytes(inputs[1 + 2 * p]);
+    OPENVINO_ASSERT(
+        bytes.size() >= part.header.size() && std::equal(part.header.begin(), part.header.end(), bytes.begin()), "'",
+        get_friendly_name(), "': the blob changed.");
     ov::Shape shape = inputs[0].get_shape();
     shape.back() = part.weights.channels();
     outputs[p].set_shape(shape);
@@ -139,7 +155,10 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
     epilogue.bias = part.bias.empty() ? nullptr : part.bias.data();
     epilogue.values = outputs[p].data<float>();
     epilogue.stride = part.weights.channels();
-    kernels::matmul(part.weights, {x.levels.data(), rows, inner, x.sums.data()}, epilogue);
+    // Isolated: while it waits for its share, this thread must not start another call, which would overwrite `x`.
+    tbb::this_task_arena::isolate([&] {
+      kernels::matmul(part.weights, {x.levels.data(), rows, inner, x.sums.data()}, epilogue);
+    });
   }
   return true;
 }

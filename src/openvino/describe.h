@@ -1,0 +1,18 @@
+// What the recipe and the report say of every layer, once its codes are chosen.
+#pragma once
+
+#include <vector>
+
+#include "openvino/lockstep.h"
+#include "openvino/measure.h"
+#include "openvino/quantize.h"
+
+namespace dnateq {
+
+// Fills layers (all but the bytes of their weights, which depend on the emission), unquantized layers and fingerprint
+// of `result.recipe`, the histograms and the sizes in FP32 and INT8.
+void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
+                     const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
+                     QuantizeResult& result);
+
+}  // namespace dnateq

@@ -4,6 +4,7 @@
 Writes, one .npz a sentence (batch 1, nothing padded):
     DIR/encoder/0000.npz   src [1, s]
     DIR/decoder/0000.npz   tgt [1, t], src_mask, cross_k_*, cross_v_*, past_* (length 0)
+    DIR/pipeline/0000.npz  src, tgt, past_*: for the two joined by pipeline.py
 The decoder's call holds the whole target, so it sees in one call all values that decoding step by step would give it
 (--check proves that the logits agree). The target is the greedy translation, or with --target the human one.
 
@@ -59,7 +60,9 @@ def main():
         context = network.encode(ids)
         tgt = np.array([[BOS, *target]], np.int64)
         save_npz(args.output / "encoder" / f"{number:04d}.npz", {"src": ids})
-        save_npz(args.output / "decoder" / f"{number:04d}.npz", {"tgt": tgt, **context, **network.empty_past(1)})
+        past = network.empty_past(1)
+        save_npz(args.output / "decoder" / f"{number:04d}.npz", {"tgt": tgt, **context, **past})
+        save_npz(args.output / "pipeline" / f"{number:04d}.npz", {"src": ids, "tgt": tgt, **past})
         if args.check and number < 20:
             worst = max(worst, step_by_step_difference(network, tgt, context))
     print(f"{args.output}: {len(source)} sentences, {sum(map(len, targets)) + len(targets)} target tokens")

@@ -39,6 +39,7 @@ struct LayerRecipe {
   double output_sqnr_db = 0;                // layer output against its FP32 target on calibration data
   double nearest_output_sqnr_db = 0;        // the same for nearest rounding of the weights
   std::string shares_weights_with;          // name of an earlier layer that holds the same codes, or empty
+  bool had_own_copy = false;                // shares, but the FP32 network holds these weights a second time
 };
 
 struct UnquantizedLayer {

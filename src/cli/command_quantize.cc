@@ -84,6 +84,7 @@ Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
           {"weights_only", a.weights_only},
           {"only", a.only},
           {"ignore", a.ignore},
+          {"untie", a.untie},
           {"output", a.output_name},
           {"seed", a.seed}};
 }
@@ -104,6 +105,7 @@ QuantizeArguments arguments_of(const Json& job) {
   a.weights_only = job.at("weights_only");
   a.only = job.at("only").get<std::vector<std::string>>();
   a.ignore = job.at("ignore").get<std::vector<std::string>>();
+  a.untie = job.value("untie", std::vector<std::string>());
   a.output_name = job.at("output");
   a.seed = job.at("seed");
   return a;
@@ -120,6 +122,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (a.weights_only) text += " --weights-only";
   for (const std::string& pattern : a.only) text += " --only " + pattern;
   for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;
+  for (const std::string& pattern : a.untie) text += " --untie " + pattern;
   return text;
 }
 
@@ -308,7 +311,8 @@ Finished quantize_into(const std::filesystem::path& directory, const QuantizeArg
                        const QuantizeOptions& options) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore});
+  const PreparedModel prepared =
+      import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
   if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
     throw Error(
         fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));

@@ -35,7 +35,7 @@ struct QuantizeArguments {
   int weight_bits = 0, activation_bits = 0;
   int64_t expect_m = 0;  // 0: as the calibration samples have them
   bool weights_only = false, resume = false;
-  std::vector<std::string> only, ignore;
+  std::vector<std::string> only, ignore, untie;
   uint64_t seed = 0;
   std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };

@@ -111,6 +111,10 @@ int main(int argc, char** argv) {
   command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression")
       ->allow_extra_args(false);
   command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches")->allow_extra_args(false);
+  command
+      ->add_option("--untie", quantize.untie,
+                   "layers whose name matches get codes of their own, even where another layer has the same weights")
+      ->allow_extra_args(false);
   command->add_option("--output", quantize.output_name, "output that the metric reads (default: the first)");
   command->add_option("--budget", quantize.budget, "start no further candidate after this time, e.g. 10m");
   command->add_option("--int8", quantize.int8,

@@ -85,6 +85,7 @@ Json layer_json(const LayerRecipe& layer) {
   json["output_sqnr_db"] = number(layer.output_sqnr_db);
   json["nearest_output_sqnr_db"] = number(layer.nearest_output_sqnr_db);
   json["shares_weights_with"] = layer.shares_weights_with;
+  json["had_own_copy"] = layer.had_own_copy;
   return json;
 }
 
@@ -160,6 +161,11 @@ class Reader {
     if (value == "inf") return std::numeric_limits<double>::infinity();
     if (value == "-inf") return -std::numeric_limits<double>::infinity();
     fail_type(key, "a number, null, \"inf\" or \"-inf\"");
+  }
+
+  bool boolean(const char* key) const {
+    if (!get(key).is_boolean()) fail_type(key, "true or false");
+    return get(key).get<bool>();
   }
 
   int64_t count(const char* key, int64_t low = 0, int64_t high = std::numeric_limits<int64_t>::max()) const {
@@ -263,6 +269,7 @@ LayerRecipe read_layer(const Json& json, const std::string& source, size_t posit
   layer.output_sqnr_db = reader.number("output_sqnr_db");
   layer.nearest_output_sqnr_db = reader.number("nearest_output_sqnr_db");
   layer.shares_weights_with = reader.text("shares_weights_with");
+  if (reader.has("had_own_copy")) layer.had_own_copy = reader.boolean("had_own_copy");
   return layer;
 }
 
@@ -352,7 +359,10 @@ struct BitSums {
 BitSums weight_sums(const Recipe& recipe) {
   BitSums sums;
   for (const LayerRecipe& layer : recipe.layers) {
-    if (!layer.shares_weights_with.empty()) continue;  // the same tensor again
+    if (!layer.shares_weights_with.empty()) {  // the same tensor again: no bytes
+      if (layer.had_own_copy) sums.values += static_cast<double>(layer.weights.elements);
+      continue;
+    }
     sums.bits += 8 * static_cast<double>(layer.weights.bytes);
     sums.values += static_cast<double>(layer.weights.elements);
     sums.count_tensor(layer.weights.code.stored_bits);

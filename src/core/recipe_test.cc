@@ -404,6 +404,19 @@ TEST(Bits, CountSharedWeightsOnce) {
   EXPECT_EQ(weight_bits(recipe).tensor_mean_bits, shared.tensor_mean_bits);
 }
 
+TEST(Bits, CountWeightsThatTheNetworkHoldsTwiceTwiceThoughTheyAreStoredOnce) {
+  Recipe recipe = sample_recipe();
+  recipe.layers.back().had_own_copy = true;
+  EXPECT_DOUBLE_EQ(weight_bits(recipe).stored_bits, (140 * 8 + 100 * 32) / (316.0 + 216));
+}
+
+TEST_F(RecipeFile, RemembersWhatTheNetworkHeldTwice) {
+  Recipe recipe = sample_recipe();
+  recipe.layers.back().had_own_copy = true;
+  save_recipe(recipe, folder_ / "recipe.json");
+  EXPECT_TRUE(load_recipe(folder_ / "recipe.json").layers.back().had_own_copy);
+}
+
 TEST(Bits, WeighActivationsByTheirValues) {
   Recipe recipe = sample_recipe();
   recipe.unquantized.clear();

@@ -60,6 +60,11 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
     entry.type = layer.node->get_type_name();
     const ov::Shape shape = layer.weights()->get_shape();
     entry.weight_shape.assign(shape.begin(), shape.end());
+    entry.had_own_copy = layer.had_own_copy;
+    if (layer.had_own_copy) {  // sizes are those of the network as it was given
+      result.bytes_fp32 += 4 * layer.rows * layer.columns;
+      result.bytes_int8 += layer.rows * layer.columns + 4 * layer.rows;
+    }
     if (layer.shares_weights_with >= 0)
       entry.shares_weights_with = prepared.layers[static_cast<size_t>(layer.shares_weights_with)].name;
     else

@@ -13,8 +13,10 @@
 #include <openvino/opsets/opset13.hpp>
 #include <openvino/pass/constant_folding.hpp>
 #include <openvino/pass/manager.hpp>
+#include <optional>
 #include <regex>
 #include <set>
+#include <tuple>
 
 #include "core/hash.h"
 #include "core/sentence.h"
@@ -206,13 +208,15 @@ class LayerFinder {
   LayerFinder(PreparedModel& prepared, const ImportOptions& options) : prepared_(prepared) {
     only_ = compile(options.only, "--only");
     ignore_ = compile(options.ignore, "--ignore");
+    untie_ = compile(options.untie, "--untie");
   }
 
   void run() {
     for (const auto& node : prepared_.model->get_ordered_ops()) visit(node);
     check_matched(only_, "--only");
     check_matched(ignore_, "--ignore");
-    share_equal_weights();
+    share_tied_weights();
+    check_matched(untie_, "--untie");
   }
 
  private:
@@ -333,34 +337,71 @@ class LayerFinder {
     return true;
   }
 
-  // Tied weights may come as one constant or as equal copies, transposed or not; afterwards they are one constant.
-  void share_equal_weights() {
-    std::map<std::pair<std::pair<int64_t, int64_t>, uint64_t>, int> seen;
+  static size_t largest_at(const std::vector<float>& values) {
+    const auto smaller = [](float a, float b) { return std::fabs(a) < std::fabs(b); };
+    return static_cast<size_t>(std::max_element(values.begin(), values.end(), smaller) - values.begin());
+  }
+
+  // The factor f with a = f * b up to rounding, if there is one: tied weights of which one copy holds a scale of the
+  // network, such as the square root of a Transformer's width in its embeddings.
+  static std::optional<float> ratio(const std::vector<float>& a, const std::vector<float>& b) {
+    constexpr double kRounding = 0x1p-22;  // two float32 roundings, and a margin
+    const size_t largest = largest_at(b);
+    if (largest >= b.size() || b[largest] == 0) return std::nullopt;
+    const double factor = static_cast<double>(a[largest]) / static_cast<double>(b[largest]);
+    if (!std::isnormal(static_cast<float>(factor))) return std::nullopt;
+    for (size_t i = 0; i < a.size(); ++i) {
+      const double wanted = a[i], difference = wanted - factor * static_cast<double>(b[i]);
+      if (std::fabs(difference) > kRounding * std::fabs(wanted)) return std::nullopt;
+    }
+    return static_cast<float>(factor);
+  }
+
+  // Makes `layer` read the weights of `first`, which are its own divided by `factor`.
+  static bool share(Layer& layer, const Layer& first, float factor) {
+    if (layer.weights() == first.weights()) return true;
+    const auto matmul = ov::as_type_ptr<op::MatMul>(layer.node);
+    if (!matmul && (factor != 1 || layer.weights_transposed != first.weights_transposed)) return false;
+    layer.had_own_copy = true;
+    if (layer.weights_transposed != first.weights_transposed) {
+      matmul->set_transpose_b(!first.weights_transposed);
+      layer.weights_transposed = first.weights_transposed;
+    }
+    layer.node->input(layer.weight_port).replace_source_output(first.weights());
+    if (factor != 1) {
+      const auto input = layer.node->input(layer.activation_port);
+      const auto scaled = std::make_shared<op::Multiply>(input.get_source_output(),
+                                                         op::Constant::create(ov::element::f32, {}, {factor}));
+      scaled->set_friendly_name(layer.name + "/scale");
+      input.replace_source_output(scaled);
+    }
+    return true;
+  }
+
+  // Tied weights may come as one constant or as copies, transposed, scaled or not; afterwards they are one constant.
+  void share_tied_weights() {
+    // By dimensions and the place of the largest weight, which no scale moves.
+    std::map<std::tuple<int64_t, int64_t, size_t>, std::vector<size_t>> owners;
     for (size_t i = 0; i < prepared_.layers.size(); ++i) {
       Layer& layer = prepared_.layers[i];
+      if (layer.kind == LayerKind::kConvolution || layer.kind == LayerKind::kGroupConvolution) continue;
+      if (any_match(untie_, layer.name)) continue;
       const std::vector<float> matrix = layer.weight_matrix();
-      const uint64_t digest = fnv1a(std::as_bytes(std::span(matrix)));
-      const auto [at, fresh] = seen.try_emplace({{layer.rows, layer.columns}, digest}, static_cast<int>(i));
-      if (fresh) continue;
-      const Layer& first = prepared_.layers[static_cast<size_t>(at->second)];
-      const bool both_dense = first.kind != LayerKind::kConvolution && first.kind != LayerKind::kGroupConvolution &&
-                              layer.kind != LayerKind::kConvolution && layer.kind != LayerKind::kGroupConvolution;
-      if (!both_dense || first.weight_matrix() != matrix) continue;
-      if (layer.weights() != first.weights()) {
-        if (layer.weights_transposed != first.weights_transposed) {
-          if (layer.kind != LayerKind::kMatMul) continue;
-          ov::as_type_ptr<op::MatMul>(layer.node)->set_transpose_b(!first.weights_transposed);
-          layer.weights_transposed = first.weights_transposed;
-        }
-        layer.node->input(layer.weight_port).replace_source_output(first.weights());
+      auto& alike = owners[{layer.rows, layer.columns, largest_at(matrix)}];
+      for (const size_t owner : alike) {
+        const Layer& first = prepared_.layers[owner];
+        const std::optional<float> factor = ratio(matrix, first.weight_matrix());
+        if (!factor || !share(layer, first, *factor)) continue;
+        layer.shares_weights_with = static_cast<int>(owner);
+        break;
       }
-      layer.shares_weights_with = at->second;
+      if (layer.shares_weights_with < 0) alike.push_back(i);
     }
     prepared_.model->validate_nodes_and_infer_types();
   }
 
   PreparedModel& prepared_;
-  std::vector<Pattern> only_, ignore_;
+  std::vector<Pattern> only_, ignore_, untie_;
 };
 
 // The front ends' protobuf and absl log to standard error what the exception says too. Redirecting is process-wide.

@@ -29,6 +29,7 @@ struct Layer {
   bool weights_transposed = false;  // the Constant holds [columns][rows] (MatMul without transpose_b)
   int64_t rows = 0, columns = 0, groups = 1;
   int shares_weights_with = -1;  // index of an earlier layer whose Constant holds the same values
+  bool had_own_copy = false;     // shared now, but the file held these weights a second time
 
   std::shared_ptr<ov::op::v0::Constant> weights() const;
   std::vector<float> weight_matrix() const;  // rows x columns
@@ -46,7 +47,8 @@ struct PreparedModel {
 };
 
 struct ImportOptions {
-  std::vector<std::string> only, ignore;  // regular expressions on layer names; a match of `ignore` wins
+  std::vector<std::string> only = {}, ignore = {};  // regular expressions on layer names; a match of `ignore` wins
+  std::vector<std::string> untie = {};  // layers that keep weights of their own although another has the same
 };
 
 // The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'

@@ -276,8 +276,8 @@ TEST_F(Import, LargeLookupTablesAreEmbeddingsAndSmallOnesAreNot) {
   EXPECT_THAT(prepared_as_exact_as(embedding_model({64, 8, 16}, 0), {ids}).layers, IsEmpty());
 }
 
-// A table and an output layer over the same words; `copies`: the second holds its own, transposed copy.
-ModelPtr tied_model(bool copies) {
+// A table and an output layer over the same words; `copies`: the second holds its own, transposed copy, times `factor`.
+ModelPtr tied_model(bool copies, float factor = 1) {
   const auto ids = parameter("ids", {-1, -1}, ov::element::i64);
   const auto table = random_constant({512, 16}, 1);
   const auto gather = named<op::Gather>("table", table, ids, op::Constant::create(ov::element::i64, {}, {0}));
@@ -286,7 +286,7 @@ ModelPtr tied_model(bool copies) {
   const std::vector<float> values = table->cast_vector<float>();
   std::vector<float> turned(values.size());
   for (size_t r = 0; r < 512; ++r)
-    for (size_t c = 0; c < 16; ++c) turned[c * 512 + r] = values[r * 16 + c];
+    for (size_t c = 0; c < 16; ++c) turned[c * 512 + r] = factor * values[r * 16 + c];
   return model_of(named<op::MatMul>("words", hidden, constant({16, 512}, turned)), {ids});
 }
 
@@ -301,7 +301,45 @@ TEST_F(Import, TiedWeightsBecomeOneConstantWhetherSharedOrCopied) {
     EXPECT_EQ(prepared.layers[2].shares_weights_with, 0);
     EXPECT_EQ(prepared.layers[2].weights(), prepared.layers[0].weights());
     EXPECT_EQ(prepared.layers[2].weight_matrix(), prepared.layers[0].weight_matrix());
+    EXPECT_EQ(prepared.layers[2].had_own_copy, copies);
   }
+}
+
+TEST_F(Import, TiedWeightsOfAnotherScaleAreSharedToo) {
+  ov::Tensor ids(ov::element::i64, {2, 3});
+  for (int64_t i = 0; i < 6; ++i) ids.data<int64_t>()[i] = 80 * i;
+  for (const float factor : {0.0721687836F, -3.0F}) {
+    const PreparedModel prepared = prepared_as_exact_as(tied_model(true, factor), {ids});
+    ASSERT_THAT(names(prepared), ElementsAre("table", "hidden", "words"));
+    EXPECT_EQ(prepared.layers[2].shares_weights_with, 0);
+    EXPECT_TRUE(prepared.layers[2].had_own_copy);
+    EXPECT_EQ(prepared.layers[2].weights(), prepared.layers[0].weights());
+  }
+}
+
+TEST_F(Import, NearlyProportionalWeightsAreNotShared) {
+  const ModelPtr model = tied_model(true, 2);
+  for (const auto& node : model->get_ops())
+    if (const auto matmul = ov::as_type_ptr<op::MatMul>(node); matmul && matmul->get_friendly_name() == "words") {
+      const auto weights = ov::as_type_ptr<op::Constant>(matmul->get_input_node_shared_ptr(1));
+      std::vector<float> values = weights->cast_vector<float>();
+      values[77] *= 1.00001F;
+      matmul->input(1).replace_source_output(constant({16, 512}, values));
+    }
+  ov::Tensor ids(ov::element::i64, {1, 2});
+  std::fill_n(ids.data<int64_t>(), 2, 7);
+  EXPECT_EQ(prepared_as_exact_as(model, {ids}).layers.at(2).shares_weights_with, -1);
+}
+
+TEST_F(Import, UntiedLayersKeepWeightsOfTheirOwn) {
+  ov::Tensor ids(ov::element::i64, {1, 2});
+  std::fill_n(ids.data<int64_t>(), 2, 7);
+  ImportOptions options;
+  options.untie = {"^words$"};
+  for (const bool copies : {false, true})
+    EXPECT_EQ(prepared_as_exact_as(tied_model(copies), {ids}, options).layers.at(2).shares_weights_with, -1) << copies;
+  options.untie = {"nothing"};
+  EXPECT_THAT(refusal(tied_model(true), options), HasSubstr("--untie"));
 }
 
 TEST_F(Import, EqualWeightsOfDifferentMeaningAreNotShared) {

@@ -416,6 +416,7 @@ AllocationItems allocation_items(const PreparedModel& prepared, const Measuremen
           result.items[static_cast<size_t>(result.item_of_weight[static_cast<size_t>(layer.shares_weights_with)])];
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
         owner.divergence[static_cast<size_t>(bits)] += measurements.weights[l].divergence[static_cast<size_t>(bits)];
+      if (layer.had_own_copy) owner.copies += static_cast<double>(layer.rows * layer.columns);
       continue;
     }
     Allocatable item;

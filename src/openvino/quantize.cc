@@ -132,7 +132,8 @@ class Job {
     std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint, calibration_.fingerprint(),
                                     to_string(options_.family), options_.pow2_q, options_.strategy, to_string(metric_),
                                     output_, options_.seed, measured_calls().samples());
-    for (const Layer& layer : prepared_.layers) facts += '|' + layer.name;  // --only and --ignore
+    for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
+      facts += fmt::format("|{} {}", layer.name, layer.shares_weights_with);
     const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
     const std::filesystem::path file = directory_ / "measurements" / "measurements.cbor";
     const bool needs_sensitivities =

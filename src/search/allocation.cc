@@ -14,7 +14,7 @@ namespace {
 double values_of(const std::vector<Allocatable>& items, bool weights) {
   double sum = 0;
   for (const Allocatable& item : items)
-    if (item.is_weights == weights) sum += item.values;
+    if (item.is_weights == weights) sum += item.values + item.copies;
   return sum;
 }
 
@@ -87,7 +87,7 @@ Allocation summarize(const std::vector<Allocatable>& items, std::vector<int> bit
   double weights = fp32_values, activations = 0, weight_sum = 32 * fp32_values, activation_sum = 0;
   for (size_t i = 0; i < items.size(); ++i) {
     const Allocatable& item = items[i];
-    (item.is_weights ? weights : activations) += item.values;
+    (item.is_weights ? weights : activations) += item.values + item.copies;
     (item.is_weights ? weight_sum : activation_sum) += item.bits_in_all(bits[i]);
     result.divergence += item.divergence[static_cast<size_t>(bits[i])];
   }

@@ -12,6 +12,7 @@ namespace dnateq {
 struct Allocatable {
   bool is_weights = false;
   double values = 0;                                  // weights: number; activations: values at batch 1
+  double copies = 0;                                  // weights that the FP32 network holds again: no bits, but counted
   std::array<double, kMaxStoredBits + 1> overhead{};  // further bits in all, by stored bits: tables, scales, headers
   int smallest_bits = kMinStoredBits, largest_bits = kMaxStoredBits;
   std::array<double, kMaxStoredBits + 1> divergence{};  // predicted, by stored bits

@@ -85,6 +85,17 @@ TEST(Allocation, KeepsBothBudgetsAndReportsWhatItUses) {
   }
 }
 
+TEST(Allocation, CopiesAreCountedButCostNothing) {
+  std::vector<Allocatable> items = random_items(8, 3);
+  const double before = values(items, true);
+  for (Allocatable& item : items)
+    if (item.is_weights) item.copies = item.values;
+  const Allocation allocation = allocate_to_bits(items, 2.5, 4, 0);
+  EXPECT_NEAR(allocation.weight_bits, used_bits(items, allocation.bits, true) / (2 * before), 1e-9);
+  EXPECT_LE(allocation.weight_bits, 2.5);
+  EXPECT_GT(used_bits(items, allocation.bits, true) / before, 3) << "twice the weights, twice the bits for one";
+}
+
 TEST(Allocation, IsOptimalForFourItemsOfOneSize) {
   for (unsigned seed = 0; seed < 25; ++seed) {
     const std::vector<Allocatable> items = random_items(4, seed, true);

@@ -1,5 +1,5 @@
-// Time taken by turns: competitors run one after the other, many times, and medians are compared, because absolute times
-// mean little on a shared machine.
+// Time taken by turns: competitors run one after the other, many times, and medians are compared, because absolute
+// times mean little on a shared machine.
 #pragma once
 
 #include <algorithm>

@@ -89,7 +89,7 @@ bool count(const std::string& problem) {
     w8_sum += w8[i];
   }
 
-  kernels::ExponentCounters expected;
+  kernels::ExponentCounters expected, counters;
   kernels::count_scalar(codes, x, w, expected);
   const double reference = kernels::dot_of_levels(codes, x, w);
   volatile double value = 0;  // results are used
@@ -114,13 +114,11 @@ bool count(const std::string& problem) {
     kernels::count_planes(planes[0], planes[1], one, found);
     right = right && found == expected;
     add("counting AVX-512", [&] {
-      kernels::ExponentCounters counters;
       kernels::count_planes(planes[0], planes[1], one, counters);
       value = codes.combine(counters).sum;
     });
   }
   add("counting scalar", [&] {
-    kernels::ExponentCounters counters;
     kernels::count_scalar(codes, x, w, counters);
     value = codes.combine(counters).sum;
   });

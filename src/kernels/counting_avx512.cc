@@ -55,79 +55,105 @@ inline __attribute__((always_inline)) void add_walsh(__m512i start, const __m512
   }
 }
 
-// From popcounts to counters: values 0 ... 2^kBits - 1, added to `counters`, of which `used` exist.
+// The inverse transform but for its factor, in every lane for itself.
 template <int kBits>
-void add_counters(const int64_t* popcounts, int64_t pairs, int64_t* counters, int used) {
-  constexpr int kSize = 1 << kBits;
-  int64_t a[kSize];
-  for (int u = 0; u < kSize; ++u) a[u] = pairs - 2 * popcounts[u];
-  for (int half = 1; half < kSize; half *= 2)
-    for (int u = 0; u < kSize; ++u)
-      if ((u & half) == 0) {
-        const int64_t low = a[u], high = a[u + half];
-        a[u] = low + high;
-        a[u + half] = low - high;
+inline __attribute__((always_inline)) void transform(__m512i* v) {
+#pragma GCC unroll 4
+  for (int bit = 0; bit < kBits; ++bit)
+#pragma GCC unroll 16
+    for (int u = 0; u < 1 << kBits; ++u)
+      if ((u >> bit & 1) == 0) {
+        const __m512i low = v[u], high = v[u + (1 << bit)];
+        v[u] = _mm512_add_epi64(low, high);
+        v[u + (1 << bit)] = _mm512_sub_epi64(low, high);
       }
-  for (int value = 0; value < used; ++value) counters[value] += a[value] >> kBits;
 }
 
-// The products of one task: sixteen accumulators at most at a time, what the registers hold beside the planes.
+// Lane i: the sum of v[i]'s lanes.
+inline __attribute__((always_inline)) __m512i sums_of_lanes(const __m512i* v) {
+  __m512i pairs[4], fours[2];
+  for (int i = 0; i < 4; ++i)
+    pairs[i] =
+        _mm512_add_epi64(_mm512_unpacklo_epi64(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_epi64(v[2 * i], v[2 * i + 1]));
+  const auto halves = [](__m512i a, __m512i b) __attribute__((always_inline)) {
+    return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xDD));
+  };
+  for (int i = 0; i < 2; ++i) fours[i] = halves(pairs[2 * i], pairs[2 * i + 1]);
+  return halves(fours[0], fours[1]);
+}
+
+// The products of one task: sixteen accumulators at a time, what the registers hold beside the planes.
 template <int kBits>
 class Counting {
  public:
   Counting(const CountingTask& task, const CountingResult& result) : task_(task), result_(result) {}
 
   void run(bool one_term) {
-    constexpr int kSubsets = 1 << (kBits + 1);
-    int64_t popcounts[kSubsets];
+    constexpr int kValues = 1 << kBits;  // of i or j; i + j has twice as many, less one
+    alignas(64) int64_t found[2 * kValues < 8 ? 8 : 2 * kValues];
     if constexpr (kBits < 4) {
       pass<kBits + 1>(
-          popcounts, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
+          found, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
             __m512i sum[kBits + 1];
             pairs.add(sum);
             add_walsh<kBits + 1>(pairs.sign, sum, counts);
           });
-    } else {
+    } else {  // the subsets without the highest bit, those with it, and the transform's last step
       pass<kBits>(
-          popcounts, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
+          found, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
             __m512i sum[kBits + 1];
             pairs.add(sum);
             add_walsh<kBits>(pairs.sign, sum, counts);
           });
       pass<kBits>(
-          popcounts + kSubsets / 2, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
+          found + kValues, [](const Pairs<kBits>& pairs, __m512i* counts) __attribute__((always_inline)) {
             __m512i sum[kBits + 1];
             pairs.add(sum);
             add_walsh<kBits>(_mm512_xor_si512(pairs.sign, sum[kBits]), sum, counts);
           });
+      for (int u = 0; u < kValues; ++u) {
+        const int64_t low = found[u], high = found[u + kValues];
+        found[u] = low + high;
+        found[u + kValues] = low - high;
+      }
     }
-    add_counters<kBits + 1>(popcounts, pairs_, result_.sums, kSubsets - 1);
+    set_counters<kBits + 1>(found, result_.sums, 2 * kValues - 1);
     if (one_term) return;
-    *result_.signs += pairs_ - 2 * popcounts[0];
     pass<kBits>(
-        popcounts, [](const Pairs<kBits>& pairs, __m512i* counts)
-                       __attribute__((always_inline)) { add_walsh<kBits>(pairs.sign, pairs.x, counts); });
-    add_counters<kBits>(popcounts, pairs_, result_.x, 1 << kBits);
+        found, [](const Pairs<kBits>& pairs, __m512i* counts)
+                   __attribute__((always_inline)) { add_walsh<kBits>(pairs.sign, pairs.x, counts); });
+    set_counters<kBits>(found, result_.x, kValues);
     pass<kBits>(
-        popcounts, [](const Pairs<kBits>& pairs, __m512i* counts)
-                       __attribute__((always_inline)) { add_walsh<kBits>(pairs.sign, pairs.w, counts); });
-    add_counters<kBits>(popcounts, pairs_, result_.w, 1 << kBits);
+        found, [](const Pairs<kBits>& pairs, __m512i* counts)
+                   __attribute__((always_inline)) { add_walsh<kBits>(pairs.sign, pairs.w, counts); });
+    set_counters<kBits>(found, result_.w, kValues);
+    *result_.signs = 0;
+    for (int i = 0; i < kValues; ++i) *result_.signs += result_.x[i];
   }
 
  private:
-  // All blocks once; `popcounts` and pairs_ are set.
+  // All blocks once; sets pairs_ and `transformed`: the popcounts of the subsets, transformed, 8 or more of them.
   template <int kSubsetBits, typename Add>
-  void pass(int64_t* popcounts, Add add) {
+  void pass(int64_t* transformed, Add add) {
     constexpr size_t kBlock = kPlane * (kBits + 2);
-    __m512i counts[1 << kSubsetBits], present = _mm512_setzero_si512();
+    constexpr int kSubsets = 1 << kSubsetBits, kVectors = kSubsets < 8 ? 8 : kSubsets;
+    __m512i counts[kVectors], present = _mm512_setzero_si512();
     for (__m512i& count : counts) count = _mm512_setzero_si512();
     for (size_t block = 0; block < task_.blocks; ++block) {
       const Pairs<kBits> pairs(task_.x + block * kBlock, task_.w + block * kBlock);
       present = _mm512_add_epi64(present, _mm512_popcnt_epi64(pairs.present));
       add(pairs, counts);
     }
-    for (int u = 0; u < 1 << kSubsetBits; ++u) popcounts[u] = _mm512_reduce_add_epi64(counts[u]);
+    transform<kSubsetBits>(counts);
+    for (int u = 0; u < kVectors; u += 8) _mm512_store_si512(transformed + u, sums_of_lanes(counts + u));
     pairs_ = _mm512_reduce_add_epi64(present);
+  }
+
+  // The inverse transform of a(u) = pairs - 2 * popcount(u): of the constant `pairs` it leaves value 0 only.
+  template <int kSubsetBits>
+  void set_counters(const int64_t* transformed, int64_t* counters, int used) const {
+    for (int value = 0; value < used; ++value) counters[value] = -(transformed[value] >> (kSubsetBits - 1));
+    counters[0] += pairs_;
   }
 
   const CountingTask& task_;

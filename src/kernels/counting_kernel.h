@@ -12,7 +12,7 @@ struct CountingTask {  // planes as exponential.h lays them out
   int exponent_bits;  // 2 to 4
 };
 
-struct CountingResult {  // added to
+struct CountingResult {  // ExponentCounters
   int64_t *sums, *x, *w, *signs;
 };
 

@@ -63,16 +63,20 @@ SharedBase::Value SharedBase::combine(const ExponentCounters& counters) const {
   Value value{0, 0};
   const auto add = [&](double factor, std::span<const int64_t> counts) {
     const size_t used = std::min(counts.size(), powers_.size());
+    double sum = 0, terms = 0;  // a chain of its own for each group: it is their latency that takes the time
     for (size_t i = 0; i < used; ++i) {
-      const double term = factor * powers_[i] * static_cast<double>(counts[i]);
-      value.sum += term;
-      value.terms += std::abs(term);
+      const double term = powers_[i] * static_cast<double>(counts[i]);
+      sum += term;
+      terms += std::abs(term);
     }
+    value.sum += factor * sum;
+    value.terms += std::abs(factor) * terms;
   };
   add(x_.alpha * w_.alpha, counters.sums);
   if (one_term()) return value;
-  add(x_.alpha * w_.beta, counters.x);
-  add(x_.beta * w_.alpha, counters.w);
+  const size_t exponents = size_t{1} << exponent_bits_;
+  add(x_.alpha * w_.beta, std::span(counters.x).first(exponents));
+  add(x_.beta * w_.alpha, std::span(counters.w).first(exponents));
   add(x_.beta * w_.beta, std::span(&counters.signs, 1));
   return value;
 }
@@ -91,6 +95,13 @@ void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span
   same_length(x.size(), w.size());
   const std::vector<Exponent> of_x = exponents_of(codes.x()), of_w = exponents_of(codes.w());
   const bool one_term = codes.one_term();
+  const size_t exponents = size_t{1} << codes.exponent_bits();
+  std::fill_n(counters.sums.begin(), 2 * exponents - 1, 0);
+  if (!one_term) {
+    std::fill_n(counters.x.begin(), exponents, 0);
+    std::fill_n(counters.w.begin(), exponents, 0);
+    counters.signs = 0;
+  }
   for (size_t k = 0; k < x.size(); ++k) {
     const Exponent i = of_x[x[k]], j = of_w[w[k]];
     const int sign = i.sign * j.sign;  // a zero code adds zeros

@@ -27,7 +27,7 @@ namespace dnateq::kernels {
 
 inline constexpr int kMostExponentBits = 7;  // of scalar counting; sliced counting takes 2 to 4
 
-// Signed counts; those above 2 * 2^n - 2 (2^n - 1) exponents are zero.
+// Signed counts. Counting sets those of n exponent bits, i + j up to 2^(n+1) - 2, and leaves the others alone.
 struct ExponentCounters {
   std::array<int64_t, (2 << kMostExponentBits) - 1> sums{};  // by i + j
   std::array<int64_t, 1 << kMostExponentBits> x{}, w{};      // by i, by j
@@ -63,7 +63,7 @@ class SharedBase {
 // sum differs from it by the levels' rounding too, 2^-23 of the absolute products at most.
 double dot_of_levels(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w);
 
-// Adds to the counters, code by code; the specification of the sliced form. x, w: codes, of one length.
+// Code by code; the specification of the sliced form. x, w: codes, of one length. With one term it sets `sums` only.
 void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w,
                   ExponentCounters& counters);
 
@@ -94,7 +94,7 @@ class ExponentPlanes {
 // Whether this CPU counts on planes (AVX-512 with VPOPCNTDQ); count_planes throws Error where it does not, where the
 // operands differ in length or bits, and beyond 2^31 codes.
 bool counts_planes();
-// Adds the same counters as count_scalar, with `one_term` those of i + j only.
+// Sets the same counters as count_scalar, with `one_term` those of i + j only.
 void count_planes(const ExponentPlanes& x, const ExponentPlanes& w, bool one_term, ExponentCounters& counters);
 
 }  // namespace dnateq::kernels

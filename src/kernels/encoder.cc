@@ -26,7 +26,7 @@ const char* refusal_of_cells(const EncoderTables& tables) {
   return tables.cells == 0 ? "two of the code's thresholds lie too close for cells of equal width" : nullptr;
 }
 const char* refusal_of_compare(const EncoderTables& tables) {
-  return tables.count > 16 ? "comparing with every threshold pays up to 16 only" : nullptr;
+  return tables.count > 32 ? "comparing with every threshold pays up to 32 only" : nullptr;
 }
 #endif
 

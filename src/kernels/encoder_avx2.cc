@@ -15,14 +15,16 @@ inline __m256i load(const float* x, size_t left) {
 
 inline __m256i magnitude_of(__m256i bits) { return _mm256_and_si256(bits, _mm256_set1_epi32(0x7FFFFFFF)); }
 
-// Eight values' places as the number of thresholds up to them: up to 16, two instructions each.
+// Eight values' places as the number of thresholds up to them: up to 32, two instructions each.
 class Compare {
  public:
   explicit Compare(const EncoderTables& tables) : count_(tables.count) {
     for (size_t i = 0; i < count_; ++i)  // x >= t is x > t - 1 in integers
       below_[i] = _mm256_set1_epi32(static_cast<int>(tables.thresholds[i] - 1));
-    low_ = _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(tables.magnitudes)));
-    last_ = _mm256_set1_epi8(static_cast<char>(tables.magnitudes[16]));
+    for (size_t half = 0; half < 2; ++half)
+      by_place_[half] =
+          _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(tables.magnitudes + 16 * half)));
+    last_ = _mm256_set1_epi8(static_cast<char>(tables.magnitudes[32]));
   }
   __m256i places(__m256i bits) const {
     const __m256i magnitude = magnitude_of(bits);
@@ -30,13 +32,15 @@ class Compare {
     for (size_t i = 0; i < count_; ++i) reached = _mm256_sub_epi32(reached, _mm256_cmpgt_epi32(magnitude, below_[i]));
     return _mm256_andnot_si256(_mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7F800000)), reached);
   }
-  __m256i magnitudes(__m256i place) const {  // vpshufb knows 0 to 15
-    return _mm256_blendv_epi8(_mm256_shuffle_epi8(low_, place), last_, _mm256_cmpeq_epi8(place, _mm256_set1_epi8(16)));
+  __m256i magnitudes(__m256i place) const {  // vpshufb reads the low four bits
+    const __m256i low = _mm256_shuffle_epi8(by_place_[0], place), high = _mm256_shuffle_epi8(by_place_[1], place);
+    const __m256i below_32 = _mm256_blendv_epi8(low, high, _mm256_cmpgt_epi8(place, _mm256_set1_epi8(15)));
+    return _mm256_blendv_epi8(below_32, last_, _mm256_cmpeq_epi8(place, _mm256_set1_epi8(32)));
   }
 
  private:
   size_t count_;
-  __m256i below_[16], low_, last_;
+  __m256i below_[32], by_place_[2], last_;
 };
 
 // By cell, as the AVX-512 encoder does, with gathers for its permutations.

@@ -39,7 +39,7 @@ struct EncoderKernel {
 void encode_scalar(const EncoderTables& tables, const EncoderRows& rows);
 #if defined(__x86_64__)
 void encode_avx512(const EncoderTables& tables, const EncoderRows& rows);        // needs cells
-void encode_avx2_compare(const EncoderTables& tables, const EncoderRows& rows);  // up to 16 thresholds
+void encode_avx2_compare(const EncoderTables& tables, const EncoderRows& rows);  // up to 32 thresholds
 void encode_avx2_gather(const EncoderTables& tables, const EncoderRows& rows);   // needs cells
 #endif
 

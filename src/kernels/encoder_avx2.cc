@@ -26,11 +26,19 @@ class Compare {
           _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(tables.magnitudes + 16 * half)));
     last_ = _mm256_set1_epi8(static_cast<char>(tables.magnitudes[32]));
   }
-  __m256i places(__m256i bits) const {
-    const __m256i magnitude = magnitude_of(bits);
-    __m256i reached = _mm256_setzero_si256();
-    for (size_t i = 0; i < count_; ++i) reached = _mm256_sub_epi32(reached, _mm256_cmpgt_epi32(magnitude, below_[i]));
-    return _mm256_andnot_si256(_mm256_cmpgt_epi32(magnitude, _mm256_set1_epi32(0x7F800000)), reached);
+  void places(const __m256i (&bits)[4], __m256i (&place)[4]) const {
+    __m256i magnitude[4];
+    for (int part = 0; part < 4; ++part) {
+      const __m256i any = magnitude_of(bits[part]), nan = _mm256_cmpgt_epi32(any, _mm256_set1_epi32(0x7F800000));
+      magnitude[part] = _mm256_andnot_si256(nan, any);
+      place[part] = _mm256_setzero_si256();
+    }
+    for (size_t i = 0; i < count_; ++i) {
+      const __m256i below = below_[i];
+#pragma GCC unroll 4
+      for (int part = 0; part < 4; ++part)
+        place[part] = _mm256_sub_epi32(place[part], _mm256_cmpgt_epi32(magnitude[part], below));
+    }
   }
   __m256i magnitudes(__m256i place) const {  // vpshufb reads the low four bits
     const __m256i low = _mm256_shuffle_epi8(by_place_[0], place), high = _mm256_shuffle_epi8(by_place_[1], place);
@@ -47,6 +55,17 @@ class Compare {
 class Gather {
  public:
   explicit Gather(const EncoderTables& tables) : tables_(&tables) {}
+  void places(const __m256i (&bits)[4], __m256i (&place)[4]) const {
+    for (int part = 0; part < 4; ++part) place[part] = places(bits[part]);
+  }
+  __m256i magnitudes(__m256i place) const {
+    alignas(32) uint8_t bytes[32];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), place);
+    for (uint8_t& byte : bytes) byte = tables_->magnitudes[byte];
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
+  }
+
+ private:
   __m256i places(__m256i bits) const {
     const __m256 magnitude = _mm256_castsi256_ps(magnitude_of(bits));
     const __m256 number = _mm256_max_ps(magnitude, _mm256_setzero_ps());  // the second operand where one is NaN
@@ -57,14 +76,6 @@ class Gather {
     const __m256 reached = _mm256_cmp_ps(magnitude, _mm256_castsi256_ps(next), _CMP_GE_OQ);
     return _mm256_sub_epi32(first, _mm256_castps_si256(reached));
   }
-  __m256i magnitudes(__m256i place) const {
-    alignas(32) uint8_t bytes[32];
-    _mm256_store_si256(reinterpret_cast<__m256i*>(bytes), place);
-    for (uint8_t& byte : bytes) byte = tables_->magnitudes[byte];
-    return _mm256_load_si256(reinterpret_cast<const __m256i*>(bytes));
-  }
-
- private:
   static __m256i bytes_at(const uint8_t* table, __m256i index) {
     const __m256i low = _mm256_set1_epi32(0xFF);
     return _mm256_and_si256(
@@ -77,10 +88,9 @@ class Gather {
 template <typename Method>
 inline __m256i levels_of_block(const EncoderTables& tables, const Method& method, const float* x, size_t left) {
   __m256i bits[4], place[4];
-  for (size_t part = 0; part < 4; ++part) {
+  for (size_t part = 0; part < 4; ++part)
     bits[part] = left > 8 * part ? load(x + 8 * part, left - 8 * part) : _mm256_setzero_si256();
-    place[part] = method.places(bits[part]);
-  }
+  method.places(bits, place);
   const __m256i all =
       _mm256_packus_epi16(_mm256_packs_epi32(place[0], place[1]), _mm256_packs_epi32(place[2], place[3]));
   const __m256i signs =  // saturation keeps them

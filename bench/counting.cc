@@ -160,6 +160,7 @@ bool count(const std::string& problem) {
   }
 
   std::vector<std::function<void()>> works;
+  works.reserve(all.size());
   for (const Competitor& competitor : all) works.push_back(competitor.work);
   const std::vector<double> medians = by_turns(works, repeats_for(works));
   const double ours = medians[0] / elements;

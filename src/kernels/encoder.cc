@@ -73,7 +73,7 @@ void find_cells(EncoderTables& tables, double grid) {
   const uint32_t largest = tables.thresholds[tables.count - 1];
   if (tables.thresholds[0] < kSmallestNormalBits || largest >= kInfinityBits) return;
   const double top = std::bit_cast<float>(largest);
-  for (const size_t most : {128, 256}) {
+  for (const size_t most : {size_t{128}, size_t{256}}) {
     // Nearest levels have their thresholds at multiples of 1/2 grid step and at least one step apart. Cells a little
     // narrower than a step have no border at such a multiple, and so no room for two.
     if (set_cells(tables, static_cast<float>(grid * (1 + 0.25 / static_cast<double>(most))), most)) return;

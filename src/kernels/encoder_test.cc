@@ -115,6 +115,7 @@ TEST(ActivationEncoder, GivesTheLevelOfTheDefinitionForEveryFloatTried) {
     EXPECT_EQ(encoder.is_signed(), code.negative_levels > 0);
     const std::vector<float> x = adversarial(definition, code.grid, ++seed);
     std::vector<int> expected;
+    expected.reserve(x.size());
     for (const float value : x) expected.push_back(level_of(code, definition, value));
     const int32_t expected_sum = std::accumulate(expected.begin(), expected.end(), 0);
     for (const std::string& name : encoders_for(encoder))

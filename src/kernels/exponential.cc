@@ -29,9 +29,9 @@ struct Exponent {
 
 std::vector<Exponent> exponents_of(const TensorCode& code) {
   std::vector<Exponent> all(256);  // unused codes are zero
-  for (int i = 0; i < code.positive_levels; ++i) all[static_cast<size_t>(1 + i)] = {static_cast<uint8_t>(i), 1};
-  for (int i = 0; i < code.negative_levels; ++i)
-    all[static_cast<size_t>(1 + code.positive_levels + i)] = {static_cast<uint8_t>(i), -1};
+  size_t number = 1;
+  for (int i = 0; i < code.positive_levels; ++i) all[number++] = {static_cast<uint8_t>(i), 1};
+  for (int i = 0; i < code.negative_levels; ++i) all[number++] = {static_cast<uint8_t>(i), -1};
   return all;
 }
 

@@ -1,6 +1,7 @@
-// Correctness and speed of the matmul kernels beside oneDNN's INT8, by problem strings:
+// Correctness and speed of the kernels, by problem strings; matmuls beside oneDNN's INT8 where it was found:
 //
 //   bench_kernels matmul:m1k4096n4096b4,cold matmul:m128k1024n1024b4 matmul:m196k2304n256b4,threads=2,u8
+//   bench_kernels encode:b4 encode:b4,u8 count:n3,k4096 count:n3,k4096,one   (encoder.cc, counting.cc)
 //
 // bN: stored bits. cold: a chain of matrices well beyond the second-level cache, as a network's layers are; without it
 // one matrix, warm. u8: unsigned activations. threads=T: ours on T threads against ours on one, without oneDNN.
@@ -15,9 +16,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
-#include <dnnl.hpp>
 #include <functional>
 #include <random>
 #include <string>
@@ -25,10 +24,18 @@
 #include <vector>
 
 #include "kernels/matmul.h"
+#include "problems.h"
+#include "turns.h"
+
+#if DNATEQ_BENCH_ONEDNN
+#include <dnnl.hpp>
+#endif
 
 namespace {
 
-using namespace dnateq::kernels;  // NOLINT: a program of one file
+using namespace dnateq::kernels;  // NOLINT: a program
+using dnateq::bench::median;
+using dnateq::bench::seconds;
 
 struct Problem {
   size_t m = 1, k = 0, n = 0;
@@ -65,19 +72,6 @@ Problem parse(std::string text) {
     at = next;
   }
   return problem;
-}
-
-using Clock = std::chrono::steady_clock;
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 // What a plain loop of wide loads reads in a second, over as many bytes as the problem's codes.
@@ -121,6 +115,8 @@ class ReadLoop {
   uint8_t* data_;
   volatile int sink_ = 0;
 };
+
+#if DNATEQ_BENCH_ONEDNN
 
 // oneDNN's INT8 matmul over the same number of matrices.
 class OneDnn {
@@ -176,6 +172,18 @@ class OneDnn {
   std::vector<std::unordered_map<int, dnnl::memory>> arguments_;
   std::string name_;
 };
+
+#else
+
+class OneDnn {
+ public:
+  OneDnn(const Problem&, size_t, const std::vector<std::vector<int8_t>>&, const std::vector<uint8_t>&,
+         const std::vector<float>&) {}
+  void run() {}
+  std::string name() const { return ""; }
+};
+
+#endif
 
 struct Ours {
   Ours(const Problem& of, const std::vector<uint8_t>& activations, const std::vector<float>& channel_scales,
@@ -297,12 +305,12 @@ bool bench(const std::string& text) {
     }
   });
   const double our_time = median(our_times), per_layer = 1e6 / static_cast<double>(layers);
-  fmt::print(
-      "{:44} ours {:8.1f} us, ours at 8 bits {:8.1f}, oneDNN {:8.1f} ({}); speed over 8 bits {:.2f}, over oneDNN "
-      "{:.2f}; "
-      "{:.0f} GMAC/s",
-      text, our_time * per_layer, median(eight_times) * per_layer, median(peer_times) * per_layer, peer.name(),
-      median(eight_times) / our_time, median(peer_times) / our_time, macs / our_time / 1e9);
+  fmt::print("{:44} ours {:8.1f} us, {:.0f} GMAC/s; at 8 bits {:8.1f} us, speed over it {:.2f}", text,
+             our_time * per_layer, macs / our_time / 1e9, median(eight_times) * per_layer,
+             median(eight_times) / our_time);
+  if (!peer.name().empty())
+    fmt::print("; oneDNN ({}) {:8.1f} us, speed over it {:.2f}", peer.name(), median(peer_times) * per_layer,
+               median(peer_times) / our_time);
   if (problem.cold)
     fmt::print("; {:.1f} GB/s of codes = {:.0f} % of the {:.1f} that a loop reads",
                static_cast<double>(code_bytes) / our_time / 1e9, 100 * median(read_times) / our_time,
@@ -324,6 +332,12 @@ int main(int count, char** arguments) {
     return 2;
   }
   bool right = true;
-  for (int i = 1; i < count; ++i) right = bench(arguments[i]) && right;
+  for (int i = 1; i < count; ++i) {
+    const std::string problem = arguments[i];
+    const auto run = problem.starts_with("encode:")  ? dnateq::bench::encode
+                     : problem.starts_with("count:") ? dnateq::bench::count
+                                                     : bench;
+    right = run(problem) && right;
+  }
   return right ? 0 : 1;
 }

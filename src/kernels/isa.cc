@@ -46,6 +46,7 @@ CpuFeatures detect() {
                  bit(extended.ebx, 31);
   found.avx512_vbmi = found.avx512 && bit(extended.ecx, 1);
   found.avx512_vnni = found.avx512 && bit(extended.ecx, 11);
+  found.avx512_vpopcntdq = found.avx512 && bit(extended.ecx, 14);
   found.amx_int8 = found.avx512 && tiles && bit(extended.edx, 24) && bit(extended.edx, 25) && may_use_tiles();
   return found;
 }

@@ -7,13 +7,14 @@
 namespace dnateq::kernels {
 
 struct CpuFeatures {
-  bool intel = false;        // for what was measured to differ by vendor, never for what can run
-  bool avx2 = false;         // AVX2, FMA and F16C, which no AVX2 CPU lacks
-  bool avx_vnni = false;     // 256-bit vpdpbusd without AVX-512
-  bool avx512 = false;       // F, BW, DQ, VL
-  bool avx512_vbmi = false;  // vpermb, vpermi2b
-  bool avx512_vnni = false;  // vpdpbusd
-  bool amx_int8 = false;     // tile registers, and the permission to use them
+  bool intel = false;             // for what was measured to differ by vendor, never for what can run
+  bool avx2 = false;              // AVX2, FMA and F16C, which no AVX2 CPU lacks
+  bool avx_vnni = false;          // 256-bit vpdpbusd without AVX-512
+  bool avx512 = false;            // F, BW, DQ, VL
+  bool avx512_vbmi = false;       // vpermb, vpermi2b
+  bool avx512_vnni = false;       // vpdpbusd
+  bool avx512_vpopcntdq = false;  // vpopcntq
+  bool amx_int8 = false;          // tile registers, and the permission to use them
 };
 
 const CpuFeatures& cpu();

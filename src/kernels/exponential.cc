@@ -1,0 +1,156 @@
+#include "kernels/exponential.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+#include <new>
+#include <vector>
+
+#include "dnateq/error.h"
+#include "kernels/counting_kernel.h"
+#include "kernels/isa.h"
+
+namespace dnateq::kernels {
+namespace {
+
+int exponent_bits_of(const TensorCode& code) {
+  const int levels = std::max(code.positive_levels, code.negative_levels);
+  return std::max(2, static_cast<int>(std::bit_width(static_cast<unsigned>(levels - 1))));
+}
+
+// What counting sees of a code.
+struct Exponent {
+  uint8_t exponent;
+  int8_t sign;  // 0: the code is zero
+};
+
+std::vector<Exponent> exponents_of(const TensorCode& code) {
+  std::vector<Exponent> all(256);  // unused codes are zero
+  size_t number = 1;
+  for (int i = 0; i < code.positive_levels; ++i) all[number++] = {static_cast<uint8_t>(i), 1};
+  for (int i = 0; i < code.negative_levels; ++i) all[number++] = {static_cast<uint8_t>(i), -1};
+  return all;
+}
+
+void same_length(size_t x, size_t w) {
+  if (x != w) throw Error(fmt::format("a product of {} by {} codes; this is a bug of dnateq, report it", x, w));
+}
+
+constexpr std::align_val_t kPlaneAlignment{ExponentPlanes::kPlaneBytes};
+
+}  // namespace
+
+SharedBase::SharedBase(const TensorCode& x, const TensorCode& w) : x_(x), w_(w) {
+  validate(x, "activations");
+  validate(w, "weights");
+  if (x.arithmetic != Arithmetic::kExponential || w.arithmetic != Arithmetic::kExponential)
+    throw Error("counting needs codes of exponential arithmetic; quantize with --arithmetic exponential");
+  if (x.base != w.base)
+    throw Error(
+        fmt::format("counting needs one base for inputs ({}) and weights ({}); quantize with --family shared-base",
+                    x.base, w.base));
+  exponent_bits_ = std::max(exponent_bits_of(x), exponent_bits_of(w));
+  if (exponent_bits_ > kMostExponentBits)
+    throw Error(fmt::format("counting takes up to {} exponent bits, not {}", kMostExponentBits, exponent_bits_));
+  const int largest = std::max(x.positive_levels, x.negative_levels) + std::max(w.positive_levels, w.negative_levels);
+  for (int i = 0; i < largest - 1; ++i) powers_.push_back(std::pow(x.base, i));
+}
+
+SharedBase::Value SharedBase::combine(const ExponentCounters& counters) const {
+  Value value{0, 0};
+  const auto add = [&](double factor, std::span<const int64_t> counts) {
+    const size_t used = std::min(counts.size(), powers_.size());
+    double sum = 0, terms = 0;  // a chain of its own for each group: it is their latency that takes the time
+    for (size_t i = 0; i < used; ++i) {
+      const double term = powers_[i] * static_cast<double>(counts[i]);
+      sum += term;
+      terms += std::abs(term);
+    }
+    value.sum += factor * sum;
+    value.terms += std::abs(factor) * terms;
+  };
+  add(x_.alpha * w_.alpha, counters.sums);
+  if (one_term()) return value;
+  const size_t exponents = size_t{1} << exponent_bits_;
+  add(x_.alpha * w_.beta, std::span(counters.x).first(exponents));
+  add(x_.beta * w_.alpha, std::span(counters.w).first(exponents));
+  add(x_.beta * w_.beta, std::span(&counters.signs, 1));
+  return value;
+}
+
+double dot_of_levels(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w) {
+  same_length(x.size(), w.size());
+  const std::vector<float> x_levels = level_table(codes.x()), w_levels = level_table(codes.w());
+  double sum = 0;
+  for (size_t k = 0; k < x.size(); ++k)
+    sum += static_cast<double>(x_levels[x[k]]) * static_cast<double>(w_levels[w[k]]);
+  return sum;
+}
+
+void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w,
+                  ExponentCounters& counters) {
+  same_length(x.size(), w.size());
+  const std::vector<Exponent> of_x = exponents_of(codes.x()), of_w = exponents_of(codes.w());
+  const bool one_term = codes.one_term();
+  const size_t exponents = size_t{1} << codes.exponent_bits();
+  std::fill_n(counters.sums.begin(), 2 * exponents - 1, 0);
+  if (!one_term) {
+    std::fill_n(counters.x.begin(), exponents, 0);
+    std::fill_n(counters.w.begin(), exponents, 0);
+    counters.signs = 0;
+  }
+  for (size_t k = 0; k < x.size(); ++k) {
+    const Exponent i = of_x[x[k]], j = of_w[w[k]];
+    const int sign = i.sign * j.sign;  // a zero code adds zeros
+    counters.sums[static_cast<size_t>(i.exponent + j.exponent)] += sign;
+    if (one_term) continue;
+    counters.x[i.exponent] += sign;
+    counters.w[j.exponent] += sign;
+    counters.signs += sign;
+  }
+}
+
+void ExponentPlanes::Free::operator()(uint8_t* bytes) const { ::operator delete(bytes, kPlaneAlignment); }
+
+ExponentPlanes::ExponentPlanes(const TensorCode& code, int exponent_bits, std::span<const uint8_t> codes)
+    : exponent_bits_(exponent_bits), size_(codes.size()) {
+  if (exponent_bits < 2 || exponent_bits > 4 || exponent_bits_of(code) > exponent_bits)
+    throw Error(fmt::format("planes of {} exponent bits for a code that needs {}; they hold 2 to 4", exponent_bits,
+                            exponent_bits_of(code)));
+  const size_t planes = static_cast<size_t>(exponent_bits) + 2, bytes = blocks() * planes * kPlaneBytes;
+  bytes_.reset(static_cast<uint8_t*>(::operator new(std::max(bytes, kPlaneBytes), kPlaneAlignment)));
+  std::fill_n(bytes_.get(), bytes, uint8_t{0});
+  const std::vector<Exponent> exponents = exponents_of(code);
+  for (size_t k = 0; k < codes.size(); ++k) {
+    const Exponent e = exponents[codes[k]];
+    if (e.sign == 0) continue;
+    const unsigned bits = e.exponent | (e.sign < 0 ? 1U << exponent_bits : 0U) | 2U << exponent_bits;
+    uint8_t* place = bytes_.get() + k / kBlockCodes * planes * kPlaneBytes + k % kBlockCodes / 8;
+    for (size_t plane = 0; plane < planes; ++plane)
+      place[plane * kPlaneBytes] |= static_cast<uint8_t>((bits >> plane & 1U) << (k % 8));
+  }
+}
+
+bool counts_planes() { return cpu().avx512_vpopcntdq; }
+
+void count_planes(const ExponentPlanes& x, const ExponentPlanes& w, bool one_term, ExponentCounters& counters) {
+  same_length(x.size(), w.size());
+  if (x.exponent_bits() != w.exponent_bits())
+    throw Error(fmt::format("a product of planes of {} and {} exponent bits; this is a bug of dnateq, report it",
+                            x.exponent_bits(), w.exponent_bits()));
+  if (x.size() > size_t{std::numeric_limits<int32_t>::max()})
+    throw Error(fmt::format("counting takes up to 2^31 - 1 codes, not {}", x.size()));
+#if defined(__x86_64__)
+  if (counts_planes()) {
+    const CountingTask task{x.data(), w.data(), x.blocks(), x.exponent_bits()};
+    count_avx512(task, one_term, {counters.sums.data(), counters.x.data(), counters.w.data(), &counters.signs});
+    return;
+  }
+#endif
+  throw Error("this CPU does not count on planes: it lacks AVX-512 VPOPCNTDQ");
+}
+
+}  // namespace dnateq::kernels

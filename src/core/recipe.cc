@@ -85,7 +85,7 @@ Json layer_json(const LayerRecipe& layer) {
   json["output_sqnr_db"] = number(layer.output_sqnr_db);
   json["nearest_output_sqnr_db"] = number(layer.nearest_output_sqnr_db);
   json["shares_weights_with"] = layer.shares_weights_with;
-  json["had_own_copy"] = layer.had_own_copy;
+  if (layer.had_own_copy) json["had_own_copy"] = true;
   return json;
 }
 

@@ -270,6 +270,14 @@ TEST(Recipe, RefusesEveryValueOfAWrongType) {
   }
 }
 
+TEST(Recipe, RefusesACopyThatIsNeitherTrueNorFalse) {
+  Json json = sample_json();
+  for (const Json& wrong : {Json(1), Json("true"), Json(nullptr)}) {
+    json["layers"][1]["had_own_copy"] = wrong;
+    EXPECT_THAT(error_of(json), AllOf(HasSubstr("had_own_copy"), HasSubstr("gather")));
+  }
+}
+
 TEST(Recipe, RefusesIntegersThatDoNotFit) {
   for (const char* path : {"/layers/0/macs", "/layers/0/weight_shape/0", "/layers/0/weights/bytes",
                            "/layers/0/weights/code/stored_bits", "/layers/0/weights/code/negative_levels"}) {

@@ -43,9 +43,9 @@ def row_count(port):
             node = target.get_node()
             if node.get_type_name() in ("Convert", "Reshape", "Unsqueeze", "Squeeze"):
                 pending.append(node.output(0))
-            elif node.get_type_name() == "Gather" and target.get_index() == 1 and node.input(0).partial_shape.rank.is_static:
+            elif node.get_type_name() == "Gather" and target.get_index() == 1 and node.get_input_partial_shape(0).rank.is_static:
                 axis = node.input_value(2).get_node()
-                dims = list(node.input(0).partial_shape)
+                dims = list(node.get_input_partial_shape(0))
                 dim = dims[int(axis.data.flatten()[0]) if axis.get_type_name() == "Constant" else 0]
                 if dim.is_static:
                     rows = min(rows or dim.get_length(), dim.get_length())

@@ -3,8 +3,9 @@
 
 Each round runs every model once, in an order shuffled anew; printed are medians and the ratio to the first model's
 speed (> 1: faster than the first), with a 95 % bootstrap interval over rounds. --peers makes others' INT8 and 4-bit forms
-of the first model (peers.py; needs requirements-bench.txt) and adds the ratio to the fastest of them. `cosine` compares the
-first output with the first model's. `dnateq bench` is this program.
+of the first model (peers.py; needs requirements-bench.txt) and adds the ratio to the fastest of them. `cosine`, of the first
+float output to the first model's, only shows that all compute the same network: how well is for `dnateq eval`. `dnateq bench` is
+this program.
 
 examples:
     speed.py int8/resnet20.xml out/resnet20/model.xml --batch 1 --threads 1
@@ -57,10 +58,10 @@ class OpenVinoModel:
     def run(self):
         self.request.infer(share_outputs=True)
 
-    def output(self):
-        return np.array(self.request.get_output_tensor(0).data)
+    def output(self, index):
+        return np.array(self.request.get_output_tensor(index).data)
 
-    def layers(self, total_ms):
+    def layers(self):
         """Mean time of each executed node over the calls so far, the slowest first."""
         nodes = [node for node in self.request.profiling_info if node.status == ov.ProfilingInfo.Status.EXECUTED]
         rows = [{"name": n.node_name, "type": n.node_type, "kernel": n.exec_type, "ms": n.real_time.total_seconds() * 1e3}
@@ -100,8 +101,8 @@ class OnnxRuntimeModel:
     def run(self):
         self.session.run_with_iobinding(self.binding)
 
-    def output(self):
-        return self.binding.get_outputs()[0].numpy()
+    def output(self, index):
+        return self.binding.get_outputs()[index].numpy()
 
 
 def is_onnx_runtime(entry):
@@ -124,7 +125,7 @@ def results_in(core, folder):
     found = [path for path in (folder / "model.xml", folder / "exact" / "model.xml") if path.is_file()]
     if not found:
         raise ValueError(f"'{folder}' holds no result of dnateq quantize: neither model.xml nor exact/model.xml")
-    return [{"name": f"{os.path.relpath(folder)}: {emission(core, path) or path.stem}", "kind": "ours", "path": path}
+    return [{"name": f"{folder}: {emission(core, path) or path.stem}", "kind": "ours", "path": path}
             for path in found]
 
 
@@ -202,11 +203,15 @@ def latency_inputs(network, args, rng):
     return random_inputs(network, args.batch, dict(args.shape), rng), "random"
 
 
-def profile(core, entry, inputs, args, calls):
+def profile(core, entry, inputs, args):
+    """OpenVINO's counters are means since the model was compiled: calls enough for the first one not to matter."""
     model = OpenVinoModel(core, entry["path"], inputs, args, profile=True)
-    for _ in range(calls):
+    deadline = time.perf_counter() + min(2, args.seconds)
+    for _ in range(1000):
         model.run()
-    return model.layers(entry["median_ms"])
+        if time.perf_counter() > deadline:
+            break
+    return model.layers()
 
 
 def shortened(text, width):
@@ -252,7 +257,7 @@ def bench(args, say):
         if not path.exists():
             raise ValueError(f"there is no '{path}'")
     network = core.read_model(args.models[0])
-    entries = [{"name": os.path.relpath(path), "kind": "given", "path": path} for path in args.models]
+    entries = [{"name": str(path), "kind": "given", "path": path} for path in args.models]
     for folder in args.result:
         entries += results_in(core, folder)
     inputs, inputs_from = latency_inputs(network, args, rng)
@@ -274,7 +279,8 @@ def bench(args, say):
     medians = np.median(times, 1)
     peers = [i for i, entry in enumerate(kept) if entry["kind"] == "peer"]
     best = min(peers, key=lambda i: medians[i]) if peers else None
-    reference, results = models[0].output(), []
+    compared = next((i for i, port in enumerate(network.outputs) if port.element_type.is_real()), 0)
+    reference, results = models[0].output(compared), []
     for entry, model, samples in zip(kept, models, times):
         ratio = lambda first: {"speed": float(np.median(first) / np.median(samples)),
                                "confidence": [float(x) for x in interval(first, samples, rng)]}
@@ -284,15 +290,16 @@ def bench(args, say):
                   "p90_ms": float(np.quantile(samples, 0.9)), **ratio(times[0])}
         if best is not None:
             result.update({f"{key}_over_best_peer": value for key, value in ratio(times[best]).items()})
-        result["cosine"] = cosine(model.output(), reference)
+        result["cosine"] = cosine(model.output(compared), reference)
         results.append(result)
     if args.layers:
         del models
         for entry, result in zip(kept, results):
             if not is_onnx_runtime(entry):
-                result["layers"] = profile(core, {**entry, **result}, inputs, args, max(10, args.min_rounds))
+                result["layers"] = profile(core, entry, inputs, args)
     calibration = (str(args.calibration) if args.calibration else "random inputs") if args.peers else None
-    return {"batch": args.batch, "threads": args.threads, "precision": args.precision, "rounds": times.shape[1],
+    batch = next((array.shape[0] for array in inputs.values() if array.ndim), args.batch)
+    return {"batch": batch, "threads": args.threads, "precision": args.precision, "rounds": times.shape[1],
             "inputs": {name: list(array.shape) for name, array in inputs.items()}, "inputs_from": inputs_from,
             "peers": calibration, "best_peer": None if best is None else kept[best]["name"], "results": results,
             "missing": missing}

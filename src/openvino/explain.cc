@@ -284,7 +284,9 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m
   }
 }
 
-LayerExplanation explain_native(const Executed& executed, const Source& source, int64_t expect_m) {
+// `rounds_activations`: OpenVINO rounds those of compressed weights to int8 while it runs (its dynamic quantization).
+LayerExplanation explain_native(const Executed& executed, const Source& source, int64_t expect_m,
+                                bool rounds_activations) {
   const ov::Node& node = executed.node();
   LayerExplanation layer;
   layer.name = node.get_friendly_name();
@@ -313,6 +315,8 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
   }
   layer.weights = product(weights->node().get_output_partial_shape(0));
   if (layer.weights == 0) return layer;
+  if (rounds_activations && layer.type == "FullyConnected" && weights->constant_bits() <= 8 * layer.weights)
+    layer.in_int8 = true;
   std::vector<std::string> names = weights->originals();
   const std::vector<std::string> own = executed.originals();
   names.insert(names.end(), own.begin(), own.end());
@@ -398,6 +402,7 @@ Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, con
   const Source source(*fixed);
   const ov::CompiledModel compiled = core.compile_model(fixed, "CPU", ov::hint::inference_precision(ov::element::f32),
                                                         ov::num_streams(1), ov::inference_num_threads(options.threads));
+  const bool rounds_activations = compiled.get_property(ov::hint::dynamic_quantization_group_size) > 0;
   Explanation explanation;
   for (const NodePtr& node : compiled.get_runtime_model()->get_ordered_ops()) {
     const Executed executed(node);
@@ -409,7 +414,7 @@ Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, con
     if (type == "Reference" && is_ours(op))
       explain_ours(executed, *op, options.expect_m, explanation.layers);
     else
-      explanation.layers.push_back(explain_native(executed, source, options.expect_m));
+      explanation.layers.push_back(explain_native(executed, source, options.expect_m, rounds_activations));
   }
   return explanation;
 }

@@ -50,7 +50,7 @@ double read_bandwidth(size_t working_set, tbb::task_arena& arena) {
   return static_cast<double>(words.size() * sizeof(uint64_t)) / time;
 }
 
-double int8_rate(tbb::task_arena& arena) {
+double kernel_rate(tbb::task_arena& arena) {
   constexpr size_t kRows = 128, kInputs = 1024, kChannels = 1024;
   constexpr int kBits = 4;
   std::vector<uint8_t> codes(kChannels * kInputs);
@@ -70,13 +70,23 @@ double int8_rate(tbb::task_arena& arena) {
   return static_cast<double>(kRows * kInputs * kChannels) / time;
 }
 
-double f32_rate(ov::Core& core, int threads) {
+double openvino_rate(ov::Core& core, int threads, bool in_int8) {
   constexpr size_t kRows = 128, kInputs = 1024, kChannels = 1024;
   const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::Shape{kRows, kInputs});
-  const auto weights = op::Constant::create(ov::element::f32, ov::Shape{kChannels, kInputs},
-                                            std::vector<float>(kChannels * kInputs, 0.5F));
+  ov::Output<ov::Node> left = x, right;
+  const auto scalar = [](float value) { return op::Constant::create(ov::element::f32, ov::Shape{}, {value}); };
+  if (in_int8) {
+    const auto low = scalar(-1.28F), high = scalar(1.27F);
+    left = std::make_shared<op::FakeQuantize>(x, low, high, low, high, 256);
+    const auto levels = op::Constant::create(ov::element::i8, ov::Shape{kChannels, kInputs},
+                                             std::vector<int8_t>(kChannels * kInputs, 50));
+    right = std::make_shared<op::Multiply>(std::make_shared<op::Convert>(levels, ov::element::f32), scalar(0.01F));
+  } else {
+    right = op::Constant::create(ov::element::f32, ov::Shape{kChannels, kInputs},
+                                 std::vector<float>(kChannels * kInputs, 0.5F));
+  }
   const auto model = std::make_shared<ov::Model>(
-      ov::OutputVector{std::make_shared<op::MatMul>(x, weights, false, true)}, ov::ParameterVector{x});
+      ov::OutputVector{std::make_shared<op::MatMul>(left, right, false, true)}, ov::ParameterVector{x});
   auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32), ov::num_streams(1),
                                      ov::inference_num_threads(threads));
   ov::InferRequest request = compiled.create_infer_request();
@@ -88,7 +98,8 @@ double f32_rate(ov::Core& core, int threads) {
 
 Machine measure_machine(ov::Core& core, size_t working_set, int threads) {
   tbb::task_arena arena(threads);
-  return {read_bandwidth(working_set, arena), int8_rate(arena), f32_rate(core, threads)};
+  return {read_bandwidth(working_set, arena), std::max(kernel_rate(arena), openvino_rate(core, threads, true)),
+          openvino_rate(core, threads, false)};
 }
 
 }  // namespace dnateq

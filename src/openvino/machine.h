@@ -8,7 +8,7 @@ namespace dnateq {
 
 struct Machine {
   double bytes_per_second = 0;      // read, over and over, from a working set
-  double int8_macs_per_second = 0;  // of our own kernels
+  double int8_macs_per_second = 0;  // of our kernels or OpenVINO's MatMul, whichever is faster
   double f32_macs_per_second = 0;   // of OpenVINO's MatMul
 };
 

@@ -64,9 +64,8 @@ def random_inputs(model, batch, shapes, rng):
             partial = port.partial_shape
             if partial.rank.is_dynamic or any(d.is_dynamic for d in list(partial)[1:]):
                 raise ValueError(f"input '{port.any_name}' has the shape {partial}: give --shape {port.any_name}=DIM,...")
-            shape = [d.get_length() for d in partial]
-            if shape and partial[0].is_dynamic or shape and batch != 1:
-                shape[0] = batch
+            free = partial.rank.get_length() > 0 and (partial[0].is_dynamic or batch != 1)
+            shape = [batch if free and i == 0 else d.get_length() for i, d in enumerate(partial)]
         if port.element_type.is_integral():
             limit = row_count(port) or 1000
             array = np.ones(shape) if "mask" in port.any_name else rng.integers(min(1, limit - 1), min(limit, 1000), shape)

@@ -109,7 +109,10 @@ class Source {
     if (!is_constant(layer.get_input_node_ptr(port), above)) return false;
     StoredWeights stored{layer.get_friendly_name(), product(layer.get_input_partial_shape(port)), 0};
     for (const ov::Node* node : above) {
-      if (const auto* constant = ov::as_type<const ov::op::v0::Constant>(node))
+      const auto* constant = ov::as_type<const ov::op::v0::Constant>(node);
+      const bool is_index = constant != nullptr && (constant->get_element_type() == ov::element::i32 ||
+                                                    constant->get_element_type() == ov::element::i64);
+      if (constant != nullptr && !is_index)  // axes and shapes are no part of the weights
         stored.bytes += static_cast<int64_t>(constant->get_byte_size());
       const std::string& name = node->get_friendly_name();
       for (const std::string ours : {"/codes", "/gamma", "/weights"})  // as emit.cc names them

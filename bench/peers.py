@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from inputs import calls_of, random_inputs
 
 CALLS = 300  # at most, for calibration: NNCF's default
 RANDOM_CALLS = 16
-RECIPE = 1  # one more whenever a maker below changes: what is cached is made anew
+RECIPE = 2  # one more whenever a maker below changes: what is cached is made anew
 
 
 class Unmakeable(Exception):
@@ -80,6 +81,10 @@ def nncf_int8(job, folder):
 def nncf_weights(mode, types, **options):
     def make(job, folder):
         import nncf
+        from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
+        if "group_size" in options:  # a smaller group where it does not divide the inputs of a channel
+            fallback = GroupSizeFallbackMode.ADJUST
+            options["advanced_parameters"] = AdvancedCompressionParameters(group_size_fallback_mode=fallback)
         model = nncf.compress_weights(job.network, mode=nncf.CompressWeightsMode(mode), **options)
         if not constants_of(model, types):
             raise Unmakeable("nncf.compress_weights found no weights that this form takes")
@@ -173,7 +178,7 @@ def plain(error):
     """An exception of whatever library as one short sentence."""
     lines = [line.strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith(("Exception from", "Check '", "While validating"))]
-    text = lines[0] if lines else type(error).__name__
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", lines[0]) if lines else type(error).__name__
     return (text if len(text) <= 240 else text[:237] + "...").rstrip(".")
 
 
@@ -225,9 +230,11 @@ def parse_shape(text):
 
 
 def add_arguments(parser):
-    parser.add_argument("--calibration", type=Path, metavar="DATA", help=".npz, .npy or a folder of .npz (default: random inputs)")
+    parser.add_argument("--calibration", type=Path, metavar="DATA",
+                        help=".npz, .npy or a folder of .npz (default: random inputs)")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="first axis of every input (default: %(default)s)")
-    parser.add_argument("--shape", type=parse_shape, action="append", default=[], metavar="NAME=DIM,...", help="shape of an input")
+    parser.add_argument("--shape", type=parse_shape, action="append", default=[], metavar="NAME=DIM,...",
+                        help="shape of an input")
     parser.add_argument("--model-type", choices=["transformer"], help="NNCF's scheme for Transformers, for nncf.quantize")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where peers are kept")
 
@@ -236,7 +243,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="FP32: ONNX or OpenVINO IR")
     add_arguments(parser)
-    parser.add_argument("--only", action="append", choices=sorted(PEERS), metavar="ID", help="just this peer: " + ", ".join(PEERS))
+    parser.add_argument("--only", action="append", choices=sorted(PEERS), metavar="ID",
+                        help="just this peer: " + ", ".join(PEERS))
     args = parser.parse_args()
     if not args.cache:
         parser.error("give --cache DIR")

@@ -157,10 +157,13 @@ def make_peers(args, say):
     return made, missing
 
 
-def interval(first, times, rng, draws=2000):
+def interval(first, times, rng, draws=1000):
     """Bootstrap interval of median(first) / median(times), rounds drawn in pairs."""
-    rows = rng.integers(0, len(first), (draws, len(first)))
-    return np.quantile(np.median(first[rows], 1) / np.median(times[rows], 1), [0.025, 0.975])
+    ratios = []
+    for _ in range(draws):
+        rows = rng.integers(0, len(first), len(first))
+        ratios.append(np.median(first[rows]) / np.median(times[rows]))
+    return np.quantile(ratios, [0.025, 0.975])
 
 
 def cosine(a, b):
@@ -234,9 +237,11 @@ def print_table(document):
     for name, r in zip(names, results):
         beside = ""
         if best:
-            beside = f"  {r['speed_over_best_peer']:14.3f}  {r['confidence_over_best_peer'][0]:.3f} - {r['confidence_over_best_peer'][1]:.3f}"
+            low, high = r["confidence_over_best_peer"]
+            beside = f"  {r['speed_over_best_peer']:14.3f}  {low:.3f} - {high:.3f}"
         likeness = "     -" if r["cosine"] is None else f"{r['cosine']:6.3f}"
-        print(f"{name:<{width}}  {r['bytes'] / 1e6:7.2f}  {r['median_ms']:9.3f} {r['p10_ms']:7.3f} {r['p90_ms']:7.3f}  {r['speed']:6.3f}  "
+        print(f"{name:<{width}}  {r['bytes'] / 1e6:7.2f}  {r['median_ms']:9.3f} {r['p10_ms']:7.3f} {r['p90_ms']:7.3f}  "
+              f"{r['speed']:6.3f}  "
               f"{r['confidence'][0]:.3f} - {r['confidence'][1]:.3f}{beside}  {likeness}")
     if best:
         print(f"best peer: {best}")
@@ -312,8 +317,10 @@ def main():
     parser.add_argument("--peers", action="store_true", help="others' forms of the first model beside")
     add_arguments(parser)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="inference threads (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=20, metavar="S", help="time to measure, all models (default: %(default)s)")
-    parser.add_argument("--min-rounds", type=int, default=20, metavar="N", help="rounds, even if they take longer (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, metavar="S",
+                        help="time to measure, all models (default: %(default)s)")
+    parser.add_argument("--min-rounds", type=int, default=20, metavar="N",
+                        help="rounds, even if they take longer (default: %(default)s)")
     parser.add_argument("--warm", type=int, default=0, metavar="N", help="calls of a model before each that is timed (default: "
                         "%(default)s, so that every model finds the caches as the others left them)")
     parser.add_argument("--layers", action="store_true", help="times of each layer of OpenVINO's models, from runs apart")

@@ -340,7 +340,7 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
   for (size_t i = 0; i < node.get_input_size(); ++i)
     if (const auto constant = executed.constant(i)) layer.weight_bytes += (constant->constant_bits() + 7) / 8;
   if (out.rank().is_dynamic() || out.size() == 0) return layer;
-  const ov::Dimension channels = out[convolves && out.size() > 1 ? 1 : out.size() - 1];
+  const ov::Dimension& channels = out[convolves && out.size() > 1 ? 1 : out.size() - 1];
   if (channels.is_dynamic() || channels.get_length() == 0) return layer;
   layer.n = channels.get_length();
   layer.k = layer.weights / layer.n;

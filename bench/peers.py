@@ -9,6 +9,7 @@ example:
 """
 
 import argparse
+import contextlib
 import hashlib
 import itertools
 import json
@@ -208,9 +209,11 @@ def make(job, peer, key):
     job.args.cache.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="making-", dir=job.args.cache))
     try:
-        maker(job, work)
-        for left in work.glob("preprocessed*"):
-            left.unlink()
+        with contextlib.chdir(work):  # ONNX Runtime's shape inference leaves files where it stands when it fails
+            maker(job, work)
+        for left in work.iterdir():
+            if not left.name.startswith("model."):
+                left.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         work.rename(folder)
     finally:
@@ -248,6 +251,8 @@ def main():
     args = parser.parse_args()
     if not args.cache:
         parser.error("give --cache DIR")
+    args.model, args.cache = args.model.absolute(), args.cache.absolute()
+    args.calibration = args.calibration and args.calibration.absolute()
     # The libraries print progress bars on standard output; the lines of JSON go where it pointed.
     with os.fdopen(os.dup(1), "w") as lines:
         os.dup2(2, 1)

@@ -10,7 +10,7 @@ help:
 	@echo "make build   build/release/bin/dnateq and build/release/lib/libdnateq_openvino.so; preset=dev: with sanitizers"
 	@echo "make demo    quantize a real sentence-embedding network and write a report, out/demo/report.html"
 	@echo "make test    build, then all tests"
-	@echo "make bench   FP32, NNCF INT8 and the demo's network side by side"
+	@echo "make bench   FP32, the demo's networks and their peers side by side"
 	@echo "make fuzz    every fuzzer for seconds=20 each"
 	@echo "make format  clang-format in place;  make tidy  clang-tidy;  make clean  remove build/ and out/"
 
@@ -30,7 +30,6 @@ test: build
 	ctest --preset $(preset) --parallel $(shell nproc)
 
 bench: demo
-	@tools/setup.sh requirements-bench.txt
 	@tools/bench.sh
 
 fuzz: setup

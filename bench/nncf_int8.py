@@ -11,21 +11,8 @@ import time
 from pathlib import Path
 
 import nncf
-import numpy as np
 import openvino as ov
-
-
-def read_calls(path, batch):
-    """.npz (arrays named as the inputs, first axis = samples) in batches, or a folder of .npz, one call each."""
-    if path.is_dir():
-        for file in sorted(path.glob("*.npz")):
-            with np.load(file) as arrays:
-                yield dict(arrays)
-        return
-    with np.load(path) as archive:
-        arrays = dict(archive)
-    for start in range(0, len(next(iter(arrays.values()))), batch):
-        yield {name: array[start:start + batch] for name, array in arrays.items()}
+from inputs import read_calls
 
 
 def main():

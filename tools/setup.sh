@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages (only those that are missing) and .venv with the pinned wheels.
-# Quick when nothing changed. Further requirement files can be named: tools/setup.sh requirements-bench.txt
+# Quick when nothing changed. Further requirement files can be named: tools/setup.sh requirements-examples.txt
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -55,12 +56,30 @@ struct AnalyzeArguments {
   std::vector<std::string> only, ignore;
 };
 
+struct BenchArguments {
+  std::string model, calibration, model_type, cache;
+  std::vector<std::string> results, shapes;
+  int threads = 1, batch = 1, warm = 0;
+  double seconds = 20;
+  bool peers = false, layers = false;
+};
+
+struct ExplainArguments {
+  std::string path;  // model file or result folder
+  std::vector<std::string> shapes;
+  int64_t expect_m = 1;
+  int threads = 1;
+};
+
 int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common);
 int run_allocate(const AllocateArguments& arguments, const CommonArguments& common);
 int run_eval(const EvalArguments& arguments, const CommonArguments& common);
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common);
 int run_inspect(const std::string& path, const CommonArguments& common);
 int run_report(const std::string& directory, const CommonArguments& common);
+// Does not return where all is well: the process becomes the driver.
+int run_bench(const BenchArguments& arguments, const CommonArguments& common);
+int run_explain(const ExplainArguments& arguments, const CommonArguments& common);
 // Hidden helper: compiles a model, runs nothing, prints its resident bytes. A process of its own, so that they are its.
 int run_ram(const std::string& model);
 
@@ -70,6 +89,8 @@ Recipe load_result(const std::filesystem::path& folder);
 int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);
+// By name, of NAME=DIM,DIM,... Throws Error.
+std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::string>& texts);
 void print_json(const nlohmann::ordered_json& document);
 std::string human_bytes(int64_t bytes);
 

@@ -47,9 +47,13 @@ int check_output(int status) {
   return fail("standard output cannot be written; check the space left where it goes");
 }
 
-void add_common(CLI::App* app, dnateq::CommonArguments& common) {
+void add_output(CLI::App* app, dnateq::CommonArguments& common) {
   app->add_flag("--json", common.json, "print one JSON document on standard output");
   app->add_flag("-q,--quiet", common.quiet, "no progress");
+}
+
+void add_common(CLI::App* app, dnateq::CommonArguments& common) {
+  add_output(app, common);
   app->add_option("--threads", common.threads, "threads to use; the result does not depend on it (default: all)")
       ->check(CLI::Range(0, 1024));
 }
@@ -164,6 +168,44 @@ int main(int argc, char** argv) {
   command->footer("Example: dnateq report out");
   command->add_option("dir", report_path, "result folder")->required();
   add_common(command, common);
+
+  BenchArguments bench;
+  command = app.add_subcommand("bench", "measure speed, interleaved, beside FP32 and what others make of it");
+  command->footer("Example: dnateq bench model.onnx --result out --peers --calibration data.npz");
+  command->add_option("model", bench.model, "the FP32 network: ONNX or OpenVINO IR")->required();
+  command->add_option("--result", bench.results, "result folder of dnateq quantize; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--calibration", bench.calibration,
+                      ".npz, .npy or a folder of .npz: for peers that need it, and its first call is what is timed\n"
+                      "(default: random inputs)");
+  command->add_flag("--peers", bench.peers,
+                    "OpenVINO's and ONNX Runtime's INT8 and 4-bit forms of the same network beside; their tools are\n"
+                    "installed when first asked for");
+  command->add_option("--model-type", bench.model_type, "NNCF's scheme for Transformers, in nncf.quantize")
+      ->check(CLI::IsMember({"transformer"}));
+  command->add_option("--cache", bench.cache,
+                      "where peers are kept (default: in the first result, or a temporary folder)");
+  command->add_option("--shape", bench.shapes, "NAME=DIM,...: shape of an input; inputs are random then")
+      ->allow_extra_args(false);
+  command->add_option("--batch", bench.batch, "first axis of every input")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--threads", bench.threads, "of each network (default: 1)")->check(CLI::Range(1, 1024));
+  command->add_option("--seconds", bench.seconds, "time to measure, all networks together (default: 20)")
+      ->check(CLI::Range(0.0, 86400.0));
+  command->add_option("--warm", bench.warm, "calls of a network before each that is timed (default: 0)")
+      ->check(CLI::Range(0, 1000));
+  command->add_flag("--layers", bench.layers, "times of each layer of OpenVINO's networks too");
+  add_output(command, common);
+
+  ExplainArguments explain;
+  command = app.add_subcommand("explain", "list each layer's kernel, why faster ones were refused, and what binds it");
+  command->footer("Example: dnateq explain out --shape input_ids=1,16 --shape attention_mask=1,16");
+  command->add_option("path", explain.path, "model file or result folder")->required();
+  command
+      ->add_option("--expect-m", explain.expect_m, "rows of activations where the model leaves them open (default: 1)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--shape", explain.shapes, "NAME=DIM,...: shape of an input")->allow_extra_args(false);
+  command->add_option("--threads", explain.threads, "of the network (default: 1)")->check(CLI::Range(1, 1024));
+  add_output(command, common);
   command = app.add_subcommand("measure-ram", "")->group("");
   command->add_option("model", ram_path)->required();
 
@@ -194,6 +236,8 @@ int main(int argc, char** argv) {
     if (app.got_subcommand("analyze")) status = run_analyze(analyze, common);
     if (app.got_subcommand("inspect")) status = run_inspect(inspect_path, common);
     if (app.got_subcommand("report")) status = run_report(report_path, common);
+    if (app.got_subcommand("bench")) status = run_bench(bench, common);
+    if (app.got_subcommand("explain")) status = run_explain(explain, common);
     if (app.got_subcommand("measure-ram")) status = run_ram(ram_path);
     return check_output(status);
   } catch (const Cancelled&) {

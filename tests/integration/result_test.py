@@ -50,7 +50,7 @@ class Documents(Case):
         self.assertEqual(command, {"metric": "command", "value": 0.5})
 
     def test_help_names_an_example_each(self):
-        for command in ("quantize", "allocate", "eval", "analyze", "inspect", "report"):
+        for command in ("quantize", "allocate", "eval", "analyze", "inspect", "report", "bench", "explain"):
             done = self.run_program(command, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertIn(f"Example: dnateq {command} ", done.stdout)

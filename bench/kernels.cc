@@ -5,6 +5,7 @@
 // bN: stored bits. cold: a chain of matrices well beyond the second-level cache, as a network's layers are; without it
 // one matrix, warm. u8: unsigned activations. threads=T: ours on T threads against ours on one, without oneDNN.
 // kernel=NAME: that kernel instead of the list's choice. sums: INT32 output (default: f32 with scales and bias).
+// conv:... problems are convolution.cc's.
 //
 // Every product is compared with plain integers first. Then ours, our 8-bit path and oneDNN (weights in its own order,
 // one thread) take turns, and medians are printed with ratios: absolute times mean little on a shared machine. Cold
@@ -15,7 +16,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <dnnl.hpp>
 #include <functional>
@@ -25,10 +25,12 @@
 #include <vector>
 
 #include "kernels/matmul.h"
+#include "timing.h"
 
 namespace {
 
-using namespace dnateq::kernels;  // NOLINT: a program of one file
+using namespace dnateq::kernels;  // NOLINT: a program
+using dnateq::bench::median, dnateq::bench::seconds;
 
 struct Problem {
   size_t m = 1, k = 0, n = 0;
@@ -65,19 +67,6 @@ Problem parse(std::string text) {
     at = next;
   }
   return problem;
-}
-
-using Clock = std::chrono::steady_clock;
-
-double seconds(const std::function<void()>& work) {
-  const auto begin = Clock::now();
-  work();
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 // What a plain loop of wide loads reads in a second, over as many bytes as the problem's codes.
@@ -324,6 +313,9 @@ int main(int count, char** arguments) {
     return 2;
   }
   bool right = true;
-  for (int i = 1; i < count; ++i) right = bench(arguments[i]) && right;
+  for (int i = 1; i < count; ++i) {
+    const std::string problem = arguments[i];
+    right = (problem.starts_with("conv:") ? dnateq::bench::bench_convolution(problem) : bench(problem)) && right;
+  }
   return right ? 0 : 1;
 }

@@ -2,7 +2,8 @@
 // 6 rows x 64 channels run over it: 24 accumulators, 4 registers of levels, one broadcast.
 //
 // vpdpbusd multiplies u8 by s8. Unsigned activations are the u8 beside s8 levels. Signed ones are the s8 beside levels
-// + 128, which add 128 times the row's sum: the accumulators start at minus that.
+// + 128, which add 128 times the row's sum: the accumulators start at minus that. Shifted ones are u8 beside s8 levels
+// and add 128 times the channel's sum.
 #include "kernels/avx512_common.h"
 
 namespace dnateq::kernels {
@@ -46,25 +47,57 @@ inline __attribute__((always_inline)) __m512i broadcast_quad(const uint8_t* byte
   return quad;
 }
 
-// sums[row][64] += x (kRows rows) * levels, over `quads` times 4 inputs.
-template <bool kSigned, int kRows>
-void block(const uint8_t* x, size_t x_stride, const uint8_t* levels, size_t quads, int32_t* sums) {
-  __m512i accumulators[kRows][4];
-  for (int row = 0; row < kRows; ++row)
-    for (int i = 0; i < 4; ++i) accumulators[row][i] = _mm512_load_si512(sums + 64 * row + 16 * i);
-  for (size_t quad = 0; quad < quads; ++quad, x += 4, levels += 256) {
-    __m512i w[4];
-    for (int i = 0; i < 4; ++i) w[i] = load_line(levels + 64 * i);
-    for (int row = 0; row < kRows; ++row) {
-      const __m512i quad_of_row = broadcast_quad(x + static_cast<size_t>(row) * x_stride);
-      for (int i = 0; i < 4; ++i) dot_quad<kSigned>(accumulators[row][i], w[i], quad_of_row);
-    }
+// A block of rows: segment i of row r is the `inputs` bytes at rows[r] + segments[i]; the levels of all follow each
+// other. `tails`, if not null: 4 more inputs a row, 4 bytes apart.
+struct BlockInputs {
+  const uint8_t* rows[kBlockRows];
+  const size_t* segments;
+  size_t count, inputs;
+  const uint8_t* tails;
+};
+
+// body(0) ... body(kCount - 1), unrolled before g++ decides which arrays become registers.
+template <int kCount, typename Body>
+inline __attribute__((always_inline)) void unrolled(const Body& body) {
+  if constexpr (kCount > 0) {
+    unrolled<kCount - 1>(body);
+    body(kCount - 1);
   }
-  for (int row = 0; row < kRows; ++row)
-    for (int i = 0; i < 4; ++i) _mm512_store_si512(sums + 64 * row + 16 * i, accumulators[row][i]);
 }
 
-using Block = void (*)(const uint8_t*, size_t, const uint8_t*, size_t, int32_t*);
+// sums[row][64] = starts + x * levels; `starts`: one a row of signed activations, else one a channel.
+template <bool kSigned, int kRows>
+void block(const BlockInputs& x, const uint8_t* levels, const int32_t* starts, int32_t* sums) {
+  __m512i accumulators[kRows][4];
+  unrolled<kRows>([&](int row) __attribute__((always_inline)) {
+    unrolled<4>([&](int i) __attribute__((always_inline)) {
+      accumulators[row][i] = kSigned ? _mm512_set1_epi32(starts[row]) : _mm512_load_si512(starts + 16 * i);
+    });
+  });
+  const size_t segments = x.count + (x.tails != nullptr ? 1 : 0);
+  for (size_t segment = 0; segment < segments; ++segment) {
+    const bool whole = segment < x.count;
+    const uint8_t* rows[kRows];
+    for (int row = 0; row < kRows; ++row) rows[row] = whole ? x.rows[row] + x.segments[segment] : x.tails + 4 * row;
+    const size_t inputs = whole ? x.inputs : 4;
+    for (size_t at = 0; at < inputs; at += 4, levels += 256) {
+      __m512i w[4];
+      unrolled<4>([&](int i) __attribute__((always_inline)) { w[i] = load_line(levels + 64 * i); });
+      unrolled<kRows>([&](int row) __attribute__((always_inline)) {
+        const __m512i quad_of_row = broadcast_quad(rows[row] + at);
+        unrolled<4>([&](int i)
+                        __attribute__((always_inline)) { dot_quad<kSigned>(accumulators[row][i], w[i], quad_of_row); });
+      });
+    }
+  }
+  unrolled<kRows>([&](int row) __attribute__((always_inline)) {
+    unrolled<4>([&](int i) __attribute__((always_inline)) {
+      _mm512_store_si512(sums + 64 * row + 16 * i, accumulators[row][i]);
+    });
+  });
+}
+
+using Block = void (*)(const BlockInputs&, const uint8_t*, const int32_t*, int32_t*);
 template <bool kSigned>
 constexpr Block kBlock[kBlockRows] = {block<kSigned, 1>, block<kSigned, 2>, block<kSigned, 3>,
                                       block<kSigned, 4>, block<kSigned, 5>, block<kSigned, 6>};
@@ -81,51 +114,91 @@ int32_t sum_of_row(const uint8_t* x, size_t count) {
 
 size_t padded_rows(const MatmulRange& range) { return (range.row_end - range.row_begin + 15) / 16 * 16; }
 
+// Panels whose levels are held at once. All, if they leave room in the second-level cache: rows then pass by once, and
+// their results are written side by side.
+size_t panels_at_once(const MatmulTask& task, const MatmulRange& range) {
+  constexpr size_t kMostBytes = size_t{384} << 10;
+  const size_t panels = range.panel_end - range.panel_begin;
+  return panels * static_cast<size_t>(task.tables) * task.units * 512 <= kMostBytes ? panels : 1;
+}
+
+// What the rows of a range need beside their activations.
+struct Rows {
+  size_t begin, count;
+  int32_t* starts;       // of signed activations: -128 * sum
+  const uint8_t* tails;  // null: none. The last K % 4 inputs of each row, zero-padded
+};
+
+Rows prepare_rows(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
+  const size_t count = range.row_end - range.row_begin, whole = task.k / 4 * 4, tail = task.k % 4;
+  auto* const starts = reinterpret_cast<int32_t*>(scratch);
+  uint8_t* const tails = scratch + padded_rows(range) * sizeof(int32_t);
+  for (size_t row = 0; task.x_signed && row < count; ++row) {
+    const size_t m = range.row_begin + row;
+    starts[row] = -128 * (task.row_sums != nullptr ? task.row_sums[m] : sum_of_row(task.x + m * task.x_stride, task.k));
+  }
+  for (size_t row = 0; tail != 0 && row < count; ++row) {
+    const uint8_t* x = task.x + (range.row_begin + row) * task.x_stride + whole;
+    for (size_t i = 0; i < 4; ++i) tails[4 * row + i] = i < tail ? x[i] : uint8_t{0};
+  }
+  return {range.row_begin, count, starts, tail != 0 ? tails : nullptr};
+}
+
+// One block of rows (from `row` of `rows`) times one panel.
+void run_block(const MatmulTask& task, const Rows& rows, size_t row, size_t panel, const uint8_t* levels) {
+  static constexpr size_t kOneSegment = 0;
+  const size_t count = rows.count - row < kBlockRows ? rows.count - row : kBlockRows;
+  const size_t channel = panel * 64, columns = task.n - channel < 64 ? task.n - channel : 64;
+  BlockInputs x{{}, &kOneSegment, 1, task.k / 4 * 4, rows.tails == nullptr ? nullptr : rows.tails + 4 * row};
+  for (size_t i = 0; i < count; ++i) {
+    const size_t m = rows.begin + row + i;
+    x.rows[i] = task.x + (task.windows != nullptr ? task.windows->rows[m] : m * task.x_stride);
+  }
+  if (task.windows != nullptr)
+    x.segments = task.windows->segments, x.count = task.windows->count, x.inputs = task.windows->inputs;
+
+  alignas(64) int32_t sums[2][kBlockRows * 64], channel_starts[64] = {};
+  for (int table = 0; table < task.tables; ++table, levels += task.units * 512) {
+    if (task.x_shifted)
+      for (size_t n = 0; n < 64; n += 16)
+        _mm512_store_si512(
+            channel_starts + n,
+            _mm512_mullo_epi32(_mm512_set1_epi32(-128), _mm512_loadu_si512(task.channel_sums[table] + channel + n)));
+    if (task.x_signed)
+      kBlock<true>[count - 1](x, levels, rows.starts + row, sums[table]);
+    else
+      kBlock<false>[count - 1](x, levels, channel_starts, sums[table]);
+  }
+  if (task.tables == 2)
+    for (size_t i = 0; i < count * 64; i += 16)
+      _mm512_store_si512(sums[0] + i, _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(sums[0] + i), 7),
+                                                       _mm512_load_si512(sums[1] + i)));
+  finish_block(*task.epilogue, sums[0], 64, rows.begin + row, count, channel, columns);
+}
+
 }  // namespace
 
 size_t gemm_vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range) {
-  return static_cast<size_t>(task.tables) * task.units * 512 + padded_rows(range) * (sizeof(int32_t) + 8);
+  return panels_at_once(task, range) * static_cast<size_t>(task.tables) * task.units * 512 +
+         padded_rows(range) * (sizeof(int32_t) + 4);
 }
 
 void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
-  const size_t rows = range.row_end - range.row_begin, level_bytes = task.units * 512;
-  uint8_t* const levels = scratch;
-  auto* const starts = reinterpret_cast<int32_t*>(levels + static_cast<size_t>(task.tables) * level_bytes);
-  uint8_t* const tails = reinterpret_cast<uint8_t*>(starts + padded_rows(range));  // the last K % 8 inputs, zero-padded
-  const size_t quads = task.k / 4, tail = task.k % 4;
-  for (size_t row = 0; row < rows; ++row) {
-    const uint8_t* x = task.x + (range.row_begin + row) * task.x_stride;
-    starts[row] = 0;
-    if (task.x_signed)
-      starts[row] = -128 * (task.row_sums != nullptr ? task.row_sums[range.row_begin + row] : sum_of_row(x, task.k));
-    for (size_t i = 0; i < 4; ++i) tails[4 * row + i] = i < tail ? x[4 * quads + i] : uint8_t{0};
-  }
-
-  const Block* const blocks = task.x_signed ? kBlock<true> : kBlock<false>;
-  for (size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
-    for (int table = 0; table < task.tables; ++table)
-      kDecode[task.bits - 2](task.panels + panel * task.panel_bytes, task, table,
-                             static_cast<char>(task.x_signed ? 0x80 : 0),
-                             levels + static_cast<size_t>(table) * level_bytes);
-    const size_t channel = panel * 64, columns = task.n - channel < 64 ? task.n - channel : 64;
-    for (size_t row = 0; row < rows; row += kBlockRows) {
-      const size_t count = rows - row < kBlockRows ? rows - row : kBlockRows;
-      alignas(64) int32_t sums[2][kBlockRows * 64];
-      for (int table = 0; table < task.tables; ++table) {
-        for (size_t i = 0; i < count; ++i)
-          for (size_t n = 0; n < 64; n += 16)
-            _mm512_store_si512(sums[table] + 64 * i + n, _mm512_set1_epi32(starts[row + i]));
-        const uint8_t* table_levels = levels + static_cast<size_t>(table) * level_bytes;
-        blocks[count - 1](task.x + (range.row_begin + row) * task.x_stride, task.x_stride, table_levels, quads,
-                          sums[table]);
-        if (tail != 0) blocks[count - 1](tails + 4 * row, 4, table_levels + 256 * quads, 1, sums[table]);
-      }
-      if (task.tables == 2)
-        for (size_t i = 0; i < count * 64; i += 16)
-          _mm512_store_si512(sums[0] + i, _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(sums[0] + i), 7),
-                                                           _mm512_load_si512(sums[1] + i)));
-      finish_block(*task.epilogue, sums[0], 64, range.row_begin + row, count, channel, columns);
-    }
+  constexpr size_t kRowsOfChunk = 8 * kBlockRows;
+  const size_t table_bytes = task.units * 512, panel_bytes = static_cast<size_t>(task.tables) * table_bytes;
+  const size_t at_once = panels_at_once(task, range);
+  const Rows rows = prepare_rows(task, range, scratch + at_once * panel_bytes);
+  const size_t chunk = at_once == 1 ? rows.count : kRowsOfChunk;
+  for (size_t first = range.panel_begin; first < range.panel_end; first += at_once) {
+    for (size_t i = 0; i < at_once; ++i)
+      for (int table = 0; table < task.tables; ++table)
+        kDecode[task.bits - 2](task.panels + (first + i) * task.panel_bytes, task, table,
+                               static_cast<char>(task.x_signed ? 0x80 : 0),
+                               scratch + i * panel_bytes + static_cast<size_t>(table) * table_bytes);
+    for (size_t begin = 0; begin < rows.count; begin += chunk)
+      for (size_t i = 0; i < at_once; ++i)
+        for (size_t row = begin; row < begin + chunk && row < rows.count; row += kBlockRows)
+          run_block(task, rows, row, first + i, scratch + i * panel_bytes);
   }
 }
 

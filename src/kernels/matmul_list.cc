@@ -35,7 +35,7 @@ constexpr MatmulKernel kKernels[] = {
 #if defined(__x86_64__)
     {"gemv-vnni", "AVX-512 VNNI and VBMI", runs_vnni, refusal_of_gemv, gemv_vnni_scratch_bytes, run_gemv_vnni, 4},
     {"amx", "AMX int8, AVX-512 VBMI", runs_amx, refusal_of_amx, amx_scratch_bytes, run_amx, 32},
-    {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6},
+    {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6, true},
     {"avxvnni", "AVX-VNNI", runs_avxvnni, takes_all, avxvnni_scratch_bytes, run_avxvnni, 24},
     {"avx2", "AVX2", runs_avx2, takes_all, avx2_scratch_bytes, run_avx2, 16},
 #endif

@@ -76,7 +76,7 @@ Problem parse(const std::string& text) {
 class OneDnn {
  public:
   // `levels`: outputs x kh x kw x c.
-  OneDnn(const Problem& problem, bool nhwc, const std::vector<int8_t>& levels, const std::vector<uint8_t>& x,
+  OneDnn(const Problem& problem, bool nhwc, const std::vector<int8_t>& levels, const Tensor<uint8_t>& x,
          const std::vector<float>& scales) {
     using dnnl::memory, dnnl::primitive_attr, dnnl::reorder;
     using tag = memory::format_tag;
@@ -141,7 +141,7 @@ class OneDnn {
 class Ours {
  public:
   Ours(const Problem& problem, int bits, const std::vector<uint8_t>& codes, const std::vector<int>& levels,
-       const std::vector<uint8_t>& x)
+       const Tensor<uint8_t>& x)
       : problem_(problem),
         x_(x),
         scales_(problem.shape.outputs, 0.001F),
@@ -170,19 +170,19 @@ class Ours {
     else
       convolve_with(problem_.kernel, problem_.shape, groups_, x, epilogue);
   }
-  const std::vector<int32_t>& sums() const { return sums_; }
+  const Tensor<int32_t>& sums() const { return sums_; }
   const std::vector<float>& scales() const { return scales_; }
 
  private:
   const Problem& problem_;
-  const std::vector<uint8_t>& x_;
+  const Tensor<uint8_t>& x_;
   std::vector<float> scales_, bias_;
-  std::vector<int32_t> sums_;
-  std::vector<float> y_;
+  Tensor<int32_t> sums_;
+  Tensor<float> y_;
   std::vector<PackedWeights> groups_;
 };
 
-int32_t direct_sum(const Problem& problem, const std::vector<int8_t>& levels, const std::vector<uint8_t>& x, size_t row,
+int32_t direct_sum(const Problem& problem, const std::vector<int8_t>& levels, const Tensor<uint8_t>& x, size_t row,
                    size_t output) {
   const ConvolutionShape& s = problem.shape;
   const size_t group_channels = s.channels / s.groups, group = output / (s.outputs / s.groups);
@@ -212,8 +212,8 @@ bool bench_convolution(const std::string& text) {
   for (size_t i = 1; i < levels.size(); ++i) levels[i] = static_cast<int>(random() % 255) - 127;
   for (int i = 1; i < 256; ++i)
     levels8[static_cast<size_t>(i)] = std::max(static_cast<int>(static_cast<int8_t>(i)), -127);
-  std::vector<uint8_t> x(s.batch * s.height * s.width * s.channels), codes(s.outputs * s.inputs()),
-      codes8(codes.size());
+  Tensor<uint8_t> x(s.batch * s.height * s.width * s.channels);
+  std::vector<uint8_t> codes(s.outputs * s.inputs()), codes8(codes.size());
   std::vector<int8_t> weights(codes.size());
   for (uint8_t& byte : x) byte = static_cast<uint8_t>(random());
   for (size_t i = 0; i < codes.size(); ++i) {

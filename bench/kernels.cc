@@ -175,8 +175,8 @@ struct Ours {
   const Problem* problem;
   const std::vector<uint8_t>* x;
   const std::vector<float>*scales, *bias;
-  std::vector<float> y;
-  std::vector<int32_t> sums;
+  dnateq::bench::Tensor<float> y;
+  dnateq::bench::Tensor<int32_t> sums;
 
   void run() {
     Epilogue epilogue;

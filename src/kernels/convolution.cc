@@ -17,6 +17,7 @@ namespace {
 
 constexpr size_t kSlack = 64;  // bytes after a window and after gathered rows, so that short runs are copied whole
 
+size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
 size_t span_of(size_t kernel, size_t dilation) { return (kernel - 1) * dilation + 1; }
 
 size_t output_size(size_t size, size_t pads, size_t kernel, size_t stride, size_t dilation) {
@@ -115,14 +116,22 @@ class TileInput {
     return {to, line_bytes, group_channels_};
   }
 
-  // Where in a window each of the tile's rows starts.
-  void row_offsets(const Window& window, size_t* offsets) const {
+  // Where in a window each of the tile's rows starts, and which of a row's segments (`per_line` a filter line) are not
+  // all padding.
+  void row_offsets(const Window& window, size_t per_line, WindowRow* rows) const {
     size_t first_line = 0;
     for_images([&](size_t, size_t begin, size_t end) {
-      for (size_t i = 0; i < end - begin; ++i)
-        for (size_t column = 0; column < tile_.columns(); ++column)
-          *offsets++ =
-              (first_line + i * s_.stride_height) * window.line_stride + column * s_.stride_width * window.pixel_stride;
+      for (size_t line = begin; line < end; ++line) {
+        const size_t top = line * s_.stride_height, dilation = s_.dilation_height;
+        const size_t above = top >= s_.pad_top ? 0 : divide_up(s_.pad_top - top, dilation);
+        const size_t bottom = s_.pad_top + s_.height;  // of the image, in padded lines
+        const size_t below = top >= bottom ? 0 : std::min(divide_up(bottom - top, dilation), s_.kernel_height);
+        WindowRow row{(first_line + (line - begin) * s_.stride_height) * window.line_stride,
+                      static_cast<uint32_t>(std::min(above, below) * per_line),
+                      static_cast<uint32_t>(below * per_line)};
+        for (size_t column = 0; column < tile_.columns(); ++column, row.offset += s_.stride_width * window.pixel_stride)
+          *rows++ = row;
+      }
       first_line += input_lines(end - begin);
     });
   }
@@ -183,7 +192,7 @@ struct Segments {
 template <size_t kMost>
 void gather_short(const uint8_t* window, const Windows& windows, size_t rows, size_t row_bytes, uint8_t* to) {
   for (size_t row = 0; row < rows; ++row, to += row_bytes) {
-    const uint8_t* from = window + windows.rows[row];
+    const uint8_t* from = window + windows.rows[row].offset;
     uint8_t* at = to;
     for (size_t i = 0; i < windows.count; ++i, at += windows.inputs) std::memcpy(at, from + windows.segments[i], kMost);
     std::memset(at, 0, static_cast<size_t>(to + row_bytes - at));
@@ -196,7 +205,7 @@ void gather(const uint8_t* window, const Windows& windows, size_t rows, size_t r
   if (windows.inputs <= 32) return gather_short<32>(window, windows, rows, row_bytes, to);
   if (windows.inputs <= 64) return gather_short<64>(window, windows, rows, row_bytes, to);
   for (size_t row = 0; row < rows; ++row, to += row_bytes) {
-    const uint8_t* from = window + windows.rows[row];
+    const uint8_t* from = window + windows.rows[row].offset;
     uint8_t* at = to;
     for (size_t i = 0; i < windows.count; ++i, at += windows.inputs)
       std::memcpy(at, from + windows.segments[i], windows.inputs);
@@ -225,8 +234,6 @@ struct Plan {
   size_t lines() const { return shape.batch * shape.output_height(); }
 };
 
-size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
-
 // Where the parts of a tile's scratch begin.
 struct TileScratch {
   size_t rows, segments, window, gathered, bytes;
@@ -234,7 +241,7 @@ struct TileScratch {
   TileScratch(const Plan& plan, const Tile& tile, const TileInput& input) {
     const auto aligned = [](size_t size) { return divide_up(size, 64) * 64; };
     rows = 0;
-    segments = aligned(tile.rows() * sizeof(size_t));
+    segments = aligned(tile.rows() * sizeof(WindowRow));
     window = segments + aligned(plan.segments.count * sizeof(size_t));
     gathered = window + aligned(input.window_bytes() + kSlack);
     bytes = gathered + (plan.windows ? 0 : aligned(tile.rows() * plan.row_bytes + kSlack));
@@ -246,13 +253,13 @@ void run_tile(const Plan& plan, size_t group, const Tile& tile, size_t panel_beg
   const TileInput input(s, tile);
   const TileScratch layout(plan, tile, input);
   uint8_t* const scratch = scratch_of_tile.at_least(layout.bytes);
-  const bool shifted = plan.windows && plan.x.is_signed;
+  const bool shifted = plan.kernel->takes_windows && plan.x.is_signed;
   const Window window =
       input.copy_window(plan.x.data, group * (s.channels / s.groups), shifted ? 0x80 : 0, scratch + layout.window);
 
-  auto* const rows = reinterpret_cast<size_t*>(scratch + layout.rows);
+  auto* const rows = reinterpret_cast<WindowRow*>(scratch + layout.rows);
   auto* const segments = reinterpret_cast<size_t*>(scratch + layout.segments);
-  input.row_offsets(window, rows);
+  input.row_offsets(window, plan.segments.count / s.kernel_height, rows);
   plan.segments.offsets(s, window, segments);
   const Windows windows{rows, segments, plan.segments.count, plan.segments.inputs};
 
@@ -263,16 +270,16 @@ void run_tile(const Plan& plan, size_t group, const Tile& tile, size_t panel_beg
   MatmulTask task = task_of(weights);
   task.m = tile.rows();
   task.epilogue = &epilogue;
+  task.x_shifted = shifted;
   if (plan.windows) {
     task.x = window.data;
     task.windows = &windows;
-    task.x_shifted = shifted;
   } else {
     uint8_t* const gathered = scratch + layout.gathered;
     gather(window.data, windows, task.m, plan.row_bytes, gathered);
     task.x = gathered;
     task.x_stride = task.k = plan.row_bytes;
-    task.x_signed = plan.x.is_signed;
+    task.x_signed = plan.x.is_signed && !shifted;
   }
   run_range(*plan.kernel, task, {0, task.m, panel_begin, panel_end});
 }

@@ -226,19 +226,40 @@ BlockResults through_epilogue(const Epilogue& e, size_t row, size_t channel) {
           .epilogue = &e};
 }
 
+struct Segments {
+  size_t begin, end;
+};
+
+// Those that any of the rows needs: at an image's upper and lower edge some are padding. Level 0 is 128 where shifted,
+// which the channels' sums count in.
+Segments segments_of(const MatmulTask& task, size_t row, size_t rows) {
+  if (task.x_shifted) return {0, task.windows->count};
+  Segments used{task.windows->count, 0};
+  for (size_t m = row; m < row + rows; ++m) {
+    const WindowRow& one = task.windows->rows[m];
+    if (one.begin < used.begin) used.begin = one.begin;
+    if (one.end > used.end) used.end = one.end;
+  }
+  if (used.begin > used.end) used.begin = used.end;
+  return used;
+}
+
 // The block of rows that starts with `row` of `rows`, times one panel.
 void run_block(const MatmulTask& task, const Rows& rows, size_t row, const Panel& panel) {
   static constexpr size_t kOneSegment = 0;
   const size_t count = rows.count - row < kBlockRows ? rows.count - row : kBlockRows, m = rows.begin + row;
+  size_t panel_offset = 0;
   BlockInputs x{{}, &kOneSegment, 1, task.k / 4 * 4, rows.tails == nullptr ? nullptr : rows.tails + 4 * row};
   if (task.windows != nullptr) {
-    x.segments = task.windows->segments, x.count = task.windows->count, x.inputs = task.windows->inputs;
-    for (size_t i = 0; i < count; ++i) x.rows[i] = task.x + task.windows->rows[m + i];
+    const Segments used = segments_of(task, m, count);
+    x.segments = task.windows->segments + used.begin, x.count = used.end - used.begin, x.inputs = task.windows->inputs;
+    panel_offset = used.begin * x.inputs / 4 * 256;
+    for (size_t i = 0; i < count; ++i) x.rows[i] = task.x + task.windows->rows[m + i].offset;
   } else {
     for (size_t i = 0; i < count; ++i) x.rows[i] = task.x + (m + i) * task.x_stride;
   }
   const auto multiply = [&](int table, const BlockResults& to) {
-    const uint8_t* levels = panel.levels + static_cast<size_t>(table) * task.units * 512;
+    const uint8_t* levels = panel.levels + static_cast<size_t>(table) * task.units * 512 + panel_offset;
     if (task.x_signed)
       kBlock<true>[count - 1](x, levels, rows.starts + row, to);
     else
@@ -267,17 +288,19 @@ void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* sc
   constexpr size_t kRowsOfChunk = 8 * kBlockRows;
   const size_t table_bytes = task.units * 512, panel_bytes = static_cast<size_t>(task.tables) * table_bytes;
   const size_t at_once = panels_at_once(task, range);
+  const bool stored = task.bits == 8 && task.tables == 1 && !task.x_signed;  // what decoding would copy
   const Rows rows = prepare_rows(task, range, scratch + at_once * panel_bytes);
   const size_t chunk = at_once == 1 ? rows.count : kRowsOfChunk;
   for (size_t first = range.panel_begin; first < range.panel_end; first += at_once) {
-    for (size_t i = 0; i < at_once; ++i)
+    for (size_t i = 0; !stored && i < at_once; ++i)
       for (int table = 0; table < task.tables; ++table)
         kDecode[task.bits - 2](task.panels + (first + i) * task.panel_bytes, task, table,
                                static_cast<char>(task.x_signed ? 0x80 : 0),
                                scratch + i * panel_bytes + static_cast<size_t>(table) * table_bytes);
     for (size_t begin = 0; begin < rows.count; begin += chunk)
       for (size_t i = 0; i < at_once; ++i) {
-        const Panel panel(task, first + i, scratch + i * panel_bytes);
+        const uint8_t* levels = stored ? task.panels + (first + i) * task.panel_bytes : scratch + i * panel_bytes;
+        const Panel panel(task, first + i, levels);
         for (size_t row = begin; row < begin + chunk && row < rows.count; row += kBlockRows)
           run_block(task, rows, row, panel);
       }

@@ -11,10 +11,15 @@ namespace dnateq::kernels {
 
 struct MatmulProblem;
 
-// Where the inputs of a row lie if not side by side: row m's are, segment by segment, the `inputs` bytes at x + rows[m]
-// + segments[i]. That is a convolution over a window of its padded image, whose rows overlap.
+// Where the inputs of a row lie if not side by side: segment i of a row is the `inputs` bytes at x + rows[m].offset +
+// segments[i]. That is a convolution over a window of its padded image, whose rows overlap. Segments of a row outside
+// [begin, end) hold level 0 only, and may be skipped.
+struct WindowRow {
+  size_t offset;
+  uint32_t begin, end;
+};
 struct Windows {
-  const size_t* rows;      // M
+  const WindowRow* rows;   // M
   const size_t* segments;  // count
   size_t count, inputs;    // inputs: a multiple of 4; count * inputs = K
 };
@@ -51,7 +56,7 @@ struct MatmulKernel {
   size_t (*scratch_bytes)(const MatmulTask& task, const MatmulRange& range);
   void (*run)(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);  // scratch: 64-byte aligned
   size_t row_grain;                                                                 // rows that belong to one task
-  bool takes_windows = false;                                                       // reads MatmulTask::windows
+  bool takes_windows = false;  // reads MatmulTask::windows and ::x_shifted; others are given neither
 };
 
 // Applies the epilogue to rows x columns sums (columns <= 64) at [row][channel]; the specification of the others.

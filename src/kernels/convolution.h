@@ -44,6 +44,7 @@ struct ConvolutionShape {
   size_t output_height() const;
   size_t output_width() const;
   size_t rows() const { return batch * output_height() * output_width(); }  // of the output
+  size_t pads() const { return pad_top + pad_left + pad_bottom + pad_right; }
   size_t taps() const { return kernel_height * kernel_width; }
   size_t inputs() const { return taps() * (channels / groups); }  // of one output: K
 };

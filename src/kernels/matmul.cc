@@ -99,10 +99,14 @@ MatmulTask task_of(const PackedWeights& weights) {
   return task;
 }
 
-void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue) {
+void check_destination(const Epilogue& epilogue) {
   const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
-  if (weights.channels() == 0) throw Error("a matmul got no weights; this is a bug of dnateq, report it");
   if (destinations != 1) throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+}
+
+void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue) {
+  if (weights.channels() == 0) throw Error("a matmul got no weights; this is a bug of dnateq, report it");
+  check_destination(epilogue);
   if (!sums_fit_int32(weights, signed_activations))
     throw Error(fmt::format("sums over {} inputs may overflow 32 bits; quantize this layer with smaller levels",
                             weights.inputs()));

@@ -49,11 +49,6 @@ std::string names() {
   return all;
 }
 
-const MatmulKernel* kernel_of_environment() {
-  const char* name = std::getenv("DNATEQ_KERNEL");  // NOLINT(concurrency-mt-unsafe)
-  return forced_kernel(name == nullptr ? "" : name);
-}
-
 }  // namespace
 
 std::span<const MatmulKernel> matmul_kernels() { return kKernels; }
@@ -74,8 +69,16 @@ const MatmulKernel& matmul_kernel_named(std::string_view name) {
   return *forced_kernel(name);
 }
 
+const MatmulKernel* kernel_of_environment() {
+  static const MatmulKernel* const forced = [] {
+    const char* name = std::getenv("DNATEQ_KERNEL");  // NOLINT(concurrency-mt-unsafe)
+    return forced_kernel(name == nullptr ? "" : name);
+  }();
+  return forced;
+}
+
 const MatmulKernel& matmul_kernel_for(const MatmulProblem& problem) {
-  static const MatmulKernel* const forced = kernel_of_environment();
+  const MatmulKernel* const forced = kernel_of_environment();
   if (forced != nullptr && forced->refusal(problem) == nullptr) return *forced;
   for (const MatmulKernel& kernel : kKernels)
     if (kernel.cpu_runs_it() && kernel.refusal(problem) == nullptr) return kernel;

@@ -8,6 +8,8 @@ namespace dnateq::kernels {
 
 // The weights' half of a task; activations, rows and epilogue are the caller's to fill in.
 MatmulTask task_of(const PackedWeights& weights);
+// Throws Error where the epilogue does not name exactly one destination.
+void check_destination(const Epilogue& epilogue);
 // Throws Error where these weights, activations and destinations make no product.
 void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue);
 // Runs on the calling thread, with the kernel's scratch of this thread.

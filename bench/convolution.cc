@@ -2,7 +2,8 @@
 //
 //   bench_kernels conv:n1h56w56c64o64k3s1b4 conv:n1h224w224c3o64k7s2b4,s8 conv:n1h56w56c64o64k3s1b4,g=64
 //
-// n: batch, h, w: image, c, o: input and output channels, k: kernel, s: stride, b: stored bits. g=G: groups. p=P:
+// n: batch, h, w: image, c, o: input and output channels, k: kernel, s: stride, b: stored bits. g=G: groups (as many as
+// channels: depthwise). p=P:
 // padding on all sides (default (k - 1) / 2). s8: signed activations (default u8, as after a ReLU). sums, kernel=NAME,
 // threads=T: as in kernels.cc.
 //
@@ -18,6 +19,7 @@
 #include <random>
 #include <unordered_map>
 
+#include "kernels/depthwise.h"
 #include "timing.h"
 
 namespace dnateq::bench {
@@ -149,6 +151,10 @@ class Ours {
         sums_(problem.shape.rows() * problem.shape.outputs),
         y_(sums_.size()) {
     const ConvolutionShape& s = problem.shape;
+    if (is_depthwise()) {
+      filters_.emplace_back(codes, s.channels, s.taps(), bits, levels);
+      return;
+    }
     const size_t size = codes.size() / s.groups;
     for (size_t group = 0; group < s.groups; ++group)
       groups_.emplace_back(std::span(codes).subspan(group * size, size), s.outputs / s.groups, s.inputs(), bits,
@@ -165,7 +171,11 @@ class Ours {
       epilogue.bias = bias_.data();
     }
     const Levels x = problem_.is_signed ? Levels(reinterpret_cast<const int8_t*>(x_.data())) : Levels(x_.data());
-    if (problem_.kernel.empty())
+    if (is_depthwise() && problem_.kernel.empty())
+      convolve_depthwise(problem_.shape, filters_[0], x, epilogue);
+    else if (is_depthwise())
+      convolve_depthwise_with(problem_.kernel, problem_.shape, filters_[0], x, epilogue);
+    else if (problem_.kernel.empty())
       convolve(problem_.shape, groups_, x, epilogue);
     else
       convolve_with(problem_.kernel, problem_.shape, groups_, x, epilogue);
@@ -174,12 +184,18 @@ class Ours {
   const std::vector<float>& scales() const { return scales_; }
 
  private:
+  bool is_depthwise() const {
+    const ConvolutionShape& s = problem_.shape;
+    return s.groups > 1 && s.groups == s.channels && s.groups == s.outputs;
+  }
+
   const Problem& problem_;
   const Tensor<uint8_t>& x_;
   std::vector<float> scales_, bias_;
   Tensor<int32_t> sums_;
   Tensor<float> y_;
   std::vector<PackedWeights> groups_;
+  std::vector<DepthwiseWeights> filters_;  // one, or none
 };
 
 int32_t direct_sum(const Problem& problem, const std::vector<int8_t>& levels, const Tensor<uint8_t>& x, size_t row,

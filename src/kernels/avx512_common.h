@@ -25,6 +25,15 @@ inline __attribute__((always_inline)) __m512i select(uint8_t mask, __m512i insid
   return _mm512_ternarylogic_epi32(_mm512_set1_epi8(static_cast<char>(mask)), inside, outside, 0xCA);
 }
 
+// body(0) ... body(kCount - 1), unrolled before g++ decides which arrays become registers.
+template <int kCount, typename Body>
+inline __attribute__((always_inline)) void unrolled(const Body& body) {
+  if constexpr (kCount > 0) {
+    unrolled<kCount - 1>(body);
+    body(kCount - 1);
+  }
+}
+
 // The unit's 8 vectors of codes, garbage above the codes' bits; the places are those of packed_weights.cc.
 template <int kBits>
 inline __attribute__((always_inline)) void unpack_lines(const uint8_t* unit, __m512i (&v)[8]) {
@@ -94,6 +103,10 @@ struct Columns {
 enum class Steps { kPlain, kAll };     // plain: no row scale, no residual, no activation function
 enum class Width { kWhole, kMasked };  // whole: all 16 columns exist. Masked stores cost several plain ones
 
+inline bool is_plain(const Epilogue& epilogue) {
+  return epilogue.row_scale == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::kNone;
+}
+
 template <Steps kSteps, Width kWidth>
 inline __attribute__((always_inline)) __m512 finish(const Epilogue& epilogue, __m512i sums, const Columns& columns,
                                                     size_t row, size_t channel) {
@@ -133,8 +146,7 @@ void finish_rows(const Epilogue& given_epilogue, const int32_t* sums, size_t sum
                                    size_t rows, size_t channel, size_t columns) {
   constexpr size_t kMostRows = 32;
   alignas(64) float block[kMostRows * 64];  // for the sink
-  const bool plain =
-      epilogue.row_scale == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::kNone;
+  const bool plain = is_plain(epilogue);
   for (size_t j = 0; j < columns; j += 16) {
     const size_t left = columns - j, n = channel + j;
     const bool whole = left >= 16;

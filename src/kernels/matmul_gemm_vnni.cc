@@ -56,15 +56,6 @@ struct BlockInputs {
   const uint8_t* tails;
 };
 
-// body(0) ... body(kCount - 1), unrolled before g++ decides which arrays become registers.
-template <int kCount, typename Body>
-inline __attribute__((always_inline)) void unrolled(const Body& body) {
-  if constexpr (kCount > 0) {
-    unrolled<kCount - 1>(body);
-    body(kCount - 1);
-  }
-}
-
 // Where a block's sums go from the registers: as they are, or through the epilogue. The latter only where all 64
 // channels exist; finish_block() takes the rest. A pass through memory costs a block 100 cycles, a third of what its
 // products take at K = 64.

@@ -1,5 +1,5 @@
 // Many rows, AVX-512 VNNI: a panel is decoded once to levels (64 x K bytes, in the second-level cache), then blocks of
-// 6 rows x 64 channels run over it: 24 accumulators, 4 registers of levels, one broadcast.
+// 6 or 7 rows x 64 channels run over it.
 //
 // vpdpbusd multiplies u8 by s8. Unsigned activations are the u8 beside s8 levels. Signed ones are the s8 beside levels
 // + 128, which add 128 times the row's sum: the accumulators start at minus that. Shifted ones are u8 beside s8 levels
@@ -9,7 +9,12 @@
 namespace dnateq::kernels {
 namespace {
 
-constexpr size_t kBlockRows = 6;
+constexpr size_t kMostRows = 7;  // of a block
+
+// 7 rows fill all registers: 28 sums, 3 of 4 vectors of levels, one broadcast; the fourth vector comes from memory,
+// which vpdpbusd takes as its signed operand only. The lines of a convolution's images are multiples of 7 remarkably
+// often.
+size_t block_rows(const MatmulTask& task) { return task.x_signed ? 6 : 7; }
 
 // To [k / 4][n / 16][64 bytes], the order in which the microkernel reads.
 template <int kBits>
@@ -41,6 +46,10 @@ inline __attribute__((always_inline)) void dot_quad(__m512i& sum, __m512i levels
     dot(sum, x, levels);
 }
 
+inline __attribute__((always_inline)) void dot_memory(__m512i& sum, __m512i x, const uint8_t* levels) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "m"(*reinterpret_cast<const __m512i_u*>(levels)));
+}
+
 inline __attribute__((always_inline)) __m512i broadcast_quad(const uint8_t* bytes) {
   __m512i quad;
   asm("vpbroadcastd %1, %0" : "=v"(quad) : "m"(*reinterpret_cast<const uint8_t(*)[4]>(bytes)));
@@ -50,7 +59,7 @@ inline __attribute__((always_inline)) __m512i broadcast_quad(const uint8_t* byte
 // A block of rows: segment i of row r is the `inputs` bytes at rows[r] + segments[i]; the levels of all follow each
 // other. `tails`, if not null: 4 more inputs a row, 4 bytes apart.
 struct BlockInputs {
-  const uint8_t* rows[kBlockRows];
+  const uint8_t* rows[kMostRows];
   const size_t* segments;
   size_t count, inputs;
   const uint8_t* tails;
@@ -116,11 +125,15 @@ void block(const BlockInputs& x, const uint8_t* levels, const int32_t* starts, c
     for (int row = 0; row < kRows; ++row) rows[row] = whole ? x.rows[row] + x.segments[segment] : x.tails + 4 * row;
     const size_t inputs = whole ? x.inputs : 4;
     for (size_t at = 0; at < inputs; at += 4, levels += 256) {
-      __m512i w[4];
-      unrolled<4>([&](int i) __attribute__((always_inline)) { w[i] = load_line(levels + 64 * i); });
+      constexpr int kHeld = kRows < 7 ? 4 : 3;  // of the 4 vectors of levels, in registers
+      static_assert(kRows < 7 || !kSigned);
+      __m512i w[kHeld];
+      unrolled<kHeld>([&](int i) __attribute__((always_inline)) { w[i] = load_line(levels + 64 * i); });
       unrolled<kRows>([&](int row) __attribute__((always_inline)) {
         const __m512i quad_of_row = broadcast_quad(rows[row] + at);
-        unrolled<4>([&](int i) __attribute__((always_inline)) { dot_quad<kSigned>(sums[row][i], w[i], quad_of_row); });
+        unrolled<kHeld>([&](int i)
+                            __attribute__((always_inline)) { dot_quad<kSigned>(sums[row][i], w[i], quad_of_row); });
+        if constexpr (kHeld == 3) dot_memory(sums[row][3], quad_of_row, levels + 192);
       });
     }
   }
@@ -128,9 +141,10 @@ void block(const BlockInputs& x, const uint8_t* levels, const int32_t* starts, c
 }
 
 using Block = void (*)(const BlockInputs&, const uint8_t*, const int32_t*, const BlockResults&);
-template <bool kSigned>
-constexpr Block kBlock[kBlockRows] = {block<kSigned, 1>, block<kSigned, 2>, block<kSigned, 3>,
-                                      block<kSigned, 4>, block<kSigned, 5>, block<kSigned, 6>};
+constexpr Block kSignedBlocks[] = {block<true, 1>, block<true, 2>, block<true, 3>,
+                                   block<true, 4>, block<true, 5>, block<true, 6>};
+constexpr Block kUnsignedBlocks[] = {block<false, 1>, block<false, 2>, block<false, 3>, block<false, 4>,
+                                     block<false, 5>, block<false, 6>, block<false, 7>};
 
 int32_t sum_of_row(const uint8_t* x, size_t count) {
   __m512i sum = _mm512_setzero_si512();
@@ -238,7 +252,8 @@ Segments segments_of(const MatmulTask& task, size_t row, size_t rows) {
 // The block of rows that starts with `row` of `rows`, times one panel.
 void run_block(const MatmulTask& task, const Rows& rows, size_t row, const Panel& panel) {
   static constexpr size_t kOneSegment = 0;
-  const size_t count = rows.count - row < kBlockRows ? rows.count - row : kBlockRows, m = rows.begin + row;
+  const size_t left = rows.count - row, most = block_rows(task), count = left < most ? left : most;
+  const size_t m = rows.begin + row;
   size_t panel_offset = 0;
   BlockInputs x{{}, &kOneSegment, 1, task.k / 4 * 4, rows.tails == nullptr ? nullptr : rows.tails + 4 * row};
   if (task.windows != nullptr) {
@@ -252,14 +267,14 @@ void run_block(const MatmulTask& task, const Rows& rows, size_t row, const Panel
   const auto multiply = [&](int table, const BlockResults& to) {
     const uint8_t* levels = panel.levels + static_cast<size_t>(table) * task.units * 512 + panel_offset;
     if (task.x_signed)
-      kBlock<true>[count - 1](x, levels, rows.starts + row, to);
+      kSignedBlocks[count - 1](x, levels, rows.starts + row, to);
     else
-      kBlock<false>[count - 1](x, levels, panel.starts[table], to);
+      kUnsignedBlocks[count - 1](x, levels, panel.starts[table], to);
   };
   if (task.tables == 1 && panel.columns == 64 && task.epilogue->values != nullptr)
     return multiply(0, through_epilogue(*task.epilogue, m, panel.channel));
 
-  alignas(64) int32_t sums[2][kBlockRows * 64];
+  alignas(64) int32_t sums[2][kMostRows * 64];
   for (int table = 0; table < task.tables; ++table) multiply(table, {.sums = sums[table], .sums_stride = 64});
   if (task.tables == 2)
     for (size_t i = 0; i < count * 64; i += 16)
@@ -276,12 +291,12 @@ size_t gemm_vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range)
 }
 
 void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
-  constexpr size_t kRowsOfChunk = 8 * kBlockRows;
+  constexpr size_t kBlocksOfChunk = 8;
   const size_t table_bytes = task.units * 512, panel_bytes = static_cast<size_t>(task.tables) * table_bytes;
   const size_t at_once = panels_at_once(task, range);
   const bool stored = task.bits == 8 && task.tables == 1 && !task.x_signed;  // what decoding would copy
   const Rows rows = prepare_rows(task, range, scratch + at_once * panel_bytes);
-  const size_t chunk = at_once == 1 ? rows.count : kRowsOfChunk;
+  const size_t chunk = at_once == 1 ? rows.count : kBlocksOfChunk * block_rows(task);
   for (size_t first = range.panel_begin; first < range.panel_end; first += at_once) {
     for (size_t i = 0; !stored && i < at_once; ++i)
       for (int table = 0; table < task.tables; ++table)
@@ -292,7 +307,7 @@ void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* sc
       for (size_t i = 0; i < at_once; ++i) {
         const uint8_t* levels = stored ? task.panels + (first + i) * task.panel_bytes : scratch + i * panel_bytes;
         const Panel panel(task, first + i, levels);
-        for (size_t row = begin; row < begin + chunk && row < rows.count; row += kBlockRows)
+        for (size_t row = begin; row < begin + chunk && row < rows.count; row += block_rows(task))
           run_block(task, rows, row, panel);
       }
   }

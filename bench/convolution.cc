@@ -3,9 +3,8 @@
 //   bench_kernels conv:n1h56w56c64o64k3s1b4 conv:n1h224w224c3o64k7s2b4,s8 conv:n1h56w56c64o64k3s1b4,g=64
 //
 // n: batch, h, w: image, c, o: input and output channels, k: kernel, s: stride, b: stored bits. g=G: groups (as many as
-// channels: depthwise). p=P:
-// padding on all sides (default (k - 1) / 2). s8: signed activations (default u8, as after a ReLU). sums, kernel=NAME,
-// threads=T: as in kernels.cc.
+// channels: depthwise). p=P: padding on all sides (default (k - 1) / 2). s8: signed activations (default u8, as after a
+// ReLU). sums, kernel=NAME, threads=T: as in kernels.cc.
 //
 // The sums are compared with a direct convolution first. oneDNN chooses the layout of its weights, and that of the
 // images ("any") or NHWC: the faster one of the two is what ours is compared with.

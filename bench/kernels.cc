@@ -6,6 +6,7 @@
 // bN: stored bits. cold: a chain of matrices well beyond the second-level cache, as a network's layers are; without it
 // one matrix, warm. u8: unsigned activations. threads=T: ours on T threads against ours on one, without oneDNN.
 // kernel=NAME: that kernel instead of the list's choice. sums: INT32 output (default: f32 with scales and bias).
+// conv:... problems are convolution.cc's.
 //
 // Every product is compared with plain integers first. Then ours, our 8-bit path and oneDNN (weights in its own order,
 // one thread) take turns, and medians are printed with ratios: absolute times mean little on a shared machine. Cold
@@ -34,8 +35,7 @@
 namespace {
 
 using namespace dnateq::kernels;  // NOLINT: a program
-using dnateq::bench::median;
-using dnateq::bench::seconds;
+using dnateq::bench::median, dnateq::bench::seconds;
 
 struct Problem {
   size_t m = 1, k = 0, n = 0;
@@ -194,8 +194,8 @@ struct Ours {
   const Problem* problem;
   const std::vector<uint8_t>* x;
   const std::vector<float>*scales, *bias;
-  std::vector<float> y;
-  std::vector<int32_t> sums;
+  dnateq::bench::Tensor<float> y;
+  dnateq::bench::Tensor<int32_t> sums;
 
   void run() {
     Epilogue epilogue;
@@ -334,9 +334,12 @@ int main(int count, char** arguments) {
   bool right = true;
   for (int i = 1; i < count; ++i) {
     const std::string problem = arguments[i];
-    const auto run = problem.starts_with("encode:")  ? dnateq::bench::encode
-                     : problem.starts_with("count:") ? dnateq::bench::count
-                                                     : bench;
+    auto run = bench;
+    if (problem.starts_with("encode:")) run = dnateq::bench::encode;
+    if (problem.starts_with("count:")) run = dnateq::bench::count;
+#if DNATEQ_BENCH_ONEDNN
+    if (problem.starts_with("conv:")) run = dnateq::bench::convolve;
+#endif
     right = run(problem) && right;
   }
   return right ? 0 : 1;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <new>
 #include <vector>
 
 namespace dnateq::bench {
@@ -44,5 +45,19 @@ inline std::vector<size_t> repeats_for(const std::vector<std::function<void()>>&
   }
   return repeats;
 }
+
+// As OpenVINO and oneDNN align their tensors: a store across two lines costs about twice.
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  LineAllocator() = default;
+  template <typename U>
+  explicit LineAllocator(const LineAllocator<U>&) {}
+  T* allocate(size_t count) { return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{64})); }
+  void deallocate(T* values, size_t) { ::operator delete (values, std::align_val_t{64}); }
+  friend bool operator==(const LineAllocator&, const LineAllocator&) { return true; }
+};
+template <typename T>
+using Tensor = std::vector<T, LineAllocator<T>>;
 
 }  // namespace dnateq::bench

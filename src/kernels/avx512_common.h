@@ -25,6 +25,15 @@ inline __attribute__((always_inline)) __m512i select(uint8_t mask, __m512i insid
   return _mm512_ternarylogic_epi32(_mm512_set1_epi8(static_cast<char>(mask)), inside, outside, 0xCA);
 }
 
+// body(0) ... body(kCount - 1), unrolled before g++ decides which arrays become registers.
+template <int kCount, typename Body>
+inline __attribute__((always_inline)) void unrolled(const Body& body) {
+  if constexpr (kCount > 0) {
+    unrolled<kCount - 1>(body);
+    body(kCount - 1);
+  }
+}
+
 // The unit's 8 vectors of codes, garbage above the codes' bits; the places are those of packed_weights.cc.
 template <int kBits>
 inline __attribute__((always_inline)) void unpack_lines(const uint8_t* unit, __m512i (&v)[8]) {
@@ -91,44 +100,66 @@ struct Columns {
   __mmask16 mask;
 };
 
-template <bool kPlain>  // plain: no residual, no activation function
+enum class Steps { kPlain, kAll };     // plain: no row scale, no residual, no activation function
+enum class Width { kWhole, kMasked };  // whole: all 16 columns exist. Masked stores cost several plain ones
+
+inline bool is_plain(const Epilogue& epilogue) {
+  return epilogue.row_scale == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::kNone;
+}
+
+template <Steps kSteps, Width kWidth>
 inline __attribute__((always_inline)) __m512 finish(const Epilogue& epilogue, __m512i sums, const Columns& columns,
                                                     size_t row, size_t channel) {
   __m512 y = _mm512_cvtepi32_ps(sums);
+  if constexpr (kSteps == Steps::kPlain) return _mm512_add_ps(_mm512_mul_ps(y, columns.scale), columns.bias);
   if (epilogue.row_scale != nullptr) y = _mm512_mul_ps(y, _mm512_set1_ps(epilogue.row_scale[row]));
   y = _mm512_add_ps(_mm512_mul_ps(y, columns.scale), columns.bias);
-  if constexpr (!kPlain) {
-    if (epilogue.residual != nullptr)
-      y = _mm512_add_ps(
-          y, _mm512_maskz_loadu_ps(columns.mask, epilogue.residual + row * epilogue.residual_stride + channel));
-    if (epilogue.activation == Activation::kRelu) y = _mm512_max_ps(y, _mm512_setzero_ps());
-    if (epilogue.activation == Activation::kClamp)
-      y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(epilogue.lowest)), _mm512_set1_ps(epilogue.highest));
+  if (epilogue.residual != nullptr) {
+    const float* residual = epilogue.residual + row * epilogue.residual_stride + channel;
+    y = _mm512_add_ps(
+        y, kWidth == Width::kWhole ? _mm512_loadu_ps(residual) : _mm512_maskz_loadu_ps(columns.mask, residual));
   }
+  if (epilogue.activation == Activation::kRelu) y = _mm512_max_ps(y, _mm512_setzero_ps());
+  if (epilogue.activation == Activation::kClamp)
+    y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(epilogue.lowest)), _mm512_set1_ps(epilogue.highest));
   return y;
 }
 
-template <bool kPlain>
-void finish_rows(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row, size_t rows,
-                 size_t channel, const Columns& columns, float* y, size_t y_stride) {
-  for (size_t i = 0; i < rows; ++i, sums += sums_stride, y += y_stride)
-    _mm512_mask_storeu_ps(y, columns.mask,
-                          finish<kPlain>(epilogue, _mm512_loadu_si512(sums), columns, row + i, channel));
+// Copies of what comes by reference: as far as the compiler knows, the stores could change it.
+template <Steps kSteps, Width kWidth>
+void finish_rows(const Epilogue& given_epilogue, const int32_t* sums, size_t sums_stride, size_t row, size_t rows,
+                 size_t channel, const Columns& given_columns, float* y, size_t y_stride) {
+  const Epilogue epilogue = given_epilogue;
+  const Columns columns = given_columns;
+  for (size_t i = 0; i < rows; ++i, sums += sums_stride, y += y_stride) {
+    const __m512 values = finish<kSteps, kWidth>(epilogue, _mm512_loadu_si512(sums), columns, row + i, channel);
+    if constexpr (kWidth == Width::kWhole)
+      _mm512_storeu_ps(y, values);
+    else
+      _mm512_mask_storeu_ps(y, columns.mask, values);
+  }
 }
 
-// As finish_block_scalar. Masked, so that nothing past column `columns` is read or written. 16 columns at a time, all
-// rows: a short K leaves few MACs to hide what each row would look up again.
+// As finish_block_scalar(). Nothing past column `columns` is read or written. 16 columns at a time, all rows: a short K
+// leaves few MACs to hide what each row would look up again.
 [[maybe_unused]] void finish_block(const Epilogue& epilogue, const int32_t* sums, size_t sums_stride, size_t row,
                                    size_t rows, size_t channel, size_t columns) {
   constexpr size_t kMostRows = 32;
   alignas(64) float block[kMostRows * 64];  // for the sink
+  const bool plain = is_plain(epilogue);
   for (size_t j = 0; j < columns; j += 16) {
     const size_t left = columns - j, n = channel + j;
-    const auto mask = static_cast<__mmask16>(left >= 16 ? 0xFFFFU : (1U << left) - 1U);
+    const bool whole = left >= 16;
+    const auto mask = static_cast<__mmask16>(whole ? 0xFFFFU : (1U << left) - 1U);
     if (epilogue.sums != nullptr) {
-      for (size_t i = 0; i < rows; ++i)
-        _mm512_mask_storeu_epi32(epilogue.sums + (row + i) * epilogue.stride + n, mask,
-                                 _mm512_loadu_si512(sums + i * sums_stride + j));
+      int32_t* to = epilogue.sums + row * epilogue.stride + n;
+      for (size_t i = 0; i < rows; ++i, to += epilogue.stride) {
+        const __m512i values = _mm512_loadu_si512(sums + i * sums_stride + j);
+        if (whole)
+          _mm512_storeu_si512(to, values);
+        else
+          _mm512_mask_storeu_epi32(to, mask, values);
+      }
       continue;
     }
     Columns at{_mm512_set1_ps(1), _mm512_set1_ps(-0.0F), mask};
@@ -136,10 +167,13 @@ void finish_rows(const Epilogue& epilogue, const int32_t* sums, size_t sums_stri
     if (epilogue.bias != nullptr) at.bias = _mm512_maskz_loadu_ps(mask, epilogue.bias + n);
     float* y = epilogue.values != nullptr ? epilogue.values + row * epilogue.stride + n : block + j;
     const size_t y_stride = epilogue.values != nullptr ? epilogue.stride : 64;
-    if (epilogue.residual == nullptr && epilogue.activation == Activation::kNone)
-      finish_rows<true>(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
-    else
-      finish_rows<false>(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
+    constexpr auto kPlainWhole = finish_rows<Steps::kPlain, Width::kWhole>;
+    constexpr auto kPlainMasked = finish_rows<Steps::kPlain, Width::kMasked>;
+    constexpr auto kAllWhole = finish_rows<Steps::kAll, Width::kWhole>;
+    constexpr auto kAllMasked = finish_rows<Steps::kAll, Width::kMasked>;
+    (plain   ? whole ? kPlainWhole : kPlainMasked
+     : whole ? kAllWhole
+             : kAllMasked)(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
   }
   if (epilogue.sink != nullptr)
     for (size_t i = 0; i < rows; ++i) epilogue.sink(epilogue.sink_context, row + i, channel, block + 64 * i, columns);

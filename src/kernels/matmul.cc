@@ -5,43 +5,17 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <memory>
-#include <new>
 
 #include "dnateq/error.h"
 #include "kernels/matmul_kernel.h"
 #include "kernels/matmul_list.h"
+#include "kernels/matmul_task.h"
+#include "kernels/scratch.h"
 
 namespace dnateq::kernels {
 namespace {
 
-// Grows to the largest task its thread has run and stays.
-class Scratch {
- public:
-  uint8_t* at_least(size_t bytes) {
-    if (bytes > size_) {
-      bytes_.reset();
-      size_ = 0;
-      bytes_.reset(static_cast<uint8_t*>(::operator new(bytes, kAlignment)));
-      size_ = bytes;
-    }
-    return bytes_.get();
-  }
-
- private:
-  static constexpr std::align_val_t kAlignment{64};
-  struct Free {
-    void operator()(uint8_t* bytes) const { ::operator delete(bytes, kAlignment); }
-  };
-  std::unique_ptr<uint8_t, Free> bytes_;
-  size_t size_ = 0;
-};
-
 thread_local Scratch scratch_of_thread;
-
-void run_range(const MatmulKernel& kernel, const MatmulTask& task, const MatmulRange& range) {
-  kernel.run(task, range, scratch_of_thread.at_least(kernel.scratch_bytes(task, range)));
-}
 
 // How a product is cut into tasks: first by panels, and by rows too where there are fewer panels than threads can
 // share.
@@ -78,39 +52,21 @@ void run_all(const MatmulKernel& kernel, const MatmulTask& task, size_t panels) 
 }
 
 void check(const PackedWeights& weights, const Activations& activations, const Epilogue& epilogue) {
-  const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
-  if (weights.channels() == 0) throw Error("a matmul got no weights; this is a bug of dnateq, report it");
-  if (destinations != 1) throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+  check_matmul(weights, activations.is_signed, epilogue);
   if (activations.rows > 1 && activations.stride < weights.inputs())
     throw Error(fmt::format("rows of {} activations lie {} apart; this is a bug of dnateq, report it", weights.inputs(),
                             activations.stride));
-  if (!sums_fit_int32(weights, activations.is_signed))
-    throw Error(fmt::format("sums over {} inputs may overflow 32 bits; quantize this layer with smaller levels",
-                            weights.inputs()));
 }
 
 void run(const MatmulKernel& kernel, const PackedWeights& weights, const Activations& activations,
          const Epilogue& epilogue) {
-  const bool two = weights.tables() == 2, stored_levels = weights.bits() == 8;
-  const MatmulTask task{
-      .panels = weights.data(),
-      .panel_bytes = weights.panel_bytes(),
-      .unit_bytes = weights.unit_bytes(),
-      .units = weights.units(),
-      .n = weights.channels(),
-      .k = weights.inputs(),
-      .bits = weights.bits(),
-      .tables = weights.tables(),
-      .levels = {stored_levels ? nullptr : weights.level_table(0),
-                 stored_levels || !two ? nullptr : weights.level_table(1)},
-      .channel_sums = {weights.channel_sums(0), two ? weights.channel_sums(1) : nullptr},
-      .x = static_cast<const uint8_t*>(activations.data),
-      .x_stride = activations.stride,
-      .x_signed = activations.is_signed,
-      .row_sums = activations.row_sums,
-      .m = activations.rows,
-      .epilogue = &epilogue,
-  };
+  MatmulTask task = task_of(weights);
+  task.x = static_cast<const uint8_t*>(activations.data);
+  task.x_stride = activations.stride;
+  task.x_signed = activations.is_signed;
+  task.row_sums = activations.row_sums;
+  task.m = activations.rows;
+  task.epilogue = &epilogue;
   run_all(kernel, task, weights.panels());
 }
 
@@ -124,6 +80,41 @@ MatmulProblem problem_of(const PackedWeights& weights, const Activations& activa
 }
 
 }  // namespace
+
+MatmulTask task_of(const PackedWeights& weights) {
+  const bool stored_levels = weights.bits() == 8;
+  MatmulTask task{};
+  task.panels = weights.data();
+  task.panel_bytes = weights.panel_bytes();
+  task.unit_bytes = weights.unit_bytes();
+  task.units = weights.units();
+  task.n = weights.channels();
+  task.k = weights.inputs();
+  task.bits = weights.bits();
+  task.tables = weights.tables();
+  for (int table = 0; table < weights.tables(); ++table) {
+    if (!stored_levels) task.levels[table] = weights.level_table(table);
+    task.channel_sums[table] = weights.channel_sums(table);
+  }
+  return task;
+}
+
+void check_destination(const Epilogue& epilogue) {
+  const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
+  if (destinations != 1) throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+}
+
+void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue) {
+  if (weights.channels() == 0) throw Error("a matmul got no weights; this is a bug of dnateq, report it");
+  check_destination(epilogue);
+  if (!sums_fit_int32(weights, signed_activations))
+    throw Error(fmt::format("sums over {} inputs may overflow 32 bits; quantize this layer with smaller levels",
+                            weights.inputs()));
+}
+
+void run_range(const MatmulKernel& kernel, const MatmulTask& task, const MatmulRange& range) {
+  kernel.run(task, range, scratch_of_thread.at_least(kernel.scratch_bytes(task, range)));
+}
 
 bool sums_fit_int32(const PackedWeights& weights, bool signed_activations) {
   const int64_t largest = signed_activations ? 128 : 255;

@@ -6,8 +6,8 @@
 //
 // Threads: tbb::parallel_for in the caller's arena, if the work is worth it. A call allocates nothing once its thread
 // has run one of the same size (scratch is thread-local). Concurrent calls may share the weights.
-// Source: ours; the layout is in packed_weights.h. Non-goals: encoding activations, convolution, floating-point
-// weights.
+// Source: ours; the layout is in packed_weights.h. Non-goals: encoding activations, convolution
+// (convolution.h), floating-point weights.
 #pragma once
 
 #include <cstddef>

@@ -11,6 +11,19 @@ namespace dnateq::kernels {
 
 struct MatmulProblem;
 
+// Where the inputs of a row lie if not side by side: segment i of a row is the `inputs` bytes at x + rows[m].offset +
+// segments[i]. That is a convolution over a window of its padded image, whose rows overlap. Segments of a row outside
+// [begin, end) hold level 0 only, and may be skipped.
+struct WindowRow {
+  size_t offset;
+  uint32_t begin, end;
+};
+struct Windows {
+  const WindowRow* rows;   // M
+  const size_t* segments;  // count
+  size_t count, inputs;    // inputs: a multiple of 4; count * inputs = K
+};
+
 struct MatmulTask {
   // Weights, laid out as packed_weights.h says.
   const uint8_t* panels;
@@ -23,6 +36,8 @@ struct MatmulTask {
   const uint8_t* x;
   size_t x_stride;
   bool x_signed;
+  const Windows* windows;   // null: rows lie x_stride apart. Never signed
+  bool x_shifted;           // with windows: x holds signed levels + 128
   const int32_t* row_sums;  // null: not known
   size_t m;
 
@@ -41,6 +56,7 @@ struct MatmulKernel {
   size_t (*scratch_bytes)(const MatmulTask& task, const MatmulRange& range);
   void (*run)(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);  // scratch: 64-byte aligned
   size_t row_grain;                                                                 // rows that belong to one task
+  bool takes_windows = false;  // reads MatmulTask::windows and ::x_shifted; others are given neither
 };
 
 // Applies the epilogue to rows x columns sums (columns <= 64) at [row][channel]; the specification of the others.

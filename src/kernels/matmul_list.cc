@@ -35,7 +35,7 @@ constexpr MatmulKernel kKernels[] = {
 #if defined(__x86_64__)
     {"gemv-vnni", "AVX-512 VNNI and VBMI", runs_vnni, refusal_of_gemv, gemv_vnni_scratch_bytes, run_gemv_vnni, 4},
     {"amx", "AMX int8, AVX-512 VBMI", runs_amx, refusal_of_amx, amx_scratch_bytes, run_amx, 32},
-    {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6},
+    {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6, true},
     {"avxvnni", "AVX-VNNI", runs_avxvnni, takes_all, avxvnni_scratch_bytes, run_avxvnni, 24},
     {"avx2", "AVX2", runs_avx2, takes_all, avx2_scratch_bytes, run_avx2, 16},
 #endif
@@ -47,11 +47,6 @@ std::string names() {
   for (const MatmulKernel& kernel : kKernels)
     if (kernel.cpu_runs_it()) all += (all.empty() ? "" : ", ") + std::string(kernel.name);
   return all;
-}
-
-const MatmulKernel* kernel_of_environment() {
-  const char* name = std::getenv("DNATEQ_KERNEL");  // NOLINT(concurrency-mt-unsafe)
-  return forced_kernel(name == nullptr ? "" : name);
 }
 
 }  // namespace
@@ -74,8 +69,16 @@ const MatmulKernel& matmul_kernel_named(std::string_view name) {
   return *forced_kernel(name);
 }
 
+const MatmulKernel* kernel_of_environment() {
+  static const MatmulKernel* const forced = [] {
+    const char* name = std::getenv("DNATEQ_KERNEL");  // NOLINT(concurrency-mt-unsafe)
+    return forced_kernel(name == nullptr ? "" : name);
+  }();
+  return forced;
+}
+
 const MatmulKernel& matmul_kernel_for(const MatmulProblem& problem) {
-  static const MatmulKernel* const forced = kernel_of_environment();
+  const MatmulKernel* const forced = kernel_of_environment();
   if (forced != nullptr && forced->refusal(problem) == nullptr) return *forced;
   for (const MatmulKernel& kernel : kKernels)
     if (kernel.cpu_runs_it() && kernel.refusal(problem) == nullptr) return kernel;

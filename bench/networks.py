@@ -15,98 +15,113 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 
-def constant(ops, array):
-    return ops.constant(np.ascontiguousarray(array, np.float32))
+class Graph:
+    """ONNX nodes as they are called; every method gives the name of its output."""
 
+    def __init__(self, rng):
+        self.rng, self.nodes, self.initializers, self.inputs, self.outputs = rng, [], [], [], []
 
-def linear(ops, x, inputs, outputs, rng, name, bias=True):
-    """x . W + b with weights of Glorot's scale, a little heavy-tailed as trained ones are."""
-    weights = rng.standard_t(6, (inputs, outputs)) * np.sqrt(2 / 3 / inputs)
-    y = ops.matmul(x, constant(ops, weights), False, False)
-    y.set_friendly_name(name)
-    return ops.add(y, constant(ops, rng.normal(0, 0.02, outputs))) if bias else y
+    def constant(self, array, name=None):
+        name = name or f"constant{len(self.initializers)}"
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def floats(self, array, name=None):
+        return self.constant(np.asarray(array, np.float32), name)
+
+    def node(self, kind, *inputs, name=None, **attributes):
+        name = name or f"{kind}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name, **attributes))
+        return name
+
+    def value(self, name, dims, kind, output=False):
+        info = helper.make_tensor_value_info(name, getattr(TensorProto, kind), dims)
+        (self.outputs if output else self.inputs).append(info)
+        return name
+
+    def heavy_tailed(self, *shape):
+        return self.rng.standard_t(6, shape) * np.sqrt(2 / 3)  # of variance 1, tails as trained weights have
+
+    def linear(self, x, inputs, outputs, name):
+        weights = self.floats(self.heavy_tailed(inputs, outputs) * inputs**-0.5, f"{name}/weights")
+        bias = self.floats(self.rng.normal(0, 0.02, outputs), f"{name}/bias")
+        return self.node("Add", self.node("MatMul", x, weights, name=name), bias)
+
+    def model(self, name):
+        graph = helper.make_graph(self.nodes, name, self.inputs, self.outputs, self.initializers)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def chain(rng, args):
-    import openvino as ov
-    from openvino import opset13 as ops
-    x = ops.parameter(ov.PartialShape([-1, args.width]), np.float32, "x")
-    x.output(0).set_names({"x"})
-    y = x
+    g = Graph(rng)
+    x = g.value("x", ["N", args.width], "FLOAT")
     for i in range(args.layers):
-        y = ops.relu(linear(ops, y, args.width, args.width, rng, f"layer{i}"))
-    calls = [{"x": rng.standard_normal((32, args.width)).astype(np.float32)} for _ in range(args.calls)]
-    return ov.Model([y], [x], "chain"), calls
-
-
-def normalize(ops, x, width, rng):
-    normal = ops.mvn(x, ops.constant(np.array([-1], np.int64)), True, 1e-5, "inside_sqrt")
-    return ops.add(ops.multiply(normal, constant(ops, rng.normal(1, 0.1, width))), constant(ops, rng.normal(0, 0.1, width)))
+        last = {"name": "y"} if i + 1 == args.layers else {}
+        x = g.node("Relu", g.linear(x, args.width, args.width, f"layer{i}"), **last)
+    g.value("y", ["N", args.width], "FLOAT", output=True)
+    return g.model("chain"), [{"x": rng.standard_normal((32, args.width)).astype(np.float32)} for _ in range(args.calls)]
 
 
 def decoder(rng, args):
-    """Inputs: tgt [n, 1] ids, cross_k_i, cross_v_i [n, 8, s, 64], past_k_i, past_v_i [n, 8, t, 64]."""
-    import openvino as ov
-    from openvino import opset13 as ops
+    """Inputs: tgt [n, t] ids, cross_k_i, cross_v_i [n, 8, s, 64], past_k_i, past_v_i [n, 8, p, 64]."""
     width, heads, inner, layers, words = 512, 8, 2048, 6, 32000
-    parameters, results = [], []
+    g = Graph(rng)
 
-    def parameter(name, shape, kind):
-        node = ops.parameter(ov.PartialShape(shape), kind, name)
-        node.output(0).set_names({name})
-        parameters.append(node)
-        return node
+    def cache(name, length):
+        return g.value(name, ["N", heads, length, width // heads], "FLOAT")
 
-    def integers(*values):
-        return ops.constant(np.array(values, np.int64))
+    def normalize(x):
+        scale, shift = g.floats(rng.normal(1, 0.1, width)), g.floats(rng.normal(0, 0.1, width))
+        return g.node("LayerNormalization", x, scale, shift, axis=-1, epsilon=1e-5)
 
     def split(x):
-        return ops.transpose(ops.reshape(x, integers(0, -1, heads, width // heads), True), integers(0, 2, 1, 3))
+        return g.node("Transpose", g.node("Reshape", x, apart), perm=[0, 2, 1, 3])
 
     def attend(q, k, v):
-        scores = ops.matmul(ops.multiply(q, constant(ops, [(width // heads) ** -0.5])), k, False, True)
-        mixed = ops.matmul(ops.softmax(scores, -1), v, False, False)
-        return ops.reshape(ops.transpose(mixed, integers(0, 2, 1, 3)), integers(0, -1, width), True)
+        scores = g.node("MatMul", g.node("Mul", q, scale), g.node("Transpose", k, perm=[0, 1, 3, 2]))
+        mixed = g.node("MatMul", g.node("Softmax", scores, axis=-1), v)
+        return g.node("Reshape", g.node("Transpose", mixed, perm=[0, 2, 1, 3]), together)
 
-    tgt = parameter("tgt", [-1, -1], np.int64)
-    table = constant(ops, rng.standard_t(6, (words, width)) * np.sqrt(2 / 3) * width**-0.5)
-    x = ops.multiply(ops.gather(table, tgt, integers(0)), constant(ops, [width**0.5]))
+    apart = g.constant(np.array([0, -1, heads, width // heads]))
+    together = g.constant(np.array([0, -1, width]))
+    scale = g.floats((width // heads) ** -0.5)
+    tgt = g.value("tgt", ["N", "T"], "INT64")
+    table = g.heavy_tailed(words, width) * width**-0.5
+    x = g.node("Mul", g.node("Gather", g.floats(table, "embedding"), tgt), g.floats(width**0.5))
     for i in range(layers):
-        y = normalize(ops, x, width, rng)
-        q, k, v = (split(linear(ops, y, width, width, rng, f"{i}/{name}")) for name in "qkv")
-        k = ops.concat([parameter(f"past_k_{i}", [-1, heads, -1, width // heads], np.float32), k], 2)
-        v = ops.concat([parameter(f"past_v_{i}", [-1, heads, -1, width // heads], np.float32), v], 2)
-        for name, present in (("k", k), ("v", v)):
-            results.append(ops.result(present))
-            present.output(0).set_names({f"present_{name}_{i}"})
-        x = ops.add(x, linear(ops, attend(q, k, v), width, width, rng, f"{i}/o"))
-        q = split(linear(ops, normalize(ops, x, width, rng), width, width, rng, f"{i}/cross_q"))
-        cross = [parameter(f"cross_{name}_{i}", [-1, heads, -1, width // heads], np.float32) for name in "kv"]
-        x = ops.add(x, linear(ops, attend(q, *cross), width, width, rng, f"{i}/cross_o"))
-        y = ops.relu(linear(ops, normalize(ops, x, width, rng), width, inner, rng, f"{i}/up"))
-        x = ops.add(x, linear(ops, y, inner, width, rng, f"{i}/down"))
-    logits = ops.matmul(normalize(ops, x, width, rng), table, False, True)
-    logits.set_friendly_name("logits")
-    logits.output(0).set_names({"logits"})
+        y = normalize(x)
+        q, k, v = (split(g.linear(y, width, width, f"{i}/{name}")) for name in "qkv")
+        k = g.node("Concat", cache(f"past_k_{i}", "P"), k, axis=2, name=f"present_k_{i}")
+        v = g.node("Concat", cache(f"past_v_{i}", "P"), v, axis=2, name=f"present_v_{i}")
+        x = g.node("Add", x, g.linear(attend(q, k, v), width, width, f"{i}/o"))
+        q = split(g.linear(normalize(x), width, width, f"{i}/cross_q"))
+        x = g.node("Add", x, g.linear(attend(q, cache(f"cross_k_{i}", "S"), cache(f"cross_v_{i}", "S")), width, width,
+                                      f"{i}/cross_o"))
+        y = g.node("Relu", g.linear(normalize(x), width, inner, f"{i}/up"))
+        x = g.node("Add", x, g.linear(y, inner, width, f"{i}/down"))
+    g.node("MatMul", normalize(x), g.floats(table.T, "output/weights"), name="logits")
+    g.value("logits", ["N", "T", words], "FLOAT", output=True)
+    for i in range(layers):
+        for name in "kv":
+            g.value(f"present_{name}_{i}", ["N", heads, "Q", width // heads], "FLOAT", output=True)
 
     def call(source, past):
         values = {"tgt": rng.integers(0, words, (1, 1))}
-        for node in parameters[1:]:
-            name = node.output(0).any_name
-            length = source if name.startswith("cross") else past
-            values[name] = rng.standard_normal((1, heads, length, width // heads)).astype(np.float32)
+        for info in g.inputs[1:]:
+            length = source if info.name.startswith("cross") else past
+            values[info.name] = rng.standard_normal((1, heads, length, width // heads)).astype(np.float32)
         return values
 
     calls = [call(30, 15)] + [call(int(rng.integers(5, 60)), int(rng.integers(0, 60))) for _ in range(args.calls - 1)]
-    return ov.Model([ops.result(logits)] + results, parameters, "decoder"), calls
+    return g.model("decoder"), calls
 
 
 def light(rng, args):
     """ONNX model with every ConstantOfShape weight filled, He's scale; and images of noise."""
-    import onnx
-    from onnx import numpy_helper
     name = {"alexnet": "light_bvlc_alexnet", "resnet50": "light_resnet50"}[args.network]
     model = onnx.load(Path(onnx.__file__).parent / f"backend/test/data/light/{name}.onnx")
     graph = model.graph
@@ -124,6 +139,10 @@ def light(rng, args):
         else:
             array = rng.normal(0, 0.02, shape)
         graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    for node in graph.node:  # any batch: 0 takes the dimension from the input
+        if node.op_type == "Reshape" and values[node.input[1]][0] == 1:
+            tensor = next(t for t in graph.initializer if t.name == node.input[1])
+            tensor.CopyFrom(numpy_helper.from_array(np.array([0, *values[node.input[1]][1:]], np.int64), tensor.name))
     kept = [node for node in graph.node if node.op_type != "ConstantOfShape"]
     del graph.node[:]
     graph.node.extend(kept)
@@ -151,14 +170,8 @@ def main():
     rng = np.random.default_rng(args.seed)
     model, calls = {"chain": chain, "decoder": decoder}.get(args.network, light)(rng, args)
     (args.output / "calibration").mkdir(parents=True, exist_ok=True)
-    if hasattr(model, "graph"):
-        import onnx
-        path = args.output / "model.onnx"
-        onnx.save(model, path)
-    else:
-        import openvino as ov
-        path = args.output / "model.xml"
-        ov.save_model(model, path, compress_to_fp16=False)
+    path = args.output / "model.onnx"
+    onnx.save(model, path)
     for number, call in enumerate(calls):
         np.savez(args.output / f"calibration/{number:04d}.npz", **call)
     print(f"{path}: {len(calls)} calibration calls")

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <openvino/openvino.hpp>
+#include <sstream>
 #include <thread>
 
 #include "cli/commands.h"
@@ -152,6 +153,7 @@ ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_
   input.bytes_int8 = result.bytes_int8;
   input.has_int8_metric = result.int8_metric.has_value();
   input.int8_metric = result.int8_metric.value_or(0);
+  input.emission = result.emission;
   input.bytes_standard = result.bytes_standard;
   input.bytes_exact = result.bytes_exact;
   input.bytes_ram = ram;
@@ -179,6 +181,7 @@ void save_views(const ReportInput& input, const std::filesystem::path& file) {
   const Json document = {{"tensors", tensors},
                          {"curve", input.bits_loss_curve},
                          {"seconds", input.seconds},
+                         {"emission", input.emission},
                          {"bytes",
                           {input.bytes_fp32, input.bytes_int8, input.bytes_standard, input.bytes_exact, input.bytes_ram,
                            input.bytes_ram_fp32}}};
@@ -240,6 +243,32 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
   fmt::print("\ntime         {:.1f} s\nreport       {}\n", result.seconds, (directory / "report.html").string());
 }
 
+struct Emissions {
+  bool standard = false, cpu = false, exact = false;
+};
+
+// A list such as "standard,exact"; "both" is "cpu,exact".
+Emissions emissions_of(const std::string& list) {
+  Emissions wanted;
+  std::istringstream words(list == "both" ? "cpu,exact" : list);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word == "standard")
+      wanted.standard = true;
+    else if (word == "cpu")
+      wanted.cpu = true;
+    else if (word == "exact")
+      wanted.exact = true;
+    else
+      throw Error(
+          fmt::format("--emit takes standard, cpu, exact or both, or a list such as standard,exact, not '{}'", list));
+  }
+  if (wanted.standard && wanted.cpu)
+    throw Error("--emit standard and --emit cpu write the same file, model.xml; give one of them");
+  if (!wanted.standard && !wanted.cpu && !wanted.exact)
+    throw Error("--emit is empty; give standard, cpu, exact or both");
+  return wanted;
+}
+
 // What the options ask for, and whether they agree with each other.
 QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArguments& common) {
   QuantizeOptions options;
@@ -259,9 +288,10 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   }
   options.metric = arguments.metric;
   options.output = arguments.output_name;
-  options.emit_standard = arguments.emit != "exact";
-  options.emit_exact = arguments.emit == "exact" || arguments.emit == "both";
-  options.packed = arguments.emit == "cpu";
+  const Emissions emit = emissions_of(arguments.emit);
+  options.emit_standard = emit.standard || emit.cpu;
+  options.emit_exact = emit.exact;
+  options.packed = emit.cpu;
   options.expected_rows = arguments.expect_m;
   options.weights_only = arguments.weights_only;
   options.seed = arguments.seed;
@@ -438,6 +468,7 @@ int run_report(const std::string& directory, const CommonArguments& common) {
            Histogram::from_entries(entries, tensor.at("zeros"), tensor.at("minimum"), tensor.at("maximum"))});
     }
     input.seconds = document.at("seconds");
+    input.emission = document.value("emission", "standard");
     input.bits_loss_curve = document.at("curve").get<std::vector<std::pair<double, double>>>();
     const Json& bytes = document.at("bytes");
     input.bytes_fp32 = bytes.at(0);

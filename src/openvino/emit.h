@@ -29,13 +29,16 @@ struct LayerCodes {
 // `prepared` is left as it was. Input/output names and dynamic shapes are kept.
 std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 
-// As emit_standard, but with our operations where reading weights binds: a MatMul that sees at most kFewRows rows of
-// activations becomes a PackedMatMul (its activations are rounded to 8 bits row by row), an embedding table decodes
-// only the rows looked up. `expected_rows`: one a layer, rows of activations that a call gives it; 0 = unknown.
-inline constexpr double kFewRows = 8;
-bool reading_weights_binds(const Layer& layer, double expected_rows);
+// As emit_standard, but the layers that `packed` names (one flag a layer) run on our operations if these can: a MatMul
+// becomes a PackedMatMul (its activations are rounded to 8 bits row by row), an embedding table decodes only the rows
+// looked up.
 std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::vector<LayerCodes>& codes,
-                                    const std::vector<double>& expected_rows);
+                                    const std::vector<bool>& packed);
+// Whether our operations are the faster ones for a layer with codes of `bits` that sees `expected_rows` rows of
+// activations a call (0 = unknown: no): where reading weights binds, and for embeddings. A roofline: either kernel
+// takes the longer of reading its weights (ours at `bits`, OpenVINO's at 8) and multiplying, and what a call costs
+// besides.
+bool runs_packed(const Layer& layer, int bits, double expected_rows);
 
 // Our operations (ops/): activation quantizer and packed weights, bit-true to the recipe.
 std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);

@@ -394,7 +394,7 @@ TEST_F(Emit, CpuPacksAMatMulOfFewRows) {
     for (const bool with_add : {false, true})
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) {
         const Net net = make_net(form, bits, with_add);
-        const auto model = emit_cpu(net.prepared, net.codes, {1});
+        const auto model = emit_cpu(net.prepared, net.codes, {true});
         EXPECT_EQ(operations(model, "PackedMatMul"), 1U);
         EXPECT_EQ(operations(model, "FakeQuantize") + operations(model, "MatMul") + operations(model, "Add"), 0U);
         ov::Core core;
@@ -408,35 +408,56 @@ TEST_F(Emit, CpuPacksAMatMulOfFewRows) {
       }
 }
 
-TEST_F(Emit, CpuIsStandardWhereRowsAreManyUnknownOrNotRows) {
+TEST_F(Emit, CpuIsStandardWhereNotWantedOrNotRows) {
   for (const Form form : {Form::kMatMulTransposed, Form::kConvolution, Form::kMatMulLeft}) {
     const Net net = make_net(form, 4);
     const auto expected = saved_and_run(emit_standard(net.prepared, net.codes), net.input, false);
-    for (const double rows : {0.0, kFewRows + 1, 1.0}) {
-      if (form == Form::kMatMulTransposed && rows == 1.0) continue;
-      const auto model = emit_cpu(net.prepared, net.codes, {rows});
+    for (const bool wanted : {false, true}) {
+      if (form == Form::kMatMulTransposed && wanted) continue;
+      const auto model = emit_cpu(net.prepared, net.codes, {wanted});
       EXPECT_EQ(operations(model, "PackedMatMul"), 0U);
-      EXPECT_EQ(saved_and_run(model, net.input, false), expected) << rows;
+      EXPECT_EQ(saved_and_run(model, net.input, false), expected) << wanted;
     }
   }
 }
 
+// One MatMul layer of `width` x `width`.
+Layer square_layer(int64_t width) {
+  const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, width});
+  const auto side = static_cast<size_t>(width);
+  const auto weights = op::Constant::create(ov::element::f32, {side, side}, std::vector<float>{1.0F});
+  Layer layer;
+  layer.kind = LayerKind::kMatMul;
+  layer.node = std::make_shared<op::MatMul>(x, weights, false, true);
+  layer.rows = layer.columns = width;
+  return layer;
+}
+
+TEST(RunsPacked, WhereReadingWeightsBinds) {
+  EXPECT_TRUE(runs_packed(square_layer(1024), 4, 1));
+  EXPECT_TRUE(runs_packed(square_layer(1024), 4, 4));
+  EXPECT_FALSE(runs_packed(square_layer(1024), 4, 8)) << "products bind";
+  EXPECT_FALSE(runs_packed(square_layer(1024), 8, 1)) << "no byte is saved";
+  EXPECT_FALSE(runs_packed(square_layer(1024), 4, 0)) << "rows unknown";
+  EXPECT_FALSE(runs_packed(square_layer(64), 4, 1)) << "the call costs more than the bytes saved";
+}
+
 TEST_F(Emit, CpuDecodesTheEmbeddingRowsThatAreLookedUp) {
   const Net net = make_net(Form::kGather, 5);
-  const auto model = emit_cpu(net.prepared, net.codes, {0});
+  const auto model = emit_cpu(net.prepared, net.codes, {true});
   EXPECT_EQ(operations(model, "ExponentialEmbedding"), 1U);
   EXPECT_EQ(saved_and_run(model, net.input, true), saved_and_run(emit_exact(net.prepared, net.codes), net.input, true));
 }
 
 TEST_F(Emit, CpuLayersOfOneTensorShareACall) {
   const Net net = make_tied_net(false);
-  const auto model = emit_cpu(net.prepared, net.codes, {1, 1});
+  const auto model = emit_cpu(net.prepared, net.codes, {true, true});
   EXPECT_EQ(operations(model, "PackedMatMul"), 1U);
   ov::Core core;
   Net first = make_net(Form::kMatMulTransposed, 4, false), second = first;
   second.codes[0].gamma[0] = to_float16(9.0F);
-  const auto left = saved_and_run(emit_cpu(first.prepared, first.codes, {1}), net.input, true);
-  const auto right = saved_and_run(emit_cpu(second.prepared, second.codes, {1}), net.input, true);
+  const auto left = saved_and_run(emit_cpu(first.prepared, first.codes, {true}), net.input, true);
+  const auto right = saved_and_run(emit_cpu(second.prepared, second.codes, {true}), net.input, true);
   const auto both = saved_and_run(model, net.input, true);
   ASSERT_EQ(both.size(), left.size() + right.size());
   for (size_t i = 0; i < left.size(); ++i) {
@@ -447,8 +468,8 @@ TEST_F(Emit, CpuLayersOfOneTensorShareACall) {
 
 TEST_F(Emit, CpuRunsConcurrentlyFromTheModelCacheAndAtOtherBatches) {
   const Net net = make_net(Form::kMatMulTransposed, 3);
-  save_model_files(emit_cpu(net.prepared, net.codes, {1}), folder_);
-  const std::vector<float> expected = saved_and_run(emit_cpu(net.prepared, net.codes, {1}), net.input, true);
+  save_model_files(emit_cpu(net.prepared, net.codes, {true}), folder_);
+  const std::vector<float> expected = saved_and_run(emit_cpu(net.prepared, net.codes, {true}), net.input, true);
   for (int round = 0; round < 2; ++round) {  // the second one restores the compiled model from the cache
     ov::Core core;
     core.add_extension(DNATEQ_EXTENSION_FILE);

@@ -177,15 +177,17 @@ class Job {
 
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const {
     const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
-    const bool blob = options_.emit_exact || (options_.packed && reading_weights_binds(layer, expected_rows(l)));
+    const bool blob =
+        options_.emit_exact || (options_.packed && runs_packed(layer, codes.weight_code.stored_bits, expected_rows(l)));
     return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
   }
 
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const {
     if (!options_.packed) return emit_standard(prepared_, codes);
-    std::vector<double> rows;
-    for (size_t l = 0; l < codes.size(); ++l) rows.push_back(expected_rows(l));
-    return emit_cpu(prepared_, codes, rows);
+    std::vector<bool> packed;
+    for (size_t l = 0; l < codes.size(); ++l)
+      packed.push_back(runs_packed(prepared_.layers[l], codes[l].weight_code.stored_bits, expected_rows(l)));
+    return emit_cpu(prepared_, codes, packed);
   }
 
   // --- candidates ---------------------------------------------------------------------------------------------------

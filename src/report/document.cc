@@ -49,6 +49,7 @@ json summary_document(const ReportInput& input) {
           {"activations", activations},
           {"all_tensor_mean_bits", for_display(recipe.layers.empty() ? 0.0 : all_tensor_mean_bits(recipe))},
           {"metric", metric_document(input)},
+          {"emission", input.emission},
           {"bytes",
            {{"fp32", input.bytes_fp32},
             {"int8", input.bytes_int8},

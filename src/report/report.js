@@ -64,12 +64,13 @@ function summarize() {
       [name, weights, activations, bytes(size), ratio(size), bytes(ram), style.value(value), style.bareChange(difference(value, values.reference)), range];
   const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference, '').slice(0, 7), '', '']];
   if (b.int8 || isNumber(values.int8)) rows.push(row('INT8 (NNCF)', '8', '8', b.int8, b.ram_int8, values.int8, ''));
-  rows.push(row('standard', weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized, ''));
+  rows.push(row(summary.emission, weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized, ''));
   rows.push(row('exact', weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact, interval));
   table(find('#comparison'), [['', 'text'], ['Weight bits'], ['Activation bits'], ['On disk'], ['Times smaller'], ['In RAM'],
                               [metric ? style.name : 'Metric'], [`Change${style.unit}`], [`95 % interval of the change${style.unit}`]], rows);
 
-  if (!summary.activations) find('#standard-activations').textContent = 'activations stay in floating point';
+  find(summary.emission === 'cpu' ? '#standard' : '#cpu').remove();
+  if (!summary.activations) find('.main-activations').textContent = 'activations stay in floating point';
 
   const means = [];
   if (summary.weights) means.push(compressionText('Weights', summary.weights));
@@ -96,14 +97,14 @@ function leadText(summary, metric) {
   const parts = [];
   if (summary.weights) {
     parts.push(`Weights take ${fixed(summary.weights.stored_bits, 2)} bits a value` +
-               (summary.activations ? `, activations ${fixed(summary.activations.stored_bits, 2)} bits in the exact model and 8 in the standard one.` : '; activations are not quantized.'));
+               (summary.activations ? `, activations ${fixed(summary.activations.stored_bits, 2)} bits in the exact model and 8 in the ${summary.emission} one.` : '; activations are not quantized.'));
   } else {
     parts.push('No layer was quantized.');
   }
   if (!metric) return parts.concat('The loss was not measured.').join(' ');
   const told = (name, value) => isNumber(value)
       ? `${style.value(value)} ${name} (${style.change(difference(value, metric.reference))})` : `${name} not measured`;
-  parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told('exact', metric.exact)}, ${told('standard', metric.quantized)}` +
+  parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told('exact', metric.exact)}, ${told(summary.emission, metric.quantized)}` +
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
   parts.push(`Judged on ${count(metric.samples)} samples (${metric.samples_from}), which the search never saw.`);
   return parts.join(' ');

@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from support import ROOT, Case, main, save, weights
+from support import ROOT, Case, main, save, small_network, weights
 
 sys.path.insert(0, str(ROOT / "bench"))
 in_python = unittest.skipIf(os.environ.get("DNATEQ_SANITIZED"), "Python cannot load an instrumented extension")
@@ -29,7 +29,7 @@ class Bench(Case):
         first, standard, exact = document["results"]
         self.assertEqual([r["kind"] for r in document["results"]], ["given", "ours", "ours"])
         self.assertEqual((first["speed"], first["confidence"], first["name"]), (1, [1, 1], str(self.net)))
-        self.assertEqual((standard["name"], exact["name"]), (f"{self.out}: standard", f"{self.out}: exact"))
+        self.assertEqual((standard["name"], exact["name"]), (f"{self.out}: cpu", f"{self.out}: exact"))
         for result in document["results"]:
             model = result["model"]
             self.assertEqual(result["bytes"], sum(os.path.getsize(model[:-3] + suffix) for suffix in ("xml", "bin")))
@@ -96,6 +96,10 @@ class BenchInputs(Case):
 
 
 class Explain(Case):
+    def setUp(self):
+        super().setUp()
+        save(small_network(classes=8192), self.net)  # a head whose weights are worth packing
+
     def test_document(self):
         self.quantize("--emit", "cpu", "--expect-m", "1")
         document = self.json_of("explain", self.out)
@@ -104,7 +108,7 @@ class Explain(Case):
         self.assertEqual(document["weight_bytes"], sum(layer["weight_bytes"] for layer in document["layers"]))
         conv, head = layers["conv2"], layers["head"]
         self.assertEqual((conv["type"], conv["arithmetic"], conv["m"], conv["n"]), ("Convolution", "int8", 64, 32))
-        self.assertEqual((head["type"], head["m"], head["k"], head["n"]), ("PackedMatMul", 1, 32, 10))
+        self.assertEqual((head["type"], head["m"], head["k"], head["n"]), ("PackedMatMul", 1, 32, 8192))
         self.assertNotEqual(head["kernel"], "")
         for layer in (conv, head):
             self.assertEqual(layer["recipe"]["stored_bits"], 4)
@@ -118,7 +122,7 @@ class Explain(Case):
     def test_table_names_what_was_refused(self):
         self.quantize("--emit", "cpu", "--expect-m", "1")
         table = self.succeeds("explain", self.out, "--expect-m", "8", env={**os.environ, "DNATEQ_KERNEL": "scalar"})
-        self.assertRegex(table, r"head +PackedMatMul +scalar +8 x 32 x 10 ")
+        self.assertRegex(table, r"head +PackedMatMul +scalar +8 x 32 x 8192 ")
         self.assertIn("faster, but not for 1 layer: ", table)
 
     def test_bad_options(self):

@@ -33,7 +33,7 @@ def weights(*shape, seed=0):
     return (np.random.default_rng(seed).standard_normal(shape) * np.sqrt(2 / fan_in)).astype(np.float32)
 
 
-def small_network(first=None, width=32):
+def small_network(first=None, width=32, classes=10):
     """Image [?,3,8,8] -> convolution, ReLU, convolution, ReLU, mean, 10 classes. Layers conv1, conv2, head."""
     image = ops.parameter([-1, 3, 8, 8], np.float32, name="image")
     image.output(0).set_names({"image"})
@@ -42,11 +42,11 @@ def small_network(first=None, width=32):
         x = ops.convolution(x, w, [1, 1], [1, 1], [1, 1], [1, 1], name=name)
         x = ops.relu(x)
     x = ops.reduce_mean(x, np.array([2, 3]), False)
-    x = ops.matmul(x, weights(width, 10, seed=2), False, False, name="head")
+    x = ops.matmul(x, weights(width, classes, seed=2), False, False, name="head")
     x.output(0).set_names({"scores"})
-    classes = ops.topk(x, np.int64(1), 1, "max", "value", index_element_type="i64")
-    classes.output(1).set_names({"class"})
-    return ov.Model([ops.result(x), ops.result(classes.output(1))], [image], "small")
+    best = ops.topk(x, np.int64(1), 1, "max", "value", index_element_type="i64")
+    best.output(1).set_names({"class"})
+    return ov.Model([ops.result(x), ops.result(best.output(1))], [image], "small")
 
 
 def save(model, path):

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +14,7 @@
 
 #include "cli/commands.h"
 #include "cli/output_folder.h"
+#include "cli/scripts.h"
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
@@ -300,7 +302,6 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   options.resume = arguments.resume;
   options.options_text = options_text(arguments);
   options.model_file = arguments.model;
-  options.int8_model = arguments.int8;
   options.progress = common.progress;
   if (options.strategy == "paper") {
     if (!options.emit_exact)
@@ -332,13 +333,45 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
   return options;
 }
 
+// An INT8 model of the same network to compare with: the one that was given; else, where NNCF is installed, one that
+// NNCF makes of the same calibration data, in DIR/int8. Nothing if it cannot be made: the result does not depend on it.
+std::filesystem::path int8_peer(const QuantizeArguments& arguments, const PreparedModel& prepared,
+                                const std::filesystem::path& directory, bool quiet) {
+  if (arguments.int8 == "none") return {};
+  if (!arguments.int8.empty()) return arguments.int8;
+  const std::filesystem::path scripts = find_scripts(), data = arguments.calibration.path;
+  std::error_code failed;
+  bool arrays = data.extension() == ".npz";
+  for (const auto& entry : std::filesystem::directory_iterator(data, failed))
+    arrays = arrays || entry.path().extension() == ".npz";
+  if (scripts.empty() || !arrays || access(peers_python(scripts).c_str(), X_OK) != 0) return {};
+  const std::filesystem::path model = directory / "int8" / "model.xml", log = directory / "int8" / "nncf.log";
+  if (arguments.resume && std::filesystem::exists(model)) return model;
+  std::filesystem::create_directories(directory / "int8", failed);
+  if (!quiet) fmt::print(stderr, "dnateq: NNCF makes an INT8 model to compare with (--int8 none: without)\n");
+  std::vector<std::string> command = {peers_python(scripts).string(),
+                                      (scripts / "bench" / "nncf_int8.py").string(),
+                                      arguments.model,
+                                      "--calibration",
+                                      data.string(),
+                                      "-o",
+                                      model.string()};
+  const bool attention = std::any_of(prepared.unquantized.begin(), prepared.unquantized.end(), [](const auto& layer) {
+    return layer.type == "MatMul" && layer.weight_elements == 0;
+  });
+  if (attention) command.insert(command.end(), {"--model-type", "transformer"});
+  if (!failed && run_to_end(command, log)) return model;
+  if (!quiet) fmt::print(stderr, "dnateq: it could not be made; {} says why\n", log.string());
+  return {};
+}
+
 struct Finished {
   QuantizeResult result;
   int64_t ram;
 };
 
 Finished quantize_into(const std::filesystem::path& directory, const QuantizeArguments& arguments,
-                       const QuantizeOptions& options) {
+                       QuantizeOptions options, bool quiet) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared =
@@ -356,10 +389,11 @@ Finished quantize_into(const std::filesystem::path& directory, const QuantizeArg
     validation = open_data(validation_data, inputs);
   }
   const std::vector<int64_t> labels = open_labels(arguments.labels, validation_data);
+  options.int8_model = int8_peer(arguments, prepared, directory, quiet);
   QuantizeResult result = quantize(core, prepared, *calibration, validation.get(), labels, options, directory);
   const int64_t ram = ram_of(directory / "model.xml");
   ReportInput input = report_input(result, ram, ram_of(arguments.model));
-  if (!arguments.int8.empty()) input.bytes_ram_int8 = ram_of(arguments.int8);
+  if (!options.int8_model.empty()) input.bytes_ram_int8 = ram_of(options.int8_model);
   write_file_atomically(directory / "report.html", render_html(input));
   save_views(input, directory / "measurements" / "report.cbor");
   write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, prepared.fingerprint).dump(1));
@@ -399,7 +433,8 @@ int run_quantize(const QuantizeArguments& arguments, const CommonArguments& comm
   const std::filesystem::path measurements = directory / "measurements";
   if (arguments.resume && !std::filesystem::is_directory(measurements))
     throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
-  const auto [result, ram] = with_folder(directory, [&] { return quantize_into(directory, arguments, options); });
+  const auto [result, ram] =
+      with_folder(directory, [&] { return quantize_into(directory, arguments, options, common.quiet); });
   if (common.json)
     print_json(summary_json(result, ram));
   else
@@ -425,6 +460,8 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
   again.target_bits = arguments.target_bits;
   again.max_loss = arguments.max_loss;
   again.resume = true;
+  const std::filesystem::path int8 = from / "int8" / "model.xml";
+  again.int8 = std::filesystem::exists(int8) ? int8.string() : "none";
   const QuantizeOptions options = options_of(again, common);
   load_result(from);
   const std::filesystem::path directory = arguments.directory, to = directory / "measurements";
@@ -437,7 +474,7 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
     if (failed)
       throw Error(fmt::format("the measurements of '{}' cannot be copied to '{}': {}", from.string(), to.string(),
                               failed.message()));
-    return quantize_into(directory, again, options);
+    return quantize_into(directory, again, options, common.quiet);
   });
   if (common.json) {
     Json summary = summary_json(result, ram);

@@ -121,8 +121,8 @@ int main(int argc, char** argv) {
   command->add_option("--output", quantize.output_name, "output that the metric reads (default: the first)");
   command->add_option("--budget", quantize.budget, "start no further candidate after this time, e.g. 10m");
   command->add_option("--int8", quantize.int8,
-                      "an INT8 model of the same network (bench/nncf_int8.py makes one) to judge "
-                      "beside");
+                      "an INT8 model of the same network to judge beside, or none (default: one that NNCF makes\n"
+                      "of the calibration data, where dnateq bench --peers has installed it)");
   command->add_option("--seed", quantize.seed, "seed");
   command->add_flag("--resume", quantize.resume, "go on with an interrupted run in the same -o");
   command->add_option("-o", quantize.directory, "folder for the result")->required();

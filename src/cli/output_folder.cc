@@ -7,8 +7,8 @@
 namespace dnateq {
 namespace {
 
-constexpr const char* kOurs[] = {"model.xml",   "model.bin",    "exact",        "recipe.dnateq.json",
-                                 "report.html", "measurements", "analysis.json"};
+constexpr const char* kOurs[] = {"model.xml",   "model.bin",    "exact",         "recipe.dnateq.json",
+                                 "report.html", "measurements", "analysis.json", "int8"};
 
 }  // namespace
 

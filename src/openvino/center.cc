@@ -1,5 +1,7 @@
 #include "openvino/center.h"
 
+#include <tbb/parallel_for.h>
+
 #include <algorithm>
 #include <map>
 #include <mutex>
@@ -7,10 +9,13 @@
 #include <openvino/opsets/opset13.hpp>
 #include <optional>
 #include <set>
+#include <span>
 
+#include "core/histogram.h"
 #include "openvino/measure.h"
 #include "openvino/runner.h"
 #include "openvino/subgraph.h"
+#include "search/fit.h"
 
 namespace dnateq {
 namespace {
@@ -169,6 +174,70 @@ void restore(const Layer& layer, const std::vector<double>& means) {
   for (ov::Input<ov::Node> reader : readers) reader.replace_source_output(restored);
 }
 
+Outputs inputs_of(const PreparedModel& prepared, const std::vector<ChannelMeans>& tensors) {
+  Outputs inputs;
+  for (const ChannelMeans& tensor : tensors) {
+    const Layer& layer = prepared.layers[tensor.layers.front()];
+    inputs.push_back(layer.node->input_value(layer.activation_port));
+  }
+  return inputs;
+}
+
+struct Compared {
+  std::mutex mutex;
+  Histogram with, without;  // means
+
+  void add(const ov::Tensor& tensor, const std::vector<double>& means) {
+    const std::span<const float> values(tensor.data<float>(), tensor.get_size());
+    std::vector<float> rest(values.size());
+    for (size_t i = 0; i < rest.size(); ++i) rest[i] = values[i] - static_cast<float>(means[i % means.size()]);
+    Histogram own_with, own_without;
+    own_with.add(values);
+    own_without.add(rest);
+    const std::lock_guard lock(mutex);
+    with.merge(own_with);
+    without.merge(own_without);
+  }
+
+  double squared_error(bool centered, int bits, const CenterOptions& options) const {
+    const FitData data = FitData::from_histogram(centered ? without : with);
+    const FitResult fit = options.uniform ? fit_uniform(data, with_level_counts(options.request, bits))
+                                          : fit_activation(data, options.request, bits, false);
+    return fit.relative_error * data.power();
+  }
+};
+
+// Leaves the tensors whose codes are better off without the means, by the first samples.
+void keep_worthwhile(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const CenterOptions& options,
+                     std::vector<ChannelMeans>& tensors) {
+  // A tensor that is not finite has no share; the histograms will name it.
+  std::erase_if(tensors, [](const ChannelMeans& tensor) { return !(tensor.share >= kSmallestMeanShare); });
+  if (tensors.empty()) return;
+  size_t compared_calls = 0;
+  for (int64_t samples = 0; compared_calls < calls.size() && samples < options.compared_samples; ++compared_calls)
+    samples += calls.sample_count(compared_calls);
+  constexpr size_t kFits = 2 * kWidthsToCompare.size();
+  std::vector<Compared> compared(tensors.size());
+  Task task(options.progress, "comparing without channel means", compared_calls + kFits * tensors.size());
+  visit_tensors(core, *prepared.model, calls, compared_calls, inputs_of(prepared, tensors), options.threads, &task,
+                [&](size_t, const std::vector<ov::Tensor>& values) {
+                  for (size_t t = 0; t < values.size(); ++t) compared[t].add(values[t], tensors[t].means);
+                });
+  std::vector<double> errors(kFits * tensors.size());  // [tensor][width][with, without]
+  tbb::parallel_for(size_t{0}, errors.size(), [&](size_t job) {
+    errors[job] = compared[job / kFits].squared_error(job % 2 == 1, kWidthsToCompare.at(job % kFits / 2), options);
+    task.advance();
+  });
+  std::vector<ChannelMeans> kept;
+  for (size_t t = 0; t < tensors.size(); ++t) {
+    bool better = true;
+    for (size_t i = kFits * t; i < kFits * (t + 1); i += 2)
+      better = better && errors[i + 1] <= kWorthwhileError * errors[i];
+    if (better) kept.push_back(std::move(tensors[t]));
+  }
+  tensors = std::move(kept);
+}
+
 PreparedModel copy_of(const PreparedModel& prepared) {
   const ModelCopy graph = copy_model(prepared.model);
   PreparedModel copy = prepared;
@@ -203,7 +272,7 @@ std::vector<ChannelMeans> measure_channel_means(ov::Core& core, const PreparedMo
   std::map<size_t, std::vector<Sums>> waiting;  // calls that finished before an earlier one
   size_t merged = 0;
   Task task(options.progress, "measuring channel means", calls.size());
-  visit_tensors(core, *prepared.model, calls, tensors, options.threads, &task,
+  visit_tensors(core, *prepared.model, calls, calls.size(), tensors, options.threads, &task,
                 [&](size_t call, const std::vector<ov::Tensor>& values) {
                   std::vector<Sums> own = zero;
                   for (size_t t = 0; t < own.size(); ++t) own[t].add(values[t]);
@@ -229,8 +298,7 @@ std::vector<ChannelMeans> measure_channel_means(ov::Core& core, const PreparedMo
 PreparedModel center_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
                                  const CenterOptions& options) {
   std::vector<ChannelMeans> tensors = measure_channel_means(core, prepared, calls, options);
-  // A tensor that is not finite has no share; the histograms will name it.
-  std::erase_if(tensors, [&](const ChannelMeans& tensor) { return !(tensor.share >= options.smallest_share); });
+  if (!options.always) keep_worthwhile(core, prepared, calls, options, tensors);
   if (tensors.empty()) return prepared;
   PreparedModel centered = copy_of(prepared);
   for (const ChannelMeans& tensor : tensors) {

@@ -39,11 +39,13 @@ class Center : public ::testing::Test {
   }
 
   // The centred network, after checking that it computes what the network did, which is left as it was.
-  PreparedModel centered() {
+  PreparedModel centered(bool always = true) {
+    CenterOptions options;
+    options.always = always;
     const std::vector<std::vector<ov::Tensor>> inputs = {{random_tensor({2, 5, kWidth}, 50)},
                                                          {random_tensor({1, 3, kWidth}, 51)}};
     const std::vector<float> before = infer_calls(core_, prepared_.model, inputs);
-    PreparedModel result = center_activations(core_, prepared_, *calls_, {});
+    PreparedModel result = center_activations(core_, prepared_, *calls_, options);
     expect_near(infer_calls(core_, result.model, inputs), before);
     EXPECT_EQ(infer_calls(core_, prepared_.model, inputs), before);
     EXPECT_EQ(result.fingerprint, prepared_.fingerprint);
@@ -208,9 +210,24 @@ TEST_F(Center, AnInputOfTheNetworkIsCentredToo) {
 TEST_F(Center, SmallMeansAreLeftAlone) {
   network(linear("layer", x_, 4, kWidth, 3));
   ASSERT_LT(means().at(0).share, kSmallestMeanShare);
-  const PreparedModel result = centered();
+  const PreparedModel result = centered(false);
   EXPECT_EQ(result.model, prepared_.model);
   EXPECT_THAT(centered_layers(result), ElementsAre());
+}
+
+TEST_F(Center, MeansThatCostTheCodesMuchAreTaken) {
+  network(linear("layer", with_offsets("norm", x_, 1), 4, kWidth, 3));
+  ASSERT_GT(means().at(0).share, kSmallestMeanShare);
+  EXPECT_THAT(centered_layers(centered(false)), ElementsAre("layer"));
+}
+
+TEST_F(Center, MeansThatCodesDoBetterWithAreLeftAlone) {
+  // Mostly exact zeros, which subtraction would spread.
+  const auto few = std::make_shared<op::Relu>(std::make_shared<op::Add>(x_, constant(ov::Shape{}, {-1.5F})));
+  const auto values = scaled(few, 1);
+  network(linear("layer", values, 4, kWidth, 3));
+  ASSERT_GT(means().at(0).share, kSmallestMeanShare);
+  EXPECT_THAT(centered_layers(centered(false)), ElementsAre());
 }
 
 TEST_F(Center, TensorsThatCannotBeNegativeAreLeftAlone) {
@@ -235,7 +252,7 @@ TEST_F(Center, TransformerBlocksComputeTheSame) {
     const VectorSamples samples = random_samples("tokens", 12, {5, 16}, 1);
     const Calls calls(samples, *prepared_.model);
     CenterOptions all;
-    all.smallest_share = 0;
+    all.always = true;
     const PreparedModel result = center_activations(core_, prepared_, calls, all);
     EXPECT_EQ(centered_layers(result).size(), prepared_.layers.size());
     const std::vector<ov::Tensor> inputs = {random_tensor({2, 7, 16}, 9)};

@@ -65,7 +65,7 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
     }
   };
   Task task(options.progress, "measuring activations", calls.size());
-  visit_tensors(core, *prepared.model, calls, producers, options.threads, &task,
+  visit_tensors(core, *prepared.model, calls, calls.size(), producers, options.threads, &task,
                 [&](size_t c, const std::vector<ov::Tensor>& tensors) {
                   for (size_t a = 0; a < producers.size(); ++a) add(a, c, tensors[a]);
                   const std::lock_guard lock(mutex);

@@ -136,6 +136,8 @@ class Job {
   void center() {
     if (!low_bit_activations_ || options_.strategy == "paper") return;
     CenterOptions center_options;
+    center_options.request = request_;
+    center_options.uniform = options_.strategy == "uniform";
     center_options.threads = options_.threads;
     center_options.progress = options_.progress;
     prepared_ = center_activations(core_, original_, measured_calls(), center_options);

@@ -44,8 +44,8 @@ void Runner::run(size_t calls, const Feed& feed, const Sink& sink, Task* task) {
   if (failure) std::rethrow_exception(failure);
 }
 
-void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, const Outputs& wanted, int threads,
-                   Task* task, const Runner::Sink& sink) {
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink) {
   Outputs parameters;
   std::vector<ov::PartialShape> shapes;
   for (const auto& parameter : model.get_parameters()) {
@@ -66,7 +66,7 @@ void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, c
     sink(call, values);
   };
   if (computed.empty()) {
-    for (size_t call = 0; call < calls.size(); ++call) {
+    for (size_t call = 0; call < count; ++call) {
       hand_on(call, calls.tensors(call), {});
       if (task != nullptr) task->advance();
     }
@@ -74,9 +74,9 @@ void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, c
   }
   const Subgraph graph = extract_subgraph(parameters, shapes, computed);
   Runner runner(core, graph.model, threads);
-  std::vector<std::vector<ov::Tensor>> fed(calls.size());
+  std::vector<std::vector<ov::Tensor>> fed(count);
   runner.run(
-      calls.size(),
+      count,
       [&](size_t call) {
         fed[call] = calls.tensors(call);
         std::vector<ov::Tensor> inputs;

@@ -30,8 +30,9 @@ class Runner {
   std::vector<ov::InferRequest> requests_;
 };
 
-// Computes the tensors `wanted` of `model` for every call, from the network's inputs; the sink gets them in that order.
-void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, const Outputs& wanted, int threads,
-                   Task* task, const Runner::Sink& sink);
+// Computes the tensors `wanted` of `model` for the first `count` calls, from the network's inputs; the sink gets them
+// in that order.
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink);
 
 }  // namespace dnateq

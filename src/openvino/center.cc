@@ -199,11 +199,14 @@ struct Compared {
     without.merge(own_without);
   }
 
-  double squared_error(bool centered, int bits, const CenterOptions& options) const {
+  struct Errors {
+    double squared = 0, absolute = 0;
+  };
+  Errors errors(bool centered, int bits, const CenterOptions& options) const {
     const FitData data = FitData::from_histogram(centered ? without : with);
     const FitResult fit = options.uniform ? fit_uniform(data, with_level_counts(options.request, bits))
                                           : fit_activation(data, options.request, bits, false);
-    return fit.relative_error * data.power();
+    return {data.squared_error(fit.code), data.absolute_error(fit.code)};
   }
 };
 
@@ -223,16 +226,17 @@ void keep_worthwhile(ov::Core& core, const PreparedModel& prepared, const Calls&
                 [&](size_t, const std::vector<ov::Tensor>& values) {
                   for (size_t t = 0; t < values.size(); ++t) compared[t].add(values[t], tensors[t].means);
                 });
-  std::vector<double> errors(kFits * tensors.size());  // [tensor][width][with, without]
+  std::vector<Compared::Errors> errors(kFits * tensors.size());  // [tensor][width][with, without]
   tbb::parallel_for(size_t{0}, errors.size(), [&](size_t job) {
-    errors[job] = compared[job / kFits].squared_error(job % 2 == 1, kWidthsToCompare.at(job % kFits / 2), options);
+    errors[job] = compared[job / kFits].errors(job % 2 == 1, kWidthsToCompare.at(job % kFits / 2), options);
     task.advance();
   });
   std::vector<ChannelMeans> kept;
   for (size_t t = 0; t < tensors.size(); ++t) {
     bool better = true;
     for (size_t i = kFits * t; i < kFits * (t + 1); i += 2)
-      better = better && errors[i + 1] <= kWorthwhileError * errors[i];
+      better = better && errors[i + 1].squared <= kWorthwhileError * errors[i].squared &&
+               errors[i + 1].absolute <= errors[i].absolute;
     if (better) kept.push_back(std::move(tensors[t]));
   }
   tensors = std::move(kept);

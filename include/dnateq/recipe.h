@@ -27,6 +27,7 @@ struct TensorRecipe {
   int64_t bytes = 0;           // weights: bytes in the file for codes, table and channel scales
   double sensitivity = 0;      // predicted divergence that this tensor's quantization adds
   std::string distribution;    // best fit by residual sum of squares: normal, exponential, pareto, uniform
+  bool centered = false;       // activations: without their channel means, which the layer's bias makes up for
 };
 
 struct LayerRecipe {

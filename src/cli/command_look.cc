@@ -219,11 +219,12 @@ int inspect_result(const std::filesystem::path& folder, const CommonArguments& c
   const auto tensor = [](const char* kind, const TensorRecipe& t) {
     fmt::print(
         "  {:<11} [{}]  {} bits ({}- {}+)  b {:.4f}  alpha {:.4g}  beta {:.4g}  {}  RMAE {:.4f}  SQNR {:.1f} dB "
-        "(uniform {:.1f})  {}  {}\n",
+        "(uniform {:.1f})  {}  {}{}\n",
         kind, fmt::join(t.shape, "x"), t.code.stored_bits, t.code.negative_levels, t.code.positive_levels, t.code.base,
         t.code.alpha, t.code.beta,
         t.code.arithmetic == Arithmetic::kInt8Grid ? fmt::format("grid {:.4g}", t.code.grid) : "real levels", t.rmae,
-        t.sqnr_db, t.uniform_sqnr_db, t.distribution, t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string());
+        t.sqnr_db, t.uniform_sqnr_db, t.distribution, t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string(),
+        t.centered ? "channel means subtracted" : "");
   };
   for (const LayerRecipe& layer : recipe.layers) {
     fmt::print("{} ({})\n", layer.name, layer.type);

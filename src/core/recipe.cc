@@ -71,6 +71,7 @@ Json tensor_json(const TensorRecipe& tensor) {
   json["bytes"] = tensor.bytes;
   json["sensitivity"] = number(tensor.sensitivity);
   json["distribution"] = tensor.distribution;
+  if (tensor.centered) json["centered"] = true;
   return json;
 }
 
@@ -254,6 +255,7 @@ TensorRecipe read_tensor(const Reader& reader) {
   tensor.bytes = reader.count("bytes");
   tensor.sensitivity = reader.number("sensitivity");
   tensor.distribution = reader.text("distribution");
+  if (reader.has("centered")) tensor.centered = reader.boolean("centered");
   return tensor;
 }
 

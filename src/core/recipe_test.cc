@@ -425,6 +425,14 @@ TEST_F(RecipeFile, RemembersWhatTheNetworkHeldTwice) {
   EXPECT_TRUE(load_recipe(folder_ / "recipe.json").layers.back().had_own_copy);
 }
 
+TEST_F(RecipeFile, RemembersWhichActivationsAreCentred) {
+  Recipe recipe = sample_recipe();
+  EXPECT_EQ(to_json(recipe).find("centered"), std::string::npos);
+  recipe.layers.front().activations->centered = true;
+  save_recipe(recipe, folder_ / "recipe.json");
+  EXPECT_TRUE(load_recipe(folder_ / "recipe.json").layers.front().activations->centered);
+}
+
 TEST(Bits, WeighActivationsByTheirValues) {
   Recipe recipe = sample_recipe();
   recipe.unquantized.clear();

@@ -40,14 +40,14 @@ int64_t macs_of(const Layer& layer, const ActivationMeasurement& m) {
 
 }  // namespace
 
-void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
+void describe_layers(const PreparedModel& prepared, const ov::Model& original, const Measurements& measurements,
                      const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
                      QuantizeResult& result) {
   Recipe& recipe = result.recipe;
   recipe.model_fingerprint = prepared.fingerprint;
   recipe.unquantized = prepared.unquantized;
   std::map<int, TensorRecipe> described;  // activation tensors, once
-  for (const auto& node : prepared.model->get_ops())
+  for (const auto& node : original.get_ops())
     if (const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node))
       if (constant->get_element_type() == ov::element::f32)
         result.bytes_fp32 += static_cast<int64_t>(constant->get_byte_size());
@@ -98,6 +98,7 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
       if (!described.contains(a)) described[a] = describe_activation(m, plan[l].activations);
       entry.activations = described[a];
       entry.activations->code = plan[l].activations;
+      entry.activations->centered = layer.centered;
       result.views.push_back({layer.name, false, m.histogram});
       entry.macs = macs_of(layer, m);
     }

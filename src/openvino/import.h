@@ -30,6 +30,7 @@ struct Layer {
   int64_t rows = 0, columns = 0, groups = 1;
   int shares_weights_with = -1;  // index of an earlier layer whose Constant holds the same values
   bool had_own_copy = false;     // shared now, but the file held these weights a second time
+  bool centered = false;         // its input has lost its channel means, its output has got them back (center.h)
 
   std::shared_ptr<ov::op::v0::Constant> weights() const;
   std::vector<float> weight_matrix() const;  // rows x columns

@@ -23,43 +23,6 @@ namespace op = ov::opset13;
 constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
 constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
 
-// Whether a tensor cannot be negative whatever the input is.
-bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth = 0) {
-  const ov::Node* node = output.get_node();
-  if (depth > 16) return false;
-  if (ov::is_type<op::Relu>(node) || ov::is_type<op::Softmax>(node) || ov::is_type<ov::op::v1::Softmax>(node) ||
-      ov::is_type<op::Sigmoid>(node) || ov::is_type<op::Abs>(node) || ov::is_type<op::Sqrt>(node) ||
-      ov::is_type<op::Exp>(node) || ov::is_type<op::HSigmoid>(node) || ov::is_type<op::SoftPlus>(node))
-    return true;
-  if (const auto* clamp = ov::as_type<const op::Clamp>(node)) return clamp->get_min() >= 0;
-  const auto input = [&](size_t i) { return cannot_be_negative(node->input_value(i), depth + 1); };
-  if (ov::is_type<op::MaxPool>(node) || ov::is_type<ov::op::v1::MaxPool>(node) || ov::is_type<op::AvgPool>(node) ||
-      ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) || ov::is_type<op::Squeeze>(node) ||
-      ov::is_type<op::Unsqueeze>(node) || ov::is_type<op::ReduceMean>(node) || ov::is_type<op::ReduceSum>(node) ||
-      ov::is_type<op::ReduceMax>(node) || ov::is_type<op::Slice>(node) || ov::is_type<op::StridedSlice>(node))
-    return input(0);
-  if (ov::is_type<op::Add>(node) || ov::is_type<op::Multiply>(node) || ov::is_type<op::Maximum>(node))
-    return input(0) && input(1);
-  if (const auto* concat = ov::as_type<const op::Concat>(node)) {
-    for (size_t i = 0; i < concat->get_input_size(); ++i)
-      if (!input(i)) return false;
-    return true;
-  }
-  if (const auto* constant = ov::as_type<const op::Constant>(node)) {
-    if (constant->get_element_type() != ov::element::f32) return false;
-    for (const float value : constant->cast_vector<float>())
-      if (!(value >= 0)) return false;
-    return true;
-  }
-  return false;
-}
-
-std::string tensor_name(const ov::Output<ov::Node>& output) {
-  const auto node = output.get_node_shared_ptr();
-  return node->get_output_size() == 1 ? node->get_friendly_name()
-                                      : fmt::format("{}.{}", node->get_friendly_name(), output.get_index());
-}
-
 // Distinct tensors that enter quantized layers, in layer order.
 Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurements) {
   Outputs producers;
@@ -85,20 +48,6 @@ Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurem
 
 void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
                         const MeasureOptions& options, Measurements& measurements) {
-  Outputs parameters;
-  std::vector<ov::PartialShape> shapes;
-  std::vector<size_t> order;  // parameters as inputs of the network
-  for (const auto& parameter : prepared.model->get_parameters()) {
-    parameters.push_back(parameter->output(0));
-    shapes.push_back(parameter->get_partial_shape());
-  }
-  Outputs wanted;
-  std::vector<std::optional<size_t>> direct;  // a network input that enters a layer as it is
-  for (const auto& producer : producers) {
-    const auto at = std::find(parameters.begin(), parameters.end(), producer);
-    direct.push_back(at == parameters.end() ? std::nullopt : std::optional<size_t>(at - parameters.begin()));
-    if (!direct.back()) wanted.push_back(producer);
-  }
   std::mutex mutex;
   std::vector<std::mutex> locks(producers.size());
   int64_t samples = 0;
@@ -115,33 +64,13 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
       if (!m.shape.empty() && calls.sample_count(0) == m.shape[0]) m.shape[0] = 1;
     }
   };
-  const auto sink = [&](size_t c, const std::vector<ov::Tensor>& inputs, const std::vector<ov::Tensor>& outputs) {
-    size_t next = 0;
-    for (size_t a = 0; a < producers.size(); ++a) add(a, c, direct[a] ? inputs[*direct[a]] : outputs[next++]);
-    const std::lock_guard lock(mutex);
-    samples += calls.sample_count(c);
-  };
   Task task(options.progress, "measuring activations", calls.size());
-  if (!wanted.empty()) {
-    const Subgraph graph = extract_subgraph(parameters, shapes, wanted);
-    Runner runner(core, graph.model, options.threads);
-    std::vector<std::vector<ov::Tensor>> fed(calls.size());
-    runner.run(
-        calls.size(),
-        [&](size_t c) {
-          fed[c] = calls.tensors(c);
-          std::vector<ov::Tensor> inputs;
-          for (const size_t i : graph.inputs) inputs.push_back(fed[c][i]);
-          return inputs;
-        },
-        [&](size_t c, const std::vector<ov::Tensor>& outputs) {
-          sink(c, fed[c], outputs);
-          fed[c].clear();
-        },
-        &task);
-  } else {
-    for (size_t c = 0; c < calls.size(); ++c) sink(c, calls.tensors(c), {});
-  }
+  visit_tensors(core, *prepared.model, calls, calls.size(), producers, options.threads, &task,
+                [&](size_t c, const std::vector<ov::Tensor>& tensors) {
+                  for (size_t a = 0; a < producers.size(); ++a) add(a, c, tensors[a]);
+                  const std::lock_guard lock(mutex);
+                  samples += calls.sample_count(c);
+                });
   for (ActivationMeasurement& m : measurements.activations) {
     m.values /= static_cast<double>(std::max<int64_t>(samples, 1));
     if (m.histogram.non_finite() > 0)
@@ -366,6 +295,42 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
 }
 
 }  // namespace
+
+bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth) {
+  const ov::Node* node = output.get_node();
+  if (depth > 16) return false;
+  if (ov::is_type<op::Relu>(node) || ov::is_type<op::Softmax>(node) || ov::is_type<ov::op::v1::Softmax>(node) ||
+      ov::is_type<op::Sigmoid>(node) || ov::is_type<op::Abs>(node) || ov::is_type<op::Sqrt>(node) ||
+      ov::is_type<op::Exp>(node) || ov::is_type<op::HSigmoid>(node) || ov::is_type<op::SoftPlus>(node))
+    return true;
+  if (const auto* clamp = ov::as_type<const op::Clamp>(node)) return clamp->get_min() >= 0;
+  const auto input = [&](size_t i) { return cannot_be_negative(node->input_value(i), depth + 1); };
+  if (ov::is_type<op::MaxPool>(node) || ov::is_type<ov::op::v1::MaxPool>(node) || ov::is_type<op::AvgPool>(node) ||
+      ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) || ov::is_type<op::Squeeze>(node) ||
+      ov::is_type<op::Unsqueeze>(node) || ov::is_type<op::ReduceMean>(node) || ov::is_type<op::ReduceSum>(node) ||
+      ov::is_type<op::ReduceMax>(node) || ov::is_type<op::Slice>(node) || ov::is_type<op::StridedSlice>(node))
+    return input(0);
+  if (ov::is_type<op::Add>(node) || ov::is_type<op::Multiply>(node) || ov::is_type<op::Maximum>(node))
+    return input(0) && input(1);
+  if (const auto* concat = ov::as_type<const op::Concat>(node)) {
+    for (size_t i = 0; i < concat->get_input_size(); ++i)
+      if (!input(i)) return false;
+    return true;
+  }
+  if (const auto* constant = ov::as_type<const op::Constant>(node)) {
+    if (constant->get_element_type() != ov::element::f32) return false;
+    for (const float value : constant->cast_vector<float>())
+      if (!(value >= 0)) return false;
+    return true;
+  }
+  return false;
+}
+
+std::string tensor_name(const ov::Output<ov::Node>& output) {
+  const auto node = output.get_node_shared_ptr();
+  return node->get_output_size() == 1 ? node->get_friendly_name()
+                                      : fmt::format("{}.{}", node->get_friendly_name(), output.get_index());
+}
 
 void complete_divergence(WeightMeasurement& weights) {
   const auto few = static_cast<size_t>(kMeasuredWidths.front()), many = static_cast<size_t>(kMeasuredWidths.back());

@@ -20,6 +20,10 @@
 
 namespace dnateq {
 
+// Whether a tensor cannot be negative whatever the input is, by the graph's structure. `depth` limits the look back.
+bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth = 0);
+std::string tensor_name(const ov::Output<ov::Node>& output);
+
 struct ActivationMeasurement {  // one tensor that enters one or more quantized layers
   std::string tensor;
   bool non_negative = false;   // by the graph's structure

@@ -16,6 +16,7 @@
 #include "core/pack.h"
 #include "dnateq/error.h"
 #include "openvino/calls.h"
+#include "openvino/center.h"
 #include "openvino/describe.h"
 #include "openvino/emit.h"
 #include "openvino/lockstep.h"
@@ -42,6 +43,7 @@ class Job {
   Job(ov::Core& core, const PreparedModel& prepared, const Samples& calibration, const Samples* validation,
       const std::vector<int64_t>& labels, const QuantizeOptions& options, const std::filesystem::path& directory)
       : core_(core),
+        original_(prepared),
         prepared_(prepared),
         calibration_(calibration),
         validation_(validation),
@@ -63,6 +65,7 @@ class Job {
       throw Error(fmt::format("'{}' has no layer that can be quantized; `dnateq inspect` says why", prepared_.file));
     split();
     make_folder();
+    center();
     measure_network();
     Candidate best = options_.strategy == "paper" ? search_paper() : options_.max_loss ? search_loss() : search_bits();
     return finish(best);
@@ -128,12 +131,24 @@ class Job {
   // The same samples with and without a loss limit, so that `allocate` finds the measurements of either.
   const Calls& measured_calls() const { return fewer_ ? *fewer_ : *solve_.calls; }
 
+  // Only low-bit codes gain by it: 8-bit grids reach far enough, and the paper knows no such step. Computed anew by
+  // every run, from the samples that `allocate` sees too.
+  void center() {
+    if (!low_bit_activations_ || options_.strategy == "paper") return;
+    CenterOptions center_options;
+    center_options.request = request_;
+    center_options.uniform = options_.strategy == "uniform";
+    center_options.threads = options_.threads;
+    center_options.progress = options_.progress;
+    prepared_ = center_activations(core_, original_, measured_calls(), center_options);
+  }
+
   void measure_network() {
     std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint, calibration_.fingerprint(),
                                     to_string(options_.family), options_.pow2_q, options_.strategy, to_string(metric_),
                                     output_, options_.seed, measured_calls().samples());
     for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
-      facts += fmt::format("|{} {}", layer.name, layer.shares_weights_with);
+      facts += fmt::format("|{} {}{}", layer.name, layer.shares_weights_with, layer.centered ? " centered" : "");
     const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
     const std::filesystem::path file = directory_ / "measurements" / "measurements.cbor";
     const bool needs_sensitivities =
@@ -265,7 +280,7 @@ class Job {
   const OutputValues& reference(Part& part) {
     if (!part.reference)
       part.reference =
-          run_output(core_, prepared_.model, *part.calls, output_, options_.threads, options_.progress, "running FP32");
+          run_output(core_, original_.model, *part.calls, output_, options_.threads, options_.progress, "running FP32");
     return *part.reference;
   }
 
@@ -610,14 +625,15 @@ class Job {
     recipe.options = options_.options_text;
     recipe.strategy = options_.strategy;
     recipe.seed = options_.seed;
-    describe_layers(prepared_, measurements_, best.plan, best.solutions, result);
+    describe_layers(prepared_, *original_.model, measurements_, best.plan, best.solutions, result);
     for (size_t l = 0; l < codes.size(); ++l)
       recipe.layers[l].weights.bytes =
           recipe.layers[l].shares_weights_with.empty() ? weight_bytes(prepared_.layers[l], codes[l]) : 0;
   }
 
   ov::Core& core_;
-  const PreparedModel& prepared_;
+  const PreparedModel& original_;
+  PreparedModel prepared_;  // what is quantized: the original with its activations centred, see center()
   const Samples& calibration_;
   const Samples* validation_;
   const std::vector<int64_t>& labels_;

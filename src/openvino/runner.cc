@@ -4,6 +4,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace dnateq {
@@ -41,6 +42,52 @@ void Runner::run(size_t calls, const Feed& feed, const Sink& sink, Task* task) {
   work(requests_[0]);
   for (std::thread& thread : threads) thread.join();
   if (failure) std::rethrow_exception(failure);
+}
+
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink) {
+  Outputs parameters;
+  std::vector<ov::PartialShape> shapes;
+  for (const auto& parameter : model.get_parameters()) {
+    parameters.push_back(parameter->output(0));
+    shapes.push_back(parameter->get_partial_shape());
+  }
+  Outputs computed;
+  std::vector<std::optional<size_t>> direct;  // an input of the network is handed on as it is
+  for (const auto& output : wanted) {
+    const auto at = std::find(parameters.begin(), parameters.end(), output);
+    direct.push_back(at == parameters.end() ? std::nullopt : std::optional<size_t>(at - parameters.begin()));
+    if (!direct.back()) computed.push_back(output);
+  }
+  const auto hand_on = [&](size_t call, const std::vector<ov::Tensor>& inputs, const std::vector<ov::Tensor>& outputs) {
+    std::vector<ov::Tensor> values;
+    size_t next = 0;
+    for (const auto& place : direct) values.push_back(place ? inputs[*place] : outputs[next++]);
+    sink(call, values);
+  };
+  if (computed.empty()) {
+    for (size_t call = 0; call < count; ++call) {
+      hand_on(call, calls.tensors(call), {});
+      if (task != nullptr) task->advance();
+    }
+    return;
+  }
+  const Subgraph graph = extract_subgraph(parameters, shapes, computed);
+  Runner runner(core, graph.model, threads);
+  std::vector<std::vector<ov::Tensor>> fed(count);
+  runner.run(
+      count,
+      [&](size_t call) {
+        fed[call] = calls.tensors(call);
+        std::vector<ov::Tensor> inputs;
+        for (const size_t i : graph.inputs) inputs.push_back(fed[call][i]);
+        return inputs;
+      },
+      [&](size_t call, const std::vector<ov::Tensor>& outputs) {
+        hand_on(call, fed[call], outputs);
+        fed[call].clear();
+      },
+      task);
 }
 
 }  // namespace dnateq

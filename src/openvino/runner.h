@@ -6,7 +6,9 @@
 #include <openvino/openvino.hpp>
 #include <vector>
 
+#include "openvino/calls.h"
 #include "openvino/progress.h"
+#include "openvino/subgraph.h"
 
 namespace dnateq {
 
@@ -27,5 +29,10 @@ class Runner {
   ov::CompiledModel compiled_;
   std::vector<ov::InferRequest> requests_;
 };
+
+// Computes the tensors `wanted` of `model` for the first `count` calls, from the network's inputs; the sink gets them
+// in that order.
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink);
 
 }  // namespace dnateq

@@ -232,6 +232,14 @@ void ValuePool::add(float value, double weight) {
   bucket.wx += weight * std::fabs(static_cast<double>(value));
 }
 
+void ValuePool::merge(const ValuePool& other) {
+  for (size_t key = 0; key < kBuckets; ++key) {
+    buckets_[key].w += other.buckets_[key].w;
+    buckets_[key].wx += other.buckets_[key].wx;
+  }
+  zero_weight_ += other.zero_weight_;
+}
+
 FitData ValuePool::data() const {
   FitData data;
   std::vector<std::pair<double, double>> points[2];

@@ -54,6 +54,7 @@ class ValuePool {
  public:
   ValuePool();
   void add(float value, double weight);
+  void merge(const ValuePool& other);
   FitData data() const;
 
  private:

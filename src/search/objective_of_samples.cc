@@ -90,6 +90,7 @@ class ObjectiveOfSamples final : public Objective {
       const MatrixXf inverse = set_gains(samples.x);
       if (usable_) solve(inverse, weights, target);
     }
+    if (!usable_) std::fill(couplings_.begin(), couplings_.end(), 0.0F);
     if (!usable_ || !target.allFinite()) {
       target = weights;
       residual_ = y_;

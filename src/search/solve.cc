@@ -36,6 +36,23 @@ struct RowFit {
   double uniform_relative_error = 0;
 };
 
+// All weights in units of their row's scale. The parts depend on the size alone, so that the sums do not depend on the
+// threads.
+template <typename ImportanceOf>
+FitData pooled(const ConstRows& w, const std::vector<RowScale>& gamma, ImportanceOf importance_of) {
+  const Index parts = std::clamp<Index>(w.size() >> 20, 1, std::min<Index>(8, w.rows()));
+  std::vector<ValuePool> pools(static_cast<size_t>(parts));
+  tbb::parallel_for(Index{0}, parts, [&](Index part) {
+    ValuePool& pool = pools[static_cast<size_t>(part)];
+    for (Index r = w.rows() * part / parts; r < w.rows() * (part + 1) / parts; ++r) {
+      const float scale = gamma[static_cast<size_t>(r)].value;
+      for (Index c = 0; c < w.cols(); ++c) pool.add(w(r, c) / scale, scale * scale * importance_of(r)[c]);
+    }
+  });
+  for (size_t part = 1; part < pools.size(); ++part) pools[0].merge(pools[part]);
+  return pools[0].data();
+}
+
 // Curve and channel scales for `w`, alternating; `importance` weighs the columns of each row's group.
 RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_group, const TensorCode& request,
                 bool per_row, bool uniform) {
@@ -56,12 +73,7 @@ RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_g
   }
   const int rounds = per_row ? 3 : 1;
   for (int round = 0; round < rounds; ++round) {
-    ValuePool pool;
-    for (Index r = 0; r < w.rows(); ++r) {
-      const float gamma = fit.gamma[static_cast<size_t>(r)].value;
-      for (Index c = 0; c < w.cols(); ++c) pool.add(w(r, c) / gamma, gamma * gamma * importance_of(r)[c]);
-    }
-    const FitData data = pool.data();
+    const FitData data = pooled(w, fit.gamma, importance_of);
     if (uniform)
       fit.code = fit_uniform(data, request).code;
     else if (request.family == Family::kSharedBase)

@@ -10,6 +10,8 @@ namespace {
 
 constexpr double kFlatBase = 1.0 + 1e-6;  // stands for base -> 1: the uniform grid
 constexpr double kSmallestLevel = 1e-4;   // L(0) relative to the largest level, at least
+constexpr int kBucketShift = 14;          // of a pool: nine mantissa bits survive
+constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
 
 struct Line {
   double alpha = 0, beta = 0;
@@ -212,26 +214,40 @@ FitData FitData::from_histogram(const Histogram& histogram) {
 }
 
 FitData FitData::from_values(std::span<const float> values, std::span<const float> weights) {
-  constexpr int kShift = 14;  // nine mantissa bits survive
-  constexpr size_t kBuckets = size_t{1} << (32 - kShift);
-  std::vector<double> w(kBuckets), wx(kBuckets);
-  double zero_weight = 0;
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[i]);
-    if (values[i] == 0.0F) {
-      zero_weight += weight;
-      continue;
-    }
-    const size_t key = std::bit_cast<uint32_t>(values[i]) >> kShift;
-    w[key] += weight;
-    wx[key] += weight * std::fabs(static_cast<double>(values[i]));
+  ValuePool pool;
+  for (size_t i = 0; i < values.size(); ++i)
+    pool.add(values[i], weights.empty() ? 1.0 : static_cast<double>(weights[i]));
+  return pool.data();
+}
+
+ValuePool::ValuePool() : buckets_(kBuckets) {}
+
+void ValuePool::add(float value, double weight) {
+  if (value == 0.0F) {
+    zero_weight_ += weight;
+    return;
   }
+  Bucket& bucket = buckets_[std::bit_cast<uint32_t>(value) >> kBucketShift];
+  bucket.w += weight;
+  bucket.wx += weight * std::fabs(static_cast<double>(value));
+}
+
+void ValuePool::merge(const ValuePool& other) {
+  for (size_t key = 0; key < kBuckets; ++key) {
+    buckets_[key].w += other.buckets_[key].w;
+    buckets_[key].wx += other.buckets_[key].wx;
+  }
+  zero_weight_ += other.zero_weight_;
+}
+
+FitData ValuePool::data() const {
   FitData data;
   std::vector<std::pair<double, double>> points[2];
   for (size_t key = 0; key < kBuckets; ++key)
-    if (w[key] > 0) points[key >= kBuckets / 2].emplace_back(wx[key] / w[key], w[key]);
+    if (buckets_[key].w > 0)
+      points[key >= kBuckets / 2].emplace_back(buckets_[key].wx / buckets_[key].w, buckets_[key].w);
   data.build(points);
-  data.weight_ += zero_weight;
+  data.weight_ += zero_weight_;
   return data;
 }
 

@@ -17,7 +17,7 @@ class FitData {
  public:
   FitData() = default;
   static FitData from_histogram(const Histogram& histogram);
-  // values and weights of equal length; weights empty = 1. Values are pooled in relative steps of 2^-9.
+  // values and weights of equal length; weights empty = 1. Values are pooled, see ValuePool.
   static FitData from_values(std::span<const float> values, std::span<const float> weights = {});
 
   bool empty() const { return sides_[0].x.empty() && sides_[1].x.empty(); }
@@ -36,6 +36,7 @@ class FitData {
               std::span<double> sum) const;
 
  private:
+  friend class ValuePool;
   struct Side {
     std::vector<double> x;           // ascending magnitudes
     std::vector<double> w, wx, wxx;  // prefix sums, one longer than x
@@ -46,6 +47,22 @@ class FitData {
 
   Side sides_[2];
   double power_ = 0, magnitude_ = 0, weight_ = 0;
+};
+
+// Gathers weighted values in relative steps of 2^-9, in memory that does not grow with them.
+class ValuePool {
+ public:
+  ValuePool();
+  void add(float value, double weight);
+  void merge(const ValuePool& other);
+  FitData data() const;
+
+ private:
+  struct Bucket {
+    double w = 0, wx = 0;
+  };
+  std::vector<Bucket> buckets_;  // by sign, exponent and nine bits of mantissa
+  double zero_weight_ = 0;
 };
 
 struct FitResult {

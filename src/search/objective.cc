@@ -1,0 +1,51 @@
+#include "search/objective.h"
+
+#include "core/pack.h"
+
+namespace dnateq {
+
+using Eigen::Index;
+using Eigen::MatrixXf;
+using Eigen::VectorXf;
+
+RowScale rounded_scale(float gamma) {
+  RowScale scale;
+  scale.bits = to_float16(gamma);
+  scale.value = from_float16(scale.bits);
+  if (scale.value == 0 || !std::isfinite(scale.value)) {  // beyond float16: the nearest usable scale
+    scale.value = std::fabs(gamma) < 1 ? std::copysign(6.0e-8F, gamma) : std::copysign(65504.0F, gamma);
+    scale.bits = to_float16(scale.value);
+    scale.value = from_float16(scale.bits);
+  }
+  return scale;
+}
+
+CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Index group) {
+  const Index columns = shape.columns, rows = shape.rows / shape.groups;
+  CentredSamples c;
+  c.x = samples.inputs.middleCols(group * columns, columns);
+  c.y = samples.targets.middleCols(group * rows, rows);
+  const auto count = static_cast<float>(c.x.rows());
+  VectorXf importance = samples.weights;
+  if (importance.size() == 0) importance = VectorXf::Ones(c.x.rows());
+  const float total = importance.sum();
+  c.input_mean = c.x.transpose() * importance / total;
+  c.target_mean = c.y.transpose() * importance / total;
+  c.x.rowwise() -= c.input_mean.transpose();
+  c.y.rowwise() -= c.target_mean.transpose();
+  if (samples.weights.size() != 0) {
+    const VectorXf root = (importance * (count / total)).cwiseSqrt();
+    c.x.array().colwise() *= root.array();
+    c.y.array().colwise() *= root.array();
+  }
+  for (Index r = 0; r < rows; ++r) c.target_power += static_cast<double>(c.y.col(r).squaredNorm() / count);
+  return c;
+}
+
+std::unique_ptr<Objective> make_objective(CentredSamples&& samples, const ConstRows& weights,
+                                          Eigen::Ref<RowMajor> target, const ObjectiveOptions& options) {
+  const bool few = 3 * samples.x.rows() < samples.x.cols();
+  return (few ? objective_of_samples : objective_of_moments)(std::move(samples), weights, target, options);
+}
+
+}  // namespace dnateq

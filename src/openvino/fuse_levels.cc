@@ -44,7 +44,7 @@ struct Chain {
 
   bool wanted = false, wanted_natively = false;
   std::vector<ConstantPtr> codes;  // of the levels that others read
-  std::shared_ptr<ops::LevelLayer> built;
+  std::shared_ptr<ops::LevelLayer> node;
   NodeOutput native;  // in the original's layout
 };
 
@@ -182,6 +182,7 @@ NodeOutput turned(const NodeOutput& x, bool to_channels_last) {
 }
 
 struct Pool {
+  NodeOutput x;
   ops::LevelWindows windows;
   std::vector<int64_t> kernel;
 };
@@ -203,6 +204,7 @@ std::optional<Pool> pool_of(const ov::Node& node) {
   const bool plain =
       pool->get_auto_pad() == ov::op::PadType::EXPLICIT && pool->get_rounding_type() == ov::op::RoundingType::FLOOR;
   Pool result;
+  result.x = node.input_value(0);
   result.kernel.assign(pool->get_kernel().begin(), pool->get_kernel().end());
   result.windows = {last(pool->get_strides()), std::vector<int64_t>(axes, 1), {}, {}};
   for (size_t i = 0; i < axes; ++i) {
@@ -222,6 +224,7 @@ std::optional<Pool> pool_of(const ov::Node& node) {
 
 // A mean over the whole image: of the axes 2 and 3, or a pooling of the image's size.
 struct Mean {
+  NodeOutput x;
   bool keeps_axes;
 };
 
@@ -232,7 +235,7 @@ std::optional<Mean> mean_of(const ov::Node& node) {
   if (const auto* mean = ov::as_type<const op::ReduceMean>(&node)) {
     if (!mean->reduction_axes_constant()) return std::nullopt;
     const ov::AxisSet axes = mean->get_reduction_axes();
-    return axes == ov::AxisSet{2, 3} ? std::optional(Mean{mean->get_keep_dims()}) : std::nullopt;
+    return axes == ov::AxisSet{2, 3} ? std::optional(Mean{node.input_value(0), mean->get_keep_dims()}) : std::nullopt;
   }
   const auto* pool = ov::as_type<const op::AvgPool>(&node);
   if (pool == nullptr || in[2].is_dynamic() || in[3].is_dynamic()) return std::nullopt;
@@ -241,7 +244,7 @@ std::optional<Mean> mean_of(const ov::Node& node) {
     return std::all_of(pads.begin(), pads.end(), [](size_t pad) { return pad == 0; });
   };
   const bool whole = pool->get_kernel() == image && no_pads(pool->get_pads_begin()) && no_pads(pool->get_pads_end());
-  return whole ? std::optional(Mean{true}) : std::nullopt;
+  return whole ? std::optional(Mean{node.input_value(0), true}) : std::nullopt;
 }
 
 // ---- the rewriting ----
@@ -249,14 +252,16 @@ std::optional<Mean> mean_of(const ov::Node& node) {
 class Fusion {
  public:
   explicit Fusion(const ov::Model& model) : nodes_(model.get_ordered_ops()) {
-    for (size_t i = 0; i < nodes_.size(); ++i) place_[nodes_[i].get()] = i;
-    for (const auto& node : nodes_)
+    for (const auto& node : nodes_) {
+      if (auto pool = pool_of(*node)) pools_.emplace(node.get(), std::move(*pool));
+      if (auto mean = mean_of(*node)) means_.emplace(node.get(), std::move(*mean));
       if (auto chain = chain_of(node)) {
         extend(*chain);
         chains_[node.get()] = std::make_unique<Chain>(std::move(*chain));
         Chain& kept = *chains_.at(node.get());
         ends_[kept.end] = &kept;
       }
+    }
   }
 
   void run() {
@@ -269,33 +274,35 @@ class Fusion {
     }
     for (const auto& node : nodes_) {
       if (const auto chain = chains_.find(node.get()); chain != chains_.end() && chain->second->wanted)
-        build(*chain->second);
-      else if (means_.contains(node.get()))
-        build_mean(node);
+        built(*chain->second);
+      if (wanted_means_.contains(node.get())) built_mean(node->output(0));
     }
   }
 
  private:
-  // Steps that one reader after the other allows.
+  // Steps that one reader after the other allows. What a layer takes along reaches its end in the original too, so that
+  // the layers still stand in some order; a sum of two layers goes to the first one.
   void extend(Chain& chain) {
     while (const auto next = only_reader(chain.end)) {
-      if (next->get_output_size() != 1 || next->get_output_element_type(0) != ov::element::f32) return;
+      if (taken_.contains(next.get()) || next->get_output_size() != 1 ||
+          next->get_output_element_type(0) != ov::element::f32)
+        return;
       if (ov::is_type<op::Add>(next)) {
         if (!add_summand(chain, *next)) return;
       } else if (!add_activation(chain, *next)) {
         return;
       }
+      taken_.insert(next.get());
       chain.end = next->output(0);
       if (chain.steps.activation != "none") return;
     }
   }
 
-  bool add_summand(Chain& chain, const ov::Node& add) const {
+  static bool add_summand(Chain& chain, const ov::Node& add) {
     if (add.input_value(0) == add.input_value(1)) return false;
     if (!chain.steps.adds_residual && add_constant(chain, add)) return true;
     const NodeOutput other = other_summand(add, chain.end);
-    const bool there = ends_.contains(other) || place_.at(other.get_node()) < place_.at(chain.layer.get());
-    if (chain.steps.adds_residual || !there || !same_shape(other.get_partial_shape(), chain.end.get_partial_shape()) ||
+    if (chain.steps.adds_residual || !same_shape(other.get_partial_shape(), chain.end.get_partial_shape()) ||
         !same_shape(add.get_output_partial_shape(0), chain.end.get_partial_shape()))
       return false;
     chain.steps.adds_residual = true;
@@ -312,9 +319,10 @@ class Fusion {
 
   void want_native_node(ov::Node& node) {
     if (!seen_.insert(&node).second) return;
-    if (const auto mean = mean_of(node); mean && chain_that_ends(node.input_value(0), true) != nullptr) {
-      means_.insert(&node);
-      return want_values(node.input_value(0), true);
+    if (const auto mean = means_.find(&node);
+        mean != means_.end() && chain_that_ends(mean->second.x, true) != nullptr) {
+      wanted_means_.insert(&node);
+      return want_values(mean->second.x, true);
     }
     unseen_.push_back(&node);
   }
@@ -342,15 +350,16 @@ class Fusion {
       }
       return want(*chain);
     }
-    if (is_image && pool_of(*output.get_node()) && comes_as_levels(output.get_node()->input_value(0)))
-      return want_levels(output.get_node()->input_value(0), code, true);
+    if (const Pool* pool = is_image ? pool_on_levels(output) : nullptr) return want_levels(pool->x, code, true);
     want_native(output);
   }
 
-  // Through poolings, from a layer on levels.
-  bool comes_as_levels(const NodeOutput& output) const {
-    if (chain_that_ends(output, true) != nullptr) return true;
-    return pool_of(*output.get_node()) && comes_as_levels(output.get_node()->input_value(0));
+  // The pooling that gives this, if its input comes from a layer on levels, perhaps through others.
+  const Pool* pool_on_levels(const NodeOutput& output) const {
+    const auto pool = pools_.find(output.get_node());
+    if (pool == pools_.end() || output.get_index() != 0) return nullptr;
+    const NodeOutput& x = pool->second.x;
+    return chain_that_ends(x, true) != nullptr || pool_on_levels(x) != nullptr ? &pool->second : nullptr;
   }
 
   static size_t place_of_code(const Chain& chain, const op::Constant& code) {
@@ -366,16 +375,15 @@ class Fusion {
     if (chain.steps.adds_residual) want_values(chain.residual, chain.is_image);
   }
 
-  // -- building, in the order of the layers --
+  // -- building: what is asked for is built then, if it is not yet --
 
-  NodeOutput native(const NodeOutput& output) const {
-    if (const auto chain = ends_.find(output); chain != ends_.end()) return chain->second->native;
-    const auto replaced = replaced_.find(output);
-    return replaced == replaced_.end() ? output : replaced->second;
+  NodeOutput native(const NodeOutput& output) {
+    if (const auto chain = ends_.find(output); chain != ends_.end()) return built(*chain->second).native;
+    return wanted_means_.contains(output.get_node()) ? built_mean(output) : output;
   }
 
   NodeOutput values(const NodeOutput& output, bool is_image) {
-    if (const Chain* chain = chain_that_ends(output, is_image)) return chain->built->output(0);
+    if (Chain* const chain = chain_that_ends(output, is_image)) return built(*chain).node->output(0);
     if (!is_image) return native(output);
     NodeOutput& known = turned_[output];
     if (known.get_node() == nullptr) known = turned(native(output), true);
@@ -383,18 +391,17 @@ class Fusion {
   }
 
   NodeOutput levels(const NodeOutput& output, const ConstantPtr& code, bool is_image) {
-    if (const Chain* chain = chain_that_ends(output, is_image)) {
+    if (Chain* const chain = chain_that_ends(output, is_image)) {
       const size_t place = place_of_code(*chain, *code);
-      if (place < chain->codes.size()) return chain->built->output(chain->built->first_level_output() + place);
+      const ops::LevelLayer& node = *built(*chain).node;
+      if (place < chain->codes.size()) return chain->node->output(node.first_level_output() + place);
     }
     for (const Encoded& known : encoded_)
       if (known.tensor == output && known.is_image == is_image && same_bytes(*known.code, *code)) return known.levels;
     NodeOutput result;
-    const auto pool = is_image ? pool_of(*output.get_node()) : std::nullopt;
     const std::string& name = output.get_node()->get_friendly_name();
-    if (pool && comes_as_levels(output.get_node()->input_value(0))) {
-      result = std::make_shared<ops::LevelMaxPool>(levels(output.get_node()->input_value(0), code, true), pool->windows,
-                                                   pool->kernel);
+    if (const Pool* pool = is_image ? pool_on_levels(output) : nullptr) {
+      result = std::make_shared<ops::LevelMaxPool>(levels(pool->x, code, true), pool->windows, pool->kernel);
       result.get_node()->set_friendly_name(name + "/levels");
     } else {
       result = std::make_shared<ops::ExponentialEncode>(native(output), code, is_image);
@@ -404,7 +411,8 @@ class Fusion {
     return result;
   }
 
-  void build(Chain& chain) {
+  const Chain& built(Chain& chain) {
+    if (chain.node) return chain;
     const auto bias = op::Constant::create(ov::element::f32, ov::Shape{chain.bias.size()}, chain.bias);
     const std::string& name = chain.layer->get_friendly_name();
     bias->set_friendly_name(name + "/bias");
@@ -413,27 +421,31 @@ class Fusion {
     if (chain.steps.adds_residual) inputs.residual = values(chain.residual, chain.is_image);
     inputs.codes_of_outputs.assign(chain.codes.begin(), chain.codes.end());
     if (chain.is_image)
-      chain.built = std::make_shared<ops::LevelConvolution>(inputs, chain.steps, chain.windows, groups_of(chain));
+      chain.node = std::make_shared<ops::LevelConvolution>(inputs, chain.steps, chain.windows, groups_of(chain));
     else
-      chain.built = std::make_shared<ops::LevelMatMul>(inputs, chain.steps);
-    chain.built->set_friendly_name(name);
-    if (!chain.wanted_natively) return;
-    chain.native = chain.built->output(0);
+      chain.node = std::make_shared<ops::LevelMatMul>(inputs, chain.steps);
+    chain.node->set_friendly_name(name);
+    if (!chain.wanted_natively) return chain;
+    chain.native = chain.node->output(0);
     if (chain.is_image) {
       chain.native = turned(chain.native, false);
-      if (chain.end.get_node() == chain.layer.get()) chain.built->set_friendly_name(name + "/levels");
+      if (chain.end.get_node() == chain.layer.get()) chain.node->set_friendly_name(name + "/levels");
     }
     replace(chain.end, chain.native);
+    return chain;
   }
 
-  void build_mean(const std::shared_ptr<ov::Node>& node) {
+  NodeOutput built_mean(const NodeOutput& output) {
+    NodeOutput& mean = built_means_[output];
+    if (mean.get_node() != nullptr) return mean;
     const auto axes = op::Constant::create(ov::element::i64, ov::Shape{2}, std::vector<int64_t>{1, 2});
-    NodeOutput mean = std::make_shared<op::ReduceMean>(values(node->input_value(0), true), axes, false);
-    if (mean_of(*node)->keeps_axes)
+    const Mean& original = means_.at(output.get_node());
+    mean = std::make_shared<op::ReduceMean>(values(original.x, true), axes, false);
+    if (original.keeps_axes)
       mean = std::make_shared<op::Unsqueeze>(
           mean, op::Constant::create(ov::element::i64, ov::Shape{2}, std::vector<int64_t>{2, 3}));
-    replaced_[node->output(0)] = mean;
-    replace(node->output(0), mean);
+    replace(output, mean);
+    return mean;
   }
 
   static void replace(NodeOutput from, NodeOutput to) {
@@ -451,12 +463,13 @@ class Fusion {
   };
 
   ov::NodeVector nodes_;
-  std::unordered_map<const ov::Node*, size_t> place_;
+  std::unordered_map<const ov::Node*, Pool> pools_;
+  std::unordered_map<const ov::Node*, Mean> means_;
   std::unordered_map<const ov::Node*, std::unique_ptr<Chain>> chains_;  // by layer
   std::map<NodeOutput, Chain*> ends_;
-  std::unordered_set<const ov::Node*> seen_, means_;
+  std::unordered_set<const ov::Node*> taken_, seen_, wanted_means_;
   std::vector<ov::Node*> unseen_;
-  std::map<NodeOutput, NodeOutput> replaced_, turned_;
+  std::map<NodeOutput, NodeOutput> built_means_, turned_;
   std::vector<Encoded> encoded_;
 };
 

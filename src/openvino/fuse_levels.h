@@ -3,7 +3,7 @@
 // An exact network, as emission first writes it, is OpenVINO's float32 layers between ExponentialQuantize and decoded
 // ExponentialWeights: the definition of what it computes, and what stays where a layer has no integers. Here every
 // convolution and MatMul whose two codes are int8 grids becomes one operation on levels (ops/ops.h) that takes with it
-// the constant added to its output, a residual sum whose other summand is there by then, and ReLU or Clamp. Such layers
+// the constant added to its output, a residual sum, and ReLU or Clamp. Such layers
 // hand each other levels, through max pooling too, as the encoder is monotone, and residual sums their float32 values,
 // all channels last; other consumers get those turned back, and global means are taken of them directly. A result that
 // nobody reads as float32 is never written as such.

@@ -163,6 +163,7 @@ class LevelLayer : public ov::op::Op {
   bool has_evaluate() const override { return true; }
 
   const LevelSteps& steps() const { return steps_; }
+  virtual int64_t groups() const { return 1; }
   size_t first_level_output() const { return steps_.gives_values ? 1 : 0; }
 
  protected:
@@ -173,7 +174,6 @@ class LevelLayer : public ov::op::Op {
 
   virtual ov::PartialShape output_shape(const ov::PartialShape& levels) const = 0;
   virtual const LevelWindows* windows() const { return nullptr; }
-  virtual int64_t groups() const { return 1; }
 
   std::vector<int64_t> weight_shape_;  // empty until a constant blob was seen
   int64_t channels_ = -1, inputs_ = -1;
@@ -197,11 +197,11 @@ class LevelConvolution : public LevelLayer {
 
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
   bool visit_attributes(ov::AttributeVisitor& visitor) override;
+  int64_t groups() const override { return groups_; }
 
  private:
   ov::PartialShape output_shape(const ov::PartialShape& levels) const override;
   const LevelWindows* windows() const override { return &windows_; }
-  int64_t groups() const override { return groups_; }
 
   LevelWindows windows_;
   int64_t groups_ = 1;

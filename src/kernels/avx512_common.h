@@ -146,7 +146,9 @@ void finish_rows(const Epilogue& given_epilogue, const int32_t* sums, size_t sum
                                    size_t rows, size_t channel, size_t columns) {
   constexpr size_t kMostRows = 32;
   alignas(64) float block[kMostRows * 64];  // for the sink
-  const bool plain = is_plain(epilogue);
+  const bool in_place = epilogue.values != nullptr, plain = is_plain(epilogue);
+  float* const results = in_place ? epilogue.values + row * epilogue.stride + channel : block;
+  const size_t y_stride = in_place ? epilogue.stride : 64;
   for (size_t j = 0; j < columns; j += 16) {
     const size_t left = columns - j, n = channel + j;
     const bool whole = left >= 16;
@@ -165,8 +167,7 @@ void finish_rows(const Epilogue& given_epilogue, const int32_t* sums, size_t sum
     Columns at{_mm512_set1_ps(1), _mm512_set1_ps(-0.0F), mask};
     if (epilogue.channel_scale != nullptr) at.scale = _mm512_maskz_loadu_ps(mask, epilogue.channel_scale + n);
     if (epilogue.bias != nullptr) at.bias = _mm512_maskz_loadu_ps(mask, epilogue.bias + n);
-    float* y = epilogue.values != nullptr ? epilogue.values + row * epilogue.stride + n : block + j;
-    const size_t y_stride = epilogue.values != nullptr ? epilogue.stride : 64;
+    float* const y = results + j;
     constexpr auto kPlainWhole = finish_rows<Steps::kPlain, Width::kWhole>;
     constexpr auto kPlainMasked = finish_rows<Steps::kPlain, Width::kMasked>;
     constexpr auto kAllWhole = finish_rows<Steps::kAll, Width::kWhole>;
@@ -175,8 +176,7 @@ void finish_rows(const Epilogue& given_epilogue, const int32_t* sums, size_t sum
      : whole ? kAllWhole
              : kAllMasked)(epilogue, sums + j, sums_stride, row, rows, n, at, y, y_stride);
   }
-  if (epilogue.sink != nullptr)
-    for (size_t i = 0; i < rows; ++i) epilogue.sink(epilogue.sink_context, row + i, channel, block + 64 * i, columns);
+  if (epilogue.sink != nullptr) epilogue.sink(epilogue.sink_context, {row, channel, rows, columns, results, y_stride});
 }
 
 }  // namespace

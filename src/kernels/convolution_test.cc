@@ -351,9 +351,11 @@ struct Collector {
   std::vector<float>* into;
   size_t stride;
 
-  static void collect(void* context, size_t row, size_t channel, const float* values, size_t count) {
+  static void collect(void* context, const SinkBlock& block) {
     const auto* to = static_cast<Collector*>(context);
-    std::copy_n(values, count, to->into->begin() + static_cast<std::ptrdiff_t>(row * to->stride + channel));
+    for (size_t i = 0; i < block.rows; ++i)
+      std::copy_n(block.values + i * block.stride, block.columns,
+                  to->into->begin() + static_cast<std::ptrdiff_t>((block.row + i) * to->stride + block.channel));
   }
 };
 
@@ -373,6 +375,11 @@ void expect_epilogues(const Convolve& convolve_to, const std::vector<int32_t>& s
     by_sink.sink = Collector::collect, by_sink.sink_context = &collector;
     convolve_to(by_sink);
     ASSERT_EQ(collected, expected) << "sink, option " << option;
+    std::fill(values.begin(), values.end(), -7.0F), std::fill(collected.begin(), collected.end(), -7.0F);
+    by_sink.values = values.data(), by_sink.stride = outputs;
+    convolve_to(by_sink);
+    ASSERT_EQ(values, expected) << "both, option " << option;
+    ASSERT_EQ(collected, expected) << "both, option " << option;
   }
 }
 

@@ -72,7 +72,8 @@ void run_rows(const DepthwiseTask& task, size_t row) {
   for (size_t i = 0; i < kCount; ++i) rows[i] = task.x + task.rows[row + i].offset;
   const Epilogue& e = *task.epilogue;
   size_t channel = 0;
-  for (; e.values != nullptr && channel + kDepthwiseBlock <= task.channels; channel += kDepthwiseBlock) {
+  for (; e.values != nullptr && e.sink == nullptr && channel + kDepthwiseBlock <= task.channels;
+       channel += kDepthwiseBlock) {
     __m512i sums[kCount][2];
     multiply_block<kSigned, kCount>(task, rows, channel, sums);
     if (is_plain(e))

@@ -13,10 +13,15 @@ namespace dnateq::kernels {
 
 enum class Activation { kNone, kRelu, kClamp };
 
-// Takes y[row][channel ... channel + count - 1], count <= 64, from the calling thread's cache: for instance the encoder
-// of the next layer, which then costs no second pass through memory. Called once for every value, by several threads
-// for different blocks, in no order. Must not throw, nor call matmul.
-using BlockSink = void (*)(void* context, size_t row, size_t channel, const float* values, size_t count);
+// Takes y[row + i][channel + j], i < rows, j < columns <= 64, which stands at values[i * stride + j], from the calling
+// thread's cache: for instance the encoder of the next layer, which then costs no second pass through memory. Called
+// once for every value, by several threads for different blocks, in no order. Must not throw, nor call matmul.
+struct SinkBlock {
+  size_t row, channel, rows, columns;
+  const float* values;
+  size_t stride;
+};
+using BlockSink = void (*)(void* context, const SinkBlock& block);
 
 struct Epilogue {
   // Null: a factor of 1, a summand of 0.
@@ -28,7 +33,7 @@ struct Epilogue {
   Activation activation = Activation::kNone;
   float lowest = 0, highest = 0;  // kClamp
 
-  // Where the results go: exactly one of the three.
+  // Where the results go: exactly one of the three, or both values and sink, which then gets the values in their place.
   float* values = nullptr;   // M x N, y
   int32_t* sums = nullptr;   // M x N, the sums themselves; nothing of the above is applied
   BlockSink sink = nullptr;  // y, block by block

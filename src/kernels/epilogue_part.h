@@ -11,9 +11,11 @@ struct PartSink {
   void* context;
   size_t row, channel;
 
-  static void pass_on(void* context, size_t row, size_t channel, const float* values, size_t count) {
+  static void pass_on(void* context, const SinkBlock& block) {
     const auto* part = static_cast<const PartSink*>(context);
-    part->sink(part->context, part->row + row, part->channel + channel, values, count);
+    SinkBlock of_whole = block;
+    of_whole.row += part->row, of_whole.channel += part->channel;
+    part->sink(part->context, of_whole);
   }
 };
 

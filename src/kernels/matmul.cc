@@ -101,7 +101,9 @@ MatmulTask task_of(const PackedWeights& weights) {
 
 void check_destination(const Epilogue& epilogue) {
   const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
-  if (destinations != 1) throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+  const bool values_and_sink = destinations == 2 && epilogue.sums == nullptr;
+  if (destinations != 1 && !values_and_sink)
+    throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
 }
 
 void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue) {

@@ -141,12 +141,10 @@ class Finisher {
       if (e.activation == Activation::kRelu) y = _mm512_max_ps(y, _mm512_setzero_ps());
       if (e.activation == Activation::kClamp)
         y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(e.lowest)), _mm512_set1_ps(e.highest));
-      if (e.sink != nullptr)
-        _mm512_store_ps(block + 16 * j, y);
-      else
-        _mm512_mask_storeu_ps(e.values + m * e.stride + n, mask, y);
+      if (e.sink != nullptr) _mm512_store_ps(block + 16 * j, y);
+      if (e.values != nullptr) _mm512_mask_storeu_ps(e.values + m * e.stride + n, mask, y);
     }
-    if (e.sink != nullptr) e.sink(e.sink_context, m, channel_, block, columns_);
+    if (e.sink != nullptr) e.sink(e.sink_context, {m, channel_, 1, columns_, block, kPanelChannels});
     sums_ += kPanelChannels * static_cast<size_t>(task_.tables);
   }
 

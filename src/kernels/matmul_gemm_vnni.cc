@@ -74,6 +74,7 @@ struct BlockResults {
   // At the block's first row and channel, as in Epilogue; scale and bias are never null.
   const float *row_scale = nullptr, *channel_scale = nullptr, *bias = nullptr, *residual = nullptr;
   float* values = nullptr;
+  size_t values_stride = 0;
   const Epilogue* epilogue = nullptr;
 };
 
@@ -92,7 +93,7 @@ inline __attribute__((always_inline)) void store_block(const __m512i (&sums)[kRo
                highest = _mm512_set1_ps(to.epilogue->highest);
   const float *const row_scale = to.row_scale, *const residual = to.residual;
   float* const values = to.values;
-  const size_t stride = to.epilogue->stride, residual_stride = to.epilogue->residual_stride;
+  const size_t stride = to.values_stride, residual_stride = to.epilogue->residual_stride;
   unrolled<4>([&](int i) __attribute__((always_inline)) {
     const __m512 scale = _mm512_loadu_ps(to.channel_scale + 16 * i), bias = _mm512_loadu_ps(to.bias + 16 * i);
     unrolled<kRows>([&](int row) __attribute__((always_inline)) {
@@ -219,7 +220,8 @@ struct Floats {
 constexpr Floats<0x3F800000> kOnes;
 constexpr Floats<0x80000000> kMinusZeros;
 
-BlockResults through_epilogue(const Epilogue& e, size_t row, size_t channel) {
+// `block`: takes the values where only the sink wants them.
+BlockResults through_epilogue(const Epilogue& e, size_t row, size_t channel, float* block) {
   const float* residual = e.residual == nullptr ? nullptr : e.residual + row * e.residual_stride + channel;
   return {.sums = nullptr,
           .sums_stride = 0,
@@ -227,7 +229,8 @@ BlockResults through_epilogue(const Epilogue& e, size_t row, size_t channel) {
           .channel_scale = e.channel_scale == nullptr ? kOnes.data() : e.channel_scale + channel,
           .bias = e.bias == nullptr ? kMinusZeros.data() : e.bias + channel,
           .residual = residual,
-          .values = e.values + row * e.stride + channel,
+          .values = e.values == nullptr ? block : e.values + row * e.stride + channel,
+          .values_stride = e.values == nullptr ? 64 : e.stride,
           .epilogue = &e};
 }
 
@@ -271,8 +274,14 @@ void run_block(const MatmulTask& task, const Rows& rows, size_t row, const Panel
     else
       kUnsignedBlocks[count - 1](x, levels, panel.starts[table], to);
   };
-  if (task.tables == 1 && panel.columns == 64 && task.epilogue->values != nullptr)
-    return multiply(0, through_epilogue(*task.epilogue, m, panel.channel));
+  const Epilogue& e = *task.epilogue;
+  if (task.tables == 1 && panel.columns == 64 && e.sums == nullptr) {
+    alignas(64) float values[kMostRows * 64];
+    const BlockResults to = through_epilogue(e, m, panel.channel, values);
+    multiply(0, to);
+    if (e.sink != nullptr) e.sink(e.sink_context, {m, panel.channel, count, 64, to.values, to.values_stride});
+    return;
+  }
 
   alignas(64) int32_t sums[2][kMostRows * 64];
   for (int table = 0; table < task.tables; ++table) multiply(table, {.sums = sums[table], .sums_stride = 64});
@@ -280,7 +289,7 @@ void run_block(const MatmulTask& task, const Rows& rows, size_t row, const Panel
     for (size_t i = 0; i < count * 64; i += 16)
       _mm512_store_si512(sums[0] + i, _mm512_add_epi32(_mm512_slli_epi32(_mm512_load_si512(sums[0] + i), 7),
                                                        _mm512_load_si512(sums[1] + i)));
-  finish_block(*task.epilogue, sums[0], 64, m, count, panel.channel, panel.columns);
+  finish_block(e, sums[0], 64, m, count, panel.channel, panel.columns);
 }
 
 }  // namespace

@@ -51,10 +51,9 @@ void finish_block_scalar(const Epilogue& epilogue, const int32_t* sums, size_t s
       }
       block[j] = y;
     }
-    if (epilogue.sink != nullptr)
-      epilogue.sink(epilogue.sink_context, m, channel, block, columns);
-    else
+    if (epilogue.values != nullptr)
       std::memcpy(epilogue.values + m * epilogue.stride + channel, block, columns * sizeof(float));
+    if (epilogue.sink != nullptr) epilogue.sink(epilogue.sink_context, {m, channel, 1, columns, block, kPanelChannels});
   }
 }
 

@@ -169,9 +169,11 @@ TEST_P(EveryKernel, GivesTheSameFloatsAsTheScalarEpilogue) {
         size_t stride;
       } collector{&collected, c.n};
       by_sink.sink_context = &collector;
-      by_sink.sink = [](void* context, size_t row, size_t channel, const float* values, size_t count) {
+      by_sink.sink = [](void* context, const SinkBlock& block) {
         const auto* to = static_cast<Collector*>(context);
-        std::copy_n(values, count, to->into->begin() + static_cast<std::ptrdiff_t>(row * to->stride + channel));
+        for (size_t i = 0; i < block.rows; ++i)
+          std::copy_n(block.values + i * block.stride, block.columns,
+                      to->into->begin() + static_cast<std::ptrdiff_t>((block.row + i) * to->stride + block.channel));
       };
       matmul_with(GetParam(), weights, c.activations(), by_sink);
 

@@ -178,9 +178,11 @@ void multiply_rows(size_t rows, const uint8_t* x, size_t x_stride, size_t inputs
 
 // In the order and roundings of finish_block_scalar(), which takes what is not 64 channels wide.
 inline void finish(const Epilogue& e, const int32_t* sums, size_t row, size_t rows, size_t channel, size_t columns) {
-  if (columns != kPanelChannels || e.values == nullptr)
+  if (columns != kPanelChannels || e.sums != nullptr)
     return finish_block_scalar(e, sums, kPanelChannels, row, rows, channel, columns);
-  for (size_t m = row; m < row + rows; ++m, sums += kPanelChannels)
+  for (size_t m = row; m < row + rows; ++m, sums += kPanelChannels) {
+    float block[kPanelChannels];
+    float* const values = e.values == nullptr ? block : e.values + m * e.stride + channel;
     for (size_t j = 0; j < kPanelChannels; j += 8) {
       const size_t n = channel + j;
       __m256 y = _mm256_cvtepi32_ps(load(sums + j));
@@ -192,8 +194,10 @@ inline void finish(const Epilogue& e, const int32_t* sums, size_t row, size_t ro
       if (e.activation == Activation::kRelu) y = _mm256_max_ps(y, _mm256_setzero_ps());
       if (e.activation == Activation::kClamp)
         y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(e.lowest)), _mm256_set1_ps(e.highest));
-      _mm256_storeu_ps(e.values + m * e.stride + n, y);
+      _mm256_storeu_ps(values + j, y);
     }
+    if (e.sink != nullptr) e.sink(e.sink_context, {m, channel, 1, kPanelChannels, values, kPanelChannels});
+  }
 }
 
 // ---- a task ----

@@ -12,6 +12,7 @@
 #include "core/pack.h"
 #include "dnateq/error.h"
 #include "openvino/blob.h"
+#include "openvino/fuse_levels.h"
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
@@ -518,7 +519,10 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
   return copy.model;
 }
 
-std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+namespace {
+
+// Float32 layers between our quantizer and decoded weights.
+Copy decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   Copy copy = copy_model(prepared, codes);
   const auto quantizes = [&](size_t i) { return copy.targets[i]->codes->has_activation_code; };
   for (const auto& group : group_by_tensor(copy, quantizes)) {
@@ -561,6 +565,22 @@ std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::
     target.node->input(target.layer->weight_port).replace_source_output(decoded.at(from));
     add_bias(target);
   }
+  return copy;
+}
+
+}  // namespace
+
+std::shared_ptr<ov::Model> emit_exact_decoded(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+  const Copy copy = decoded_copy(prepared, codes);
+  finish(copy.model, "exact");
+  name_new_nodes(*copy.model, prepared);
+  return copy.model;
+}
+
+std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+  const Copy copy = decoded_copy(prepared, codes);
+  copy.model->validate_nodes_and_infer_types();
+  fuse_levels(copy.model);
   finish(copy.model, "exact");
   name_new_nodes(*copy.model, prepared);
   return copy.model;

@@ -40,8 +40,11 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
 // besides.
 bool runs_packed(const Layer& layer, int bits, double expected_rows);
 
-// Our operations (ops/): activation quantizer and packed weights, bit-true to the recipe.
+// Our operations (ops/), bit-true to the recipe: layers whose codes are int8 grids exchange integer levels
+// (fuse_levels.h), the others are as in the second one, where OpenVINO's float32 layers read quantized activations and
+// decoded weights: the definition of both.
 std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+std::shared_ptr<ov::Model> emit_exact_decoded(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 
 // Bytes that a layer's weights occupy in the emitted file: codes, tables, channel scales, headers.
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes);

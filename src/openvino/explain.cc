@@ -15,6 +15,7 @@
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "kernels/depthwise.h"
 #include "openvino/blob.h"
 #include "openvino/ops/ops.h"
 
@@ -205,15 +206,43 @@ int64_t packed_matrix_bytes(int64_t rows, int64_t columns, int bits, int tables)
   return up(rows, kernels::kPanelChannels) * up(columns, kernels::kUnitInputs) * unit;
 }
 
-LayerExplanation explain_part(const ov::Node& op, size_t part, int64_t m) {
+// One layer of an operation with packed weights.
+struct Part {
+  size_t weights = 1, bias = 2;  // ports
+  int64_t rows = 0, groups = 1;
+  bool signed_activations = true;
+};
+
+// The first kernel that takes the problem, and why those before it do not.
+void choose_kernel(const Part& part, const Blob& blob, int tables, LayerExplanation& layer) {
+  if (part.groups > 1 && part.groups == blob.rows && blob.shape.at(2) == 1) {  // one input and output a group
+    layer.kernel = "depthwise-" + kernels::depthwise_kernels().front();
+    return;
+  }
+  const auto verdicts = kernels::explain_matmul({.m = static_cast<size_t>(part.rows),
+                                                 .n = static_cast<size_t>(blob.rows / part.groups),
+                                                 .k = static_cast<size_t>(blob.columns),
+                                                 .bits = blob.code.stored_bits,
+                                                 .tables = tables,
+                                                 .signed_activations = part.signed_activations});
+  for (const kernels::KernelVerdict& verdict : verdicts) {
+    if (verdict.refusal.empty()) {
+      layer.kernel = verdict.name;
+      layer.isa = verdict.isa;
+      return;
+    }
+    layer.refused.push_back(verdict);
+  }
+}
+
+LayerExplanation explain_part(const ov::Node& op, const Part& part) {
   LayerExplanation layer;
   layer.type = op.get_type_name();
-  const size_t port = 1 + 2 * part;
-  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(port));
+  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(part.weights));
   if (!constant) return layer;
   layer.name = without_suffix(constant->get_friendly_name(), "/weights");
   const Blob blob = read_blob(bytes_of(*constant), op.get_friendly_name());
-  layer.m = m;
+  layer.m = part.rows;
   layer.n = blob.rows;
   layer.k = blob.columns;
   layer.weights = blob.rows * blob.columns;
@@ -223,23 +252,10 @@ LayerExplanation explain_part(const ov::Node& op, size_t part, int64_t m) {
   const bool one_table =
       std::all_of(blob.grid_levels.begin(), blob.grid_levels.end(), [](int level) { return std::abs(level) <= 127; });
   const int tables = one_table ? 1 : 2, bits = blob.code.stored_bits;
-  layer.weight_bytes = packed_matrix_bytes(blob.rows, blob.columns, bits, tables) +
+  layer.weight_bytes = part.groups * packed_matrix_bytes(blob.rows / part.groups, blob.columns, bits, tables) +
                        blob.rows * static_cast<int64_t>(sizeof(float)) +
-                       static_cast<int64_t>(ov::shape_size(op.get_input_shape(port + 1)) * sizeof(float));
-  const auto verdicts = kernels::explain_matmul({.m = static_cast<size_t>(m),
-                                                 .n = static_cast<size_t>(blob.rows),
-                                                 .k = static_cast<size_t>(blob.columns),
-                                                 .bits = bits,
-                                                 .tables = tables,
-                                                 .signed_activations = true});
-  for (const kernels::KernelVerdict& verdict : verdicts) {
-    if (verdict.refusal.empty()) {
-      layer.kernel = verdict.name;
-      layer.isa = verdict.isa;
-      break;
-    }
-    layer.refused.push_back(verdict);
-  }
+                       static_cast<int64_t>(ov::shape_size(op.get_input_shape(part.bias)) * sizeof(float));
+  choose_kernel(part, blob, tables, layer);
   return layer;
 }
 
@@ -272,13 +288,23 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m
   const size_t first = layers.size();
   if (ov::is_type<ops::PackedMatMul>(&op)) {
     for (size_t part = 0; part < op.get_output_size(); ++part)
-      layers.push_back(explain_part(op, part, rows_of(0, true)));
+      layers.push_back(explain_part(op, {.weights = 1 + 2 * part, .bias = 2 + 2 * part, .rows = rows_of(0, true)}));
+  } else if (const auto* level_layer = dynamic_cast<const ops::LevelLayer*>(&op)) {
+    const ov::PartialShape& y = executed.node().get_output_partial_shape(0);
+    const int64_t all = product(y);
+    layers.push_back(explain_part(op, {.weights = 1,
+                                       .bias = 3,
+                                       .rows = all == 0 ? expect_m : all / y[y.size() - 1].get_length(),
+                                       .groups = level_layer->groups(),
+                                       .signed_activations = op.get_input_element_type(0) == ov::element::i8}));
   } else if (ov::is_type<ops::ExponentialEmbedding>(&op)) {
     layers.push_back(explain_embedding(op, rows_of(1, false)));
   } else {
     layers.emplace_back();
     layers.back().type = op.get_type_name();
-    layers.back().kernel = ov::is_type<ops::ExponentialQuantize>(&op) ? "thresholds" : "evaluate";
+    layers.back().kernel = ov::is_type<ops::ExponentialQuantize>(&op) || ov::is_type<ops::ExponentialEncode>(&op)
+                               ? "thresholds"
+                               : "evaluate";
     layers.back().isa = "C++";
   }
   for (size_t i = first; i < layers.size(); ++i) {

@@ -112,6 +112,27 @@ TEST(Explain, EachPartOfAPackedMatMulHasItsKernelAndTheReasonsAgainstFasterOnes)
   }
 }
 
+TEST(Explain, LayersOnLevelsHaveOurKernels) {
+  TensorCode code = with_level_counts(TensorCode{}, 4, 0);
+  code.base = 1.3, code.grid = 4, code.alpha = 1, code.beta = 0;
+  const std::vector<uint8_t> bytes = write_code_blob(code);
+  const auto blob = std::make_shared<op::Constant>(ov::element::u8, ov::Shape{bytes.size()}, bytes.data());
+  const auto x = parameter("x", {2, 32, 7, 5});
+  const auto levels = std::make_shared<ops::ExponentialEncode>(x, blob, true);
+  const auto bias = op::Constant::create(ov::element::f32, ov::Shape{0}, std::vector<float>{});
+  ops::LevelSteps steps;
+  steps.gives_values = true;
+  const auto layer = named<ops::LevelMatMul>(
+      "renamed", ops::LevelLayer::Inputs{levels, weight_blob("layer", 100, 32, 4), blob, bias, {}, {}}, steps);
+  const Explanation explanation = explained(model_of(layer, {x}));
+  const LayerExplanation& found = layer_called(explanation, "layer");
+  EXPECT_EQ(found.type, "LevelMatMul");
+  EXPECT_EQ(found.m, 2 * 7 * 5);
+  EXPECT_EQ(found.macs, 2 * 7 * 5 * 32 * 100);
+  EXPECT_TRUE(found.in_int8);
+  EXPECT_FALSE(found.kernel.empty());
+}
+
 TEST(Explain, AnEmbeddingReadsTheRowsThatAreLookedUp) {
   const auto ids = parameter("ids", {-1, -1}, ov::element::i64);
   const auto looked_up = named<ops::ExponentialEmbedding>("rows", weight_blob("table", 50, 24, 4), ids);

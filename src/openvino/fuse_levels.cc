@@ -222,6 +222,15 @@ std::optional<Pool> pool_of(const ov::Node& node) {
   return result;
 }
 
+// What is put side by side, where that is channels of images; else nothing.
+ov::OutputVector channels_joined(const ov::Node& node) {
+  const auto* concat = ov::as_type<const op::Concat>(&node);
+  const ov::PartialShape shape = concat == nullptr ? ov::PartialShape::dynamic() : node.get_output_partial_shape(0);
+  if (shape.rank().is_dynamic() || (shape.size() != 3 && shape.size() != 4)) return {};
+  const int64_t axis = concat->get_axis();
+  return axis == 1 || axis + static_cast<int64_t>(shape.size()) == 1 ? node.input_values() : ov::OutputVector{};
+}
+
 // A mean over the whole image: of the axes 2 and 3, or a pooling of the image's size.
 struct Mean {
   NodeOutput x;
@@ -254,6 +263,7 @@ class Fusion {
   explicit Fusion(const ov::Model& model) : nodes_(model.get_ordered_ops()) {
     for (const auto& node : nodes_) {
       if (auto pool = pool_of(*node)) pools_.emplace(node.get(), std::move(*pool));
+      if (auto joined = channels_joined(*node); !joined.empty()) joined_.emplace(node.get(), std::move(joined));
       if (auto mean = mean_of(*node)) means_.emplace(node.get(), std::move(*mean));
       if (auto chain = chain_of(node)) {
         extend(*chain);
@@ -350,16 +360,20 @@ class Fusion {
       }
       return want(*chain);
     }
-    if (const Pool* pool = is_image ? pool_on_levels(output) : nullptr) return want_levels(pool->x, code, true);
-    want_native(output);
+    if (!is_image || !on_levels(output)) return want_native(output);
+    if (const auto pool = pools_.find(output.get_node()); pool != pools_.end())
+      return want_levels(pool->second.x, code, true);
+    for (const NodeOutput& part : joined_.at(output.get_node())) want_levels(part, code, true);
   }
 
-  // The pooling that gives this, if its input comes from a layer on levels, perhaps through others.
-  const Pool* pool_on_levels(const NodeOutput& output) const {
-    const auto pool = pools_.find(output.get_node());
-    if (pool == pools_.end() || output.get_index() != 0) return nullptr;
-    const NodeOutput& x = pool->second.x;
-    return chain_that_ends(x, true) != nullptr || pool_on_levels(x) != nullptr ? &pool->second : nullptr;
+  // Images that come from layers on levels, perhaps pooled or put side by side: encoding them would give the same.
+  bool on_levels(const NodeOutput& output) const {
+    if (chain_that_ends(output, true) != nullptr) return true;
+    if (output.get_index() != 0) return false;
+    if (const auto pool = pools_.find(output.get_node()); pool != pools_.end()) return on_levels(pool->second.x);
+    const auto joined = joined_.find(output.get_node());
+    return joined != joined_.end() && std::all_of(joined->second.begin(), joined->second.end(),
+                                                  [this](const NodeOutput& part) { return on_levels(part); });
   }
 
   static size_t place_of_code(const Chain& chain, const op::Constant& code) {
@@ -400,8 +414,15 @@ class Fusion {
       if (known.tensor == output && known.is_image == is_image && same_bytes(*known.code, *code)) return known.levels;
     NodeOutput result;
     const std::string& name = output.get_node()->get_friendly_name();
-    if (const Pool* pool = is_image ? pool_on_levels(output) : nullptr) {
-      result = std::make_shared<ops::LevelMaxPool>(levels(pool->x, code, true), pool->windows, pool->kernel);
+    const bool through = is_image && chain_that_ends(output, true) == nullptr && on_levels(output);
+    if (const auto pool = pools_.find(output.get_node()); through && pool != pools_.end()) {
+      const Pool& of = pool->second;
+      result = std::make_shared<ops::LevelMaxPool>(levels(of.x, code, true), of.windows, of.kernel);
+      result.get_node()->set_friendly_name(name + "/levels");
+    } else if (through) {
+      ov::OutputVector parts;
+      for (const NodeOutput& part : joined_.at(output.get_node())) parts.push_back(levels(part, code, true));
+      result = std::make_shared<op::Concat>(parts, -1);
       result.get_node()->set_friendly_name(name + "/levels");
     } else {
       result = std::make_shared<ops::ExponentialEncode>(native(output), code, is_image);
@@ -464,6 +485,7 @@ class Fusion {
 
   ov::NodeVector nodes_;
   std::unordered_map<const ov::Node*, Pool> pools_;
+  std::unordered_map<const ov::Node*, ov::OutputVector> joined_;
   std::unordered_map<const ov::Node*, Mean> means_;
   std::unordered_map<const ov::Node*, std::unique_ptr<Chain>> chains_;  // by layer
   std::map<NodeOutput, Chain*> ends_;

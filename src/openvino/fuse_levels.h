@@ -4,9 +4,9 @@
 // ExponentialWeights: the definition of what it computes, and what stays where a layer has no integers. Here every
 // convolution and MatMul whose two codes are int8 grids becomes one operation on levels (ops/ops.h) that takes with it
 // the constant added to its output, a residual sum, and ReLU or Clamp. Such layers
-// hand each other levels, through max pooling too, as the encoder is monotone, and residual sums their float32 values,
-// all channels last; other consumers get those turned back, and global means are taken of them directly. A result that
-// nobody reads as float32 is never written as such.
+// hand each other levels, through max pooling and concatenated channels too, as the encoder is monotone, and residual
+// sums their float32 values, all channels last; other consumers get those turned back, and global means are taken of
+// them directly. A result that nobody reads as float32 is never written as such.
 //
 // The result is that of the float32 layers but for rounding: sums of levels are exact, those of float32 are not, and a
 // value that lies on a threshold by chance may take the neighbouring level.

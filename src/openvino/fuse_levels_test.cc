@@ -135,6 +135,17 @@ ModelPtr read_by_many() {  // levels of three codes, float32 for a residual sum,
   return model_of(all, {x});
 }
 
+ModelPtr inception() {
+  const auto x = parameter("image", {-1, 3, 9, 9});
+  const auto a = std::make_shared<op::Relu>(convolution("a", x, {8, 3, 3, 3}, 1));
+  const auto b = std::make_shared<op::Relu>(convolution("b", a, {5, 8, 1, 1}, 2, 1, 0));
+  const auto c = std::make_shared<op::Relu>(convolution("c", b, {7, 5, 3, 3}, 3));
+  const auto joined = std::make_shared<op::Concat>(ov::OutputVector{b, c, max_pool(a, {3, 3}, 1, 1)}, -3);
+  const auto all = std::make_shared<op::Concat>(
+      ov::OutputVector{max_pool(joined, {3, 3}, 2, 0), convolution("d", joined, {4, 20, 3, 3}, 4, 2, 0)}, 1);
+  return model_of(convolution("e", all, {6, 24, 1, 1}, 5, 1, 0), {x});
+}
+
 ModelPtr flattened() {
   const auto x = parameter("image", {-1, 3, 8, 8});
   const auto a = max_pool(std::make_shared<op::Relu>(convolution("a", x, {6, 3, 3, 3}, 1)), {2, 2}, 2, 0);
@@ -149,6 +160,7 @@ std::vector<Case> cases() {
           {"1d", one_dimensional(), {3, 4, 33}, 3, 1},
           {"pooled", pooled_twice(), {2, 3, 20, 21}, 0, 2},
           {"many", read_by_many(), {2, 3, 8, 8}, 4, 1},
+          {"inception", inception(), {2, 3, 9, 9}, 1, 1},
           {"flattened", flattened(), {2, 3, 8, 8}, 1, 2}};
 }
 

@@ -12,9 +12,9 @@ namespace {
 using Eigen::Index;
 using Eigen::MatrixXf;
 
-typedef float Vector4 __attribute__((vector_size(16)));
-typedef float Vector8 __attribute__((vector_size(32)));
-typedef float Vector16 __attribute__((vector_size(64)));
+using Vector4 __attribute__((vector_size(16))) = float;
+using Vector8 __attribute__((vector_size(32))) = float;
+using Vector16 __attribute__((vector_size(64))) = float;
 
 #define DNATEQ_INLINE __attribute__((always_inline)) inline
 

@@ -43,7 +43,7 @@ CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Ind
 }
 
 std::unique_ptr<Objective> make_objective(CentredSamples&& samples, const ConstRows& weights,
-                                          Eigen::Ref<RowMajor> target, const ObjectiveOptions& options) {
+                                          const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options) {
   const bool few = 3 * samples.x.rows() < samples.x.cols();
   return (few ? objective_of_samples : objective_of_moments)(std::move(samples), weights, target, options);
 }

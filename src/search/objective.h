@@ -69,11 +69,11 @@ class Objective {
 
 // `weights` are W0; `target` receives W*. The objective refers to both as long as it lives.
 std::unique_ptr<Objective> objective_of_moments(CentredSamples&& samples, const ConstRows& weights,
-                                                Eigen::Ref<RowMajor> target, const ObjectiveOptions& options);
+                                                const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options);
 std::unique_ptr<Objective> objective_of_samples(CentredSamples&& samples, const ConstRows& weights,
-                                                Eigen::Ref<RowMajor> target, const ObjectiveOptions& options);
+                                                const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options);
 // The faster of the two.
 std::unique_ptr<Objective> make_objective(CentredSamples&& samples, const ConstRows& weights,
-                                          Eigen::Ref<RowMajor> target, const ObjectiveOptions& options);
+                                          const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options);
 
 }  // namespace dnateq

@@ -18,6 +18,9 @@ void add_scaled(float* target, const float* source, float factor, Index count) {
   for (Index i = 0; i < count; ++i) target[i] += factor * source[i];
 }
 
+// Up to here (depthwise convolutions, many groups at a time) packing costs more than Eigen's slower products.
+constexpr Index kFewColumns = 2 * kLanes;
+
 class ObjectiveOfMoments final : public Objective {
  public:
   ObjectiveOfMoments(CentredSamples&& samples, const ConstRows& weights, Eigen::Ref<RowMajor> target,
@@ -100,11 +103,16 @@ class ObjectiveOfMoments final : public Objective {
     const float inverse = 1.0F / static_cast<float>(positions);
     const StridedView x{samples.x.data(), 1, positions}, x_transposed{samples.x.data(), positions, 1};
     h_.resize(padded_stride(columns_), columns_);
-    multiply({columns_, columns_, positions}, x_transposed, x, inverse, 0.0F, h_.data(), h_.outerStride(),
-             Part::kLower);
-    mirror_lower(h_, columns_);
-    multiply({columns_, rows_, positions}, x_transposed, {samples.y.data(), 1, positions}, inverse, 0.0F,
-             wanted_.data(), columns_);
+    if (columns_ <= kFewColumns) {
+      h_.topRows(columns_).noalias() = inverse * (samples.x.transpose() * samples.x);
+      wanted_.noalias() = inverse * (samples.y.transpose() * samples.x);
+    } else {
+      multiply({columns_, columns_, positions}, x_transposed, x, inverse, 0.0F, h_.data(), h_.outerStride(),
+               Part::kLower);
+      mirror_lower(h_, columns_);
+      multiply({columns_, rows_, positions}, x_transposed, {samples.y.data(), 1, positions}, inverse, 0.0F,
+               wanted_.data(), columns_);
+    }
     ridge_ = static_cast<float>(damping) * h_.diagonal().mean();
     if (!(ridge_ > 0)) ridge_ = 1e-12F;
     h_.diagonal().array() += ridge_;
@@ -275,7 +283,7 @@ class ObjectiveOfMoments final : public Objective {
 }  // namespace
 
 std::unique_ptr<Objective> objective_of_moments(CentredSamples&& samples, const ConstRows& weights,
-                                                Eigen::Ref<RowMajor> target, const ObjectiveOptions& options) {
+                                                const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options) {
   return std::make_unique<ObjectiveOfMoments>(std::move(samples), weights, target, options);
 }
 

@@ -93,8 +93,10 @@ class ObjectiveOfSamples final : public Objective {
     if (!usable_) std::fill(couplings_.begin(), couplings_.end(), 0.0F);
     if (!usable_ || !target.allFinite()) {
       target = weights;
-      residual_ = y_;
-      subtract_outputs(weights);
+      if (usable_) {  // `solve` replaced it
+        residual_ = y_;
+        subtract_outputs(weights);
+      }
     }
   }
 
@@ -379,7 +381,7 @@ class ObjectiveOfSamples final : public Objective {
 }  // namespace
 
 std::unique_ptr<Objective> objective_of_samples(CentredSamples&& samples, const ConstRows& weights,
-                                                Eigen::Ref<RowMajor> target, const ObjectiveOptions& options) {
+                                                const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options) {
   return std::make_unique<ObjectiveOfSamples>(std::move(samples), weights, target, options);
 }
 

@@ -17,7 +17,7 @@ using Eigen::MatrixXd;
 using Eigen::MatrixXf;
 using testing::normal_values;
 
-using Form = std::unique_ptr<Objective> (*)(CentredSamples&&, const ConstRows&, Eigen::Ref<RowMajor>,
+using Form = std::unique_ptr<Objective> (*)(CentredSamples&&, const ConstRows&, const Eigen::Ref<RowMajor>&,
                                             const ObjectiveOptions&);
 constexpr Form kForms[] = {objective_of_moments, objective_of_samples};
 

@@ -135,8 +135,12 @@ def ort_nbits(block):
     def make(job, folder):
         from onnxruntime.quantization import matmul_nbits_quantizer as nbits
         config = nbits.DefaultWeightOnlyQuantConfig(block_size=block, is_symmetric=True, accuracy_level=4, bits=4)
-        quantizer = nbits.MatMulNBitsQuantizer(str(job.preprocessed(folder)), algo_config=config)
-        quantizer.process()
+        # Optimization makes a Gemm of MatMul and Add, which is not taken; but it may also fold weights into constants.
+        for source in (lambda: job.model, lambda: job.preprocessed(folder)):
+            quantizer = nbits.MatMulNBitsQuantizer(str(source()), algo_config=config)
+            quantizer.process()
+            if any(node.op_type == "MatMulNBits" for node in quantizer.model.model.graph.node):
+                break
         save_onnx(quantizer.model.model, folder)
         check_onnx(folder, ("MatMulNBits",), "the network has no MatMul with constant weights, and MatMulNBits takes no other")
     return make

@@ -154,7 +154,8 @@ TEST(Explain, StoredBitsAreThoseOfTheFileWhereNarrowWeightsRunWider) {
   const auto weights = std::make_shared<op::Multiply>(std::make_shared<op::Convert>(levels, ov::element::f32),
                                                       constant(ov::Shape{}, {0.1F}));
   const auto product = named<op::MatMul>("renamed", x, weights, false, true);
-  const LayerExplanation& layer = layer_called(explained(model_of(product, {x})), "layer");
+  const Explanation explanation = explained(model_of(product, {x}));
+  const LayerExplanation& layer = layer_called(explanation, "layer");
   EXPECT_NEAR(layer.stored_bits, 8.0 * (16 * 32 / 2 + 16 + 4) / (16 * 32), 1e-9);
   EXPECT_GE(layer.weight_bytes, 16 * 32);
 }

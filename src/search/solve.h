@@ -3,8 +3,8 @@
 //
 // Per layer: centred second moments H = E[x^ x^T], G = E[y x^T]; W* = (G + d W)(H + d I)^-1; curve and channel scales
 // fitted to W*; error-compensating rounding in the order of descending diag(H) (GPTQ's, as successive projection on the
-// Cholesky factor); coordinate descent with refits of the scales; bias from the means. Source: ours, see docs on
-// search.
+// Cholesky factor); coordinate descent with refits of the scales; bias from the means. How H is held, and what that
+// costs: objective.h. Source: ours, see docs on search.
 #pragma once
 
 #include <Eigen/Core>

@@ -250,40 +250,22 @@ bool convolve(const std::string& text) {
 
   const double macs = static_cast<double>(s.rows() * s.outputs * s.inputs());
   const auto repeats = std::max<size_t>(1, static_cast<size_t>(1e9 / (macs + 1e7)));
-  const auto repeat = [&](const std::function<void()>& work) {
-    return seconds([&] {
-             for (size_t i = 0; i < repeats; ++i) work();
-           }) /
-           static_cast<double>(repeats);
-  };
-  constexpr int kTurns = 31;
-  std::vector<double> our_times, eight_times, any_times, nhwc_times;
-  if (problem.threads > 1) {
-    tbb::task_arena one(1), many(problem.threads);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      one.execute([&] { our_times.push_back(repeat([&] { ours.run(problem.sums); })); });
-      many.execute([&] { any_times.push_back(repeat([&] { ours.run(problem.sums); })); });
-    }
-    fmt::print("{:44} 1 thread {:9.1f} us, {} threads {:9.1f} us: {:.2f}x\n", text, median(our_times) * 1e6,
-               problem.threads, median(any_times) * 1e6, median(our_times) / median(any_times));
-    return true;
-  }
+  const std::function<void()> our_run = [&] { ours.run(problem.sums); };
+  if (problem.threads > 1) return print_scaling(text, our_run, repeats, problem.threads, 1);
 
   OneDnn any(problem, false, weights, x, ours.scales()), nhwc(problem, true, weights, x, ours.scales());
+  std::vector<double> times;
   tbb::task_arena(1).execute([&] {
-    for (int turn = 0; turn < kTurns; ++turn) {
-      our_times.push_back(repeat([&] { ours.run(problem.sums); }));
-      any_times.push_back(repeat([&] { any.run(); }));
-      eight_times.push_back(repeat([&] { eight.run(problem.sums); }));
-      nhwc_times.push_back(repeat([&] { nhwc.run(); }));
-    }
+    times = by_turns({our_run, [&] { any.run(); }, [&] { eight.run(problem.sums); }, [&] { nhwc.run(); }},
+                     std::vector<size_t>(4, repeats), 31);
   });
-  const double our_time = median(our_times), peer = std::min(median(any_times), median(nhwc_times));
+  const double our_time = times[0], any_time = times[1], eight_time = times[2], nhwc_time = times[3];
+  const double peer = std::min(any_time, nhwc_time);
   fmt::print(
       "{:44} ours {:8.1f} us, ours at 8 bits {:8.1f}, oneDNN {:8.1f} (any: {}), {:8.1f} (NHWC: {}); speed over "
       "oneDNN {:.2f}; {:.0f} GMAC/s\n",
-      text, our_time * 1e6, median(eight_times) * 1e6, median(any_times) * 1e6, any.name(), median(nhwc_times) * 1e6,
-      nhwc.name(), peer / our_time, macs / our_time / 1e9);
+      text, our_time * 1e6, eight_time * 1e6, any_time * 1e6, any.name(), nhwc_time * 1e6, nhwc.name(), peer / our_time,
+      macs / our_time / 1e9);
   return true;
 }
 

@@ -35,7 +35,6 @@
 namespace {
 
 using namespace dnateq::kernels;  // NOLINT: a program
-using dnateq::bench::median, dnateq::bench::seconds;
 
 struct Problem {
   size_t m = 1, k = 0, n = 0;
@@ -271,50 +270,29 @@ bool bench(const std::string& text) {
 
   const double macs = static_cast<double>(problem.m * matrix * layers);
   const size_t repeats = problem.cold ? 1 : std::max<size_t>(1, static_cast<size_t>(2e9 / macs));
-  const auto repeat = [&](const std::function<void()>& work) {
-    return seconds([&] {
-             for (size_t i = 0; i < repeats; ++i) work();
-           }) /
-           static_cast<double>(repeats);
-  };
-  constexpr int kTurns = 21;
-  std::vector<double> our_times, eight_times, peer_times, read_times;
+  const std::function<void()> our_run = [&] { ours.run(); };
+  if (problem.threads > 1)
+    return dnateq::bench::print_scaling(text, our_run, repeats, problem.threads, static_cast<double>(layers));
 
-  if (problem.threads > 1) {
-    tbb::task_arena one(1), many(problem.threads);
-    for (int turn = 0; turn < kTurns; ++turn) {
-      one.execute([&] { our_times.push_back(repeat([&] { ours.run(); })); });
-      many.execute([&] { peer_times.push_back(repeat([&] { ours.run(); })); });
-    }
-    fmt::print("{:44} 1 thread {:9.1f} us, {} threads {:9.1f} us: {:.2f}x\n", text,
-               median(our_times) * 1e6 / static_cast<double>(layers), problem.threads,
-               median(peer_times) * 1e6 / static_cast<double>(layers), median(our_times) / median(peer_times));
-    return true;
-  }
-
-  tbb::task_arena one(1);
   OneDnn peer(problem, layers, level_matrices, x, scales);
   const size_t code_bytes = ours.layers[0].bytes() * layers;
   ReadLoop read(problem.cold ? code_bytes : 512);
-  one.execute([&] {
-    for (int turn = 0; turn < kTurns; ++turn) {
-      our_times.push_back(repeat([&] { ours.run(); }));
-      eight_times.push_back(repeat([&] { eight.run(); }));
-      peer_times.push_back(repeat([&] { peer.run(); }));
-      if (problem.cold) read_times.push_back(seconds([&] { read.run(); }));
-    }
+  std::vector<double> times;
+  tbb::task_arena(1).execute([&] {
+    times = dnateq::bench::by_turns({our_run, [&] { eight.run(); }, [&] { peer.run(); }, [&] { read.run(); }},
+                                    {repeats, repeats, repeats, 1}, 21);
   });
-  const double our_time = median(our_times), per_layer = 1e6 / static_cast<double>(layers);
+  const double our_time = times[0], eight_time = times[1], peer_time = times[2], read_time = times[3];
+  const double per_layer = 1e6 / static_cast<double>(layers);
   fmt::print("{:44} ours {:8.1f} us, {:.0f} GMAC/s; at 8 bits {:8.1f} us, speed over it {:.2f}", text,
-             our_time * per_layer, macs / our_time / 1e9, median(eight_times) * per_layer,
-             median(eight_times) / our_time);
+             our_time * per_layer, macs / our_time / 1e9, eight_time * per_layer, eight_time / our_time);
   if (!peer.name().empty())
-    fmt::print("; oneDNN ({}) {:8.1f} us, speed over it {:.2f}", peer.name(), median(peer_times) * per_layer,
-               median(peer_times) / our_time);
+    fmt::print("; oneDNN ({}) {:8.1f} us, speed over it {:.2f}", peer.name(), peer_time * per_layer,
+               peer_time / our_time);
   if (problem.cold)
     fmt::print("; {:.1f} GB/s of codes = {:.0f} % of the {:.1f} that a loop reads",
-               static_cast<double>(code_bytes) / our_time / 1e9, 100 * median(read_times) / our_time,
-               static_cast<double>(read.bytes()) / median(read_times) / 1e9);
+               static_cast<double>(code_bytes) / our_time / 1e9, 100 * read_time / our_time,
+               static_cast<double>(read.bytes()) / read_time / 1e9);
   fmt::print("\n");
   return true;
 }

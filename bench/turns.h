@@ -2,10 +2,14 @@
 // times mean little on a shared machine.
 #pragma once
 
+#include <fmt/format.h>
+#include <tbb/task_arena.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
 #include <new>
+#include <string>
 #include <vector>
 
 namespace dnateq::bench {
@@ -34,6 +38,18 @@ inline std::vector<double> by_turns(const std::vector<std::function<void()>>& wo
   std::vector<double> medians;
   for (const std::vector<double>& all : times) medians.push_back(median(all));
   return medians;
+}
+
+// Prints how much faster `work` is on `threads` threads than on one; `parts`: its equal parts, of which one's time is
+// printed. Always true: there is no result to be wrong.
+inline bool print_scaling(const std::string& name, const std::function<void()>& work, size_t repeats, int threads,
+                          double parts) {
+  tbb::task_arena one(1), many(threads);
+  const std::vector<double> times =
+      by_turns({[&] { one.execute(work); }, [&] { many.execute(work); }}, {repeats, repeats});
+  fmt::print("{:44} 1 thread {:9.1f} us, {} threads {:9.1f} us: {:.2f}x\n", name, times[0] * 1e6 / parts, threads,
+             times[1] * 1e6 / parts, times[0] / times[1]);
+  return true;
 }
 
 // Runs for about `wanted` seconds of each, by one timed call.

@@ -336,7 +336,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, const CommonArgum
 // An INT8 model of the same network to compare with: the one that was given; else, where NNCF is installed, one that
 // NNCF makes of the same calibration data, in DIR/int8. Nothing if it cannot be made: the result does not depend on it.
 std::filesystem::path int8_peer(const QuantizeArguments& arguments, const PreparedModel& prepared,
-                                const std::filesystem::path& directory, bool quiet) {
+                                const Samples& calibration, const std::filesystem::path& directory, bool quiet) {
   if (arguments.int8 == "none") return {};
   if (!arguments.int8.empty()) return arguments.int8;
   const std::filesystem::path scripts = find_scripts(), data = arguments.calibration.path;
@@ -345,9 +345,15 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
   for (const auto& entry : std::filesystem::directory_iterator(data, failed))
     arrays = arrays || entry.path().extension() == ".npz";
   if (scripts.empty() || !arrays || access(peers_python(scripts).c_str(), X_OK) != 0) return {};
-  const std::filesystem::path model = directory / "int8" / "model.xml", log = directory / "int8" / "nncf.log";
-  if (arguments.resume && std::filesystem::exists(model)) return model;
-  std::filesystem::create_directories(directory / "int8", failed);
+  const std::filesystem::path folder = directory / "int8", model = folder / "model.xml", log = folder / "nncf.log";
+  // Written last: a model that was not finished, or is of another network or other data, is made again.
+  const std::filesystem::path key_file = folder / "made_of";
+  const std::string key = prepared.fingerprint + " " + calibration.fingerprint();
+  std::string made_of;
+  if (std::ifstream stream(key_file); arguments.resume && std::getline(stream, made_of) && made_of == key) return model;
+  std::filesystem::create_directories(folder, failed);
+  std::error_code ignored;
+  std::filesystem::remove(key_file, ignored);
   if (!quiet) fmt::print(stderr, "dnateq: NNCF makes an INT8 model to compare with (--int8 none: without)\n");
   std::vector<std::string> command = {peers_python(scripts).string(),
                                       (scripts / "bench" / "nncf_int8.py").string(),
@@ -360,7 +366,10 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
     return layer.type == "MatMul" && layer.weight_elements == 0;
   });
   if (attention) command.insert(command.end(), {"--model-type", "transformer"});
-  if (!failed && run_to_end(command, log)) return model;
+  if (!failed && run_to_end(command, log)) {
+    write_file_atomically(key_file, key);
+    return model;
+  }
   if (!quiet) fmt::print(stderr, "dnateq: it could not be made; {} says why\n", log.string());
   return {};
 }
@@ -389,7 +398,7 @@ Finished quantize_into(const std::filesystem::path& directory, const QuantizeArg
     validation = open_data(validation_data, inputs);
   }
   const std::vector<int64_t> labels = open_labels(arguments.labels, validation_data);
-  options.int8_model = int8_peer(arguments, prepared, directory, quiet);
+  options.int8_model = int8_peer(arguments, prepared, *calibration, directory, quiet);
   QuantizeResult result = quantize(core, prepared, *calibration, validation.get(), labels, options, directory);
   const int64_t ram = ram_of(directory / "model.xml");
   ReportInput input = report_input(result, ram, ram_of(arguments.model));

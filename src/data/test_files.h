@@ -10,14 +10,13 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/test_error.h"
 #include "data/image.h"
-#include "dnateq/error.h"
 
 namespace dnateq::testing {
 
@@ -66,17 +65,6 @@ std::vector<T> values_of(const Array& array) {
   std::vector<T> values(array.bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), array.bytes.data(), array.bytes.size());
   return values;
-}
-
-// The sentence of the Error that `action` throws; empty (and a failure) if it throws none.
-inline std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "no Error was thrown";
-  return {};
 }
 
 // `header` is the dict literal; `version` 1 to 3.

@@ -13,6 +13,7 @@
 #include <random>
 #include <string>
 
+#include "core/test_error.h"
 #include "dnateq/error.h"
 
 #if defined(__x86_64__)
@@ -21,6 +22,8 @@
 
 namespace dnateq::kernels {
 namespace {
+
+using testing::error_of;
 
 TensorCode grid_code(int bits, int negatives, double base, double grid = 100.0,
                      Rounding rounding = Rounding::kNearest) {
@@ -205,23 +208,14 @@ TEST(ActivationEncoder, EndsItsListWithTheReferenceThatTakesEverything) {
   EXPECT_NE(verdicts.front().refusal, "");
 }
 
-std::string message_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(ActivationEncoder, SaysWhatItDoesNotTake) {
   TensorCode code = grid_code(4, -1, 1.3);
   const EncoderRows nothing{nullptr, 0, 0, 0, nullptr, 0, nullptr};
-  EXPECT_THAT(message_of([&] { ActivationEncoder(code).encode_with("fastest", nothing); }),
+  EXPECT_THAT(error_of([&] { ActivationEncoder(code).encode_with("fastest", nothing); }),
               ::testing::AllOf(::testing::HasSubstr("fastest"), ::testing::HasSubstr("scalar")));
   EXPECT_NO_THROW(ActivationEncoder(code).encode(nothing));
   code.arithmetic = Arithmetic::kExponential;
-  EXPECT_THAT(message_of([&] { ActivationEncoder encoder(code); }), ::testing::HasSubstr("exponential"));
+  EXPECT_THAT(error_of([&] { ActivationEncoder encoder(code); }), ::testing::HasSubstr("exponential"));
 }
 
 }  // namespace

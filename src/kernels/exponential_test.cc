@@ -7,10 +7,13 @@
 #include <functional>
 #include <random>
 
+#include "core/test_error.h"
 #include "dnateq/error.h"
 
 namespace dnateq::kernels {
 namespace {
+
+using testing::error_of;
 
 TensorCode curve(int positive, int negative, double base, double top, double beta) {
   TensorCode code;
@@ -139,23 +142,14 @@ TEST(Counting, NeedsOneTermOnlyWithoutBetas) {
   EXPECT_EQ(counters.sums[4], 1);
 }
 
-std::string message_of(const std::function<void()>& act) {
-  try {
-    act();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(Counting, SaysWhatItDoesNotTake) {
   const TensorCode code = curve(7, 7, 1.5, 1, 0);
   TensorCode other = curve(7, 7, 1.6, 1, 0);
-  EXPECT_THAT(message_of([&] { SharedBase(code, other); }), ::testing::HasSubstr("shared-base"));
+  EXPECT_THAT(error_of([&] { SharedBase(code, other); }), ::testing::HasSubstr("shared-base"));
   other = code;
   other.arithmetic = Arithmetic::kInt8Grid;
   other.grid = 100;
-  EXPECT_THAT(message_of([&] { SharedBase(code, other); }), ::testing::HasSubstr("exponential"));
+  EXPECT_THAT(error_of([&] { SharedBase(code, other); }), ::testing::HasSubstr("exponential"));
   const std::vector<uint8_t> three(3, 1), four(4, 1);
   ExponentCounters counters;
   EXPECT_THROW(count_scalar(SharedBase(code, code), three, four, counters), Error);

@@ -103,7 +103,7 @@ void check_destination(const Epilogue& epilogue) {
   const int destinations = (epilogue.values != nullptr) + (epilogue.sums != nullptr) + (epilogue.sink != nullptr);
   const bool values_and_sink = destinations == 2 && epilogue.sums == nullptr;
   if (destinations != 1 && !values_and_sink)
-    throw Error("a matmul needs exactly one destination; this is a bug of dnateq, report it");
+    throw Error("a matmul needs one destination, or values and a sink; this is a bug of dnateq, report it");
 }
 
 void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue) {

@@ -8,7 +8,7 @@ namespace dnateq::kernels {
 
 // The weights' half of a task; activations, rows and epilogue are the caller's to fill in.
 MatmulTask task_of(const PackedWeights& weights);
-// Throws Error where the epilogue does not name exactly one destination.
+// Throws Error where the epilogue names neither one destination nor both values and a sink.
 void check_destination(const Epilogue& epilogue);
 // Throws Error where these weights, activations and destinations make no product.
 void check_matmul(const PackedWeights& weights, bool signed_activations, const Epilogue& epilogue);

@@ -116,7 +116,7 @@ class Source {
       if (constant != nullptr && !is_index)  // axes and shapes are no part of the weights
         stored.bytes += static_cast<int64_t>(constant->get_byte_size());
       const std::string& name = node->get_friendly_name();
-      for (const std::string ours : {"/codes", "/gamma", "/weights"})  // as emit.cc names them
+      for (const std::string ours : {"/codes", "/gamma", "/weights"})  // as the emissions name them
         if (node->get_input_size() == 0 && name.ends_with(ours))
           stored.layer = name.substr(0, name.size() - ours.size());
     }

@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/pack.h"
+#include "openvino/emit_parts.h"
+
+namespace dnateq {
+namespace emission {
+namespace {
+
+template <typename T>
+std::shared_ptr<op::Constant> scalar(ov::element::Type type, T value) {
+  return op::Constant::create(type, ov::Shape{}, std::vector<T>{value});
+}
+
+// One element type per plane of codes, low bits first. OpenVINO has no type of 5 or 7 bits.
+struct Plane {
+  ov::element::Type type;
+  int bits;
+};
+
+std::vector<Plane> planes(int stored_bits) {
+  switch (stored_bits) {
+    case 2:
+      return {{ov::element::u2, 2}};
+    case 3:
+      return {{ov::element::u3, 3}};
+    case 4:
+      return {{ov::element::u4, 4}};
+    case 5:
+      return {{ov::element::u4, 4}, {ov::element::u1, 1}};
+    case 6:
+      return {{ov::element::u6, 6}};
+    case 7:
+      return {{ov::element::u6, 6}, {ov::element::u1, 1}};
+    default:
+      return {{ov::element::u8, 8}};
+  }
+}
+
+// Bytes of an OpenVINO constant: u3 and u6 come in groups of three bytes, the others share bytes.
+int64_t plane_bytes(const Plane& plane, int64_t elements) {
+  switch (plane.bits) {
+    case 3:
+      return (elements + 7) / 8 * 3;
+    case 6:
+      return (elements + 3) / 4 * 3;
+    default:
+      return static_cast<int64_t>(packed_bytes(static_cast<size_t>(elements), plane.bits));
+  }
+}
+
+// Levels as int8 integers and the unit they are counted in: level = integer * unit.
+struct Int8Levels {
+  std::vector<int8_t> table;
+  float unit;
+};
+
+Int8Levels int8_levels(const TensorCode& code) {
+  if (code.arithmetic == Arithmetic::kInt8Grid) return {int8_level_table(code), static_cast<float>(1.0 / code.grid)};
+  const std::vector<float> levels = level_table(code);  // real levels: the nearest of an 8-bit grid up to the largest
+  float largest = 0;
+  for (const float level : levels) largest = std::max(largest, std::fabs(level));
+  const float unit = largest / 127.0F;
+  std::vector<int8_t> table;
+  table.reserve(levels.size());
+  for (const float level : levels) table.push_back(static_cast<int8_t>(std::lround(level / unit)));
+  return {table, unit};
+}
+
+struct StandardWeights {
+  NodeOutput levels;   // int8 (or float32) in the weights' shape
+  NodeOutput scale;    // float32 in the channel shape
+  NodeOutput decoded;  // levels * scale; made when first asked for
+};
+
+// codes -> level integers -> * gamma * unit. The codes are converted first because OpenVINO folds no Gather by sub-byte
+// indices; folded, the levels are an int8 constant and the rest is the dequantization that its INT8 passes look for.
+StandardWeights standard_weights(const Target& target) {
+  const LayerCodes& codes = *target.codes;
+  const std::string& name = target.layer->name;
+  const std::vector<uint8_t> ordered = target.layer->to_model_layout(codes.codes);
+  NodeOutput indices;
+  int shift = 0;
+  for (const Plane& plane : planes(codes.weight_code.stored_bits)) {
+    std::vector<uint8_t> bits(ordered.size());
+    const unsigned mask = (1U << plane.bits) - 1U;
+    for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint8_t>((ordered[i] >> shift) & mask);
+    const auto constant = op::Constant::create(plane.type, target.weight_shape, bits);
+    constant->set_friendly_name(name + "/codes" + (shift == 0 ? "" : "_high"));
+    NodeOutput wide = std::make_shared<op::Convert>(constant, ov::element::i32);
+    if (shift == 0) {
+      indices = wide;
+    } else {
+      wide = std::make_shared<op::Multiply>(wide, scalar<int32_t>(ov::element::i32, 1 << shift));
+      indices = std::make_shared<op::Add>(indices, wide);
+    }
+    shift += plane.bits;
+  }
+
+  const bool keep_real_levels = codes.weight_code.arithmetic == Arithmetic::kExponential && !codes.has_activation_code;
+  const size_t entries = size_t{1} << codes.weight_code.stored_bits;
+  const auto gamma = std::make_shared<op::Constant>(ov::element::f16, target.channel_shape, codes.gamma.data());
+  gamma->set_friendly_name(name + "/gamma");
+  const NodeOutput wide_gamma = std::make_shared<op::Convert>(gamma, ov::element::f32);
+  const auto axis = scalar<int32_t>(ov::element::i32, 0);
+  StandardWeights weights;
+  if (keep_real_levels) {
+    const auto table = op::Constant::create(ov::element::f32, ov::Shape{entries}, level_table(codes.weight_code));
+    table->set_friendly_name(name + "/table");
+    weights.levels = std::make_shared<op::Gather>(table, indices, axis);
+    weights.scale = wide_gamma;
+  } else {
+    const Int8Levels levels = int8_levels(codes.weight_code);
+    const auto table = op::Constant::create(ov::element::i8, ov::Shape{entries}, levels.table);
+    table->set_friendly_name(name + "/table");
+    const auto unit = scalar<float>(ov::element::f32, levels.unit);
+    unit->set_friendly_name(name + "/unit");
+    weights.levels = std::make_shared<op::Gather>(table, indices, axis);
+    weights.scale = std::make_shared<op::Multiply>(wide_gamma, unit);
+  }
+  weights.levels.get_node_shared_ptr()->set_friendly_name(name + "/levels");
+  return weights;
+}
+
+NodeOutput as_float(const NodeOutput& levels) {
+  if (levels.get_element_type() == ov::element::f32) return levels;
+  return std::make_shared<op::Convert>(levels, ov::element::f32);
+}
+
+// Rows are looked up as int8 levels and scaled afterwards, so that no float32 table is ever held in memory.
+void emit_standard_embedding(const Target& target, const StandardWeights& weights) {
+  const auto gather = target.node;
+  const NodeOutput indices = gather->input_value(1), axis = gather->input_value(2);
+  const auto rows = std::make_shared<op::Gather>(weights.levels, indices, axis);
+  const auto scales = std::make_shared<op::Gather>(weights.scale, indices, axis);
+  const NodeOutput result = std::make_shared<op::Multiply>(as_float(rows), scales);
+  replace_and_keep_names(gather, result);
+}
+
+// Which consumers see the quantized tensor. In a convolutional network all of them, as its residual sums run on 8-bit
+// tensors; beside a MatMul the others (residual sums, normalisation) keep float32, which costs nothing there.
+void quantize_activations(const std::vector<const Target*>& layers_of_tensor) {
+  const Target& first = *layers_of_tensor.front();
+  const NodeOutput tensor = first.node->input_value(first.layer->activation_port);
+  const auto low = scalar<float>(ov::element::f32, first.codes->range_low);
+  const auto high = scalar<float>(ov::element::f32, first.codes->range_high);
+  std::vector<ov::Input<ov::Node>> inputs;
+  bool convolutional = false;
+  for (const Target* target : layers_of_tensor) {
+    inputs.push_back(target->node->input(target->layer->activation_port));
+    convolutional = convolutional || target->layer->kind != LayerKind::kMatMul;
+  }
+  if (convolutional) {
+    inputs.clear();
+    for (const ov::Input<ov::Node>& input : tensor.get_target_inputs()) {
+      const bool shape_only = ov::is_type<op::ShapeOf>(input.get_node()) || ov::is_type<op::Result>(input.get_node());
+      if (!shape_only) inputs.push_back(input);
+    }
+  }
+  const auto quantized = std::make_shared<op::FakeQuantize>(tensor, low, high, low, high, 256);
+  quantized->set_friendly_name(tensor.get_node()->get_friendly_name() + "/quantize");
+  for (ov::Input<ov::Node>& input : inputs) input.replace_source_output(quantized);
+}
+
+}  // namespace
+
+void emit_standard_layers(Copy& copy, const std::vector<bool>& others) {
+  const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
+  for (const auto& group : group_by_tensor(copy, quantized)) quantize_activations(group);
+  std::map<size_t, StandardWeights> stored;
+  for (size_t i = 0; i < copy.targets.size(); ++i) {
+    if (!copy.targets[i] || others[i]) continue;
+    const Target& target = *copy.targets[i];
+    const size_t from = owner(copy, i);
+    if (!stored.contains(from)) stored.emplace(from, standard_weights(target));
+    StandardWeights& weights = stored.at(from);
+    if (target.layer->kind == LayerKind::kEmbedding) {
+      emit_standard_embedding(target, weights);
+      continue;
+    }
+    if (!weights.decoded.get_node_shared_ptr())
+      weights.decoded = std::make_shared<op::Multiply>(as_float(weights.levels), weights.scale);
+    target.node->input(target.layer->weight_port).replace_source_output(weights.decoded);
+    add_bias(target);
+  }
+}
+
+}  // namespace emission
+
+std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+  emission::Copy copy = emission::copy_for_emission(prepared, codes);
+  emission::emit_standard_layers(copy, std::vector<bool>(codes.size()));
+  emission::finish(copy, prepared, "standard");
+  return copy.model;
+}
+
+int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes) {
+  if (codes.codes.empty() || layer.shares_weights_with >= 0) return 0;
+  const int64_t elements = layer.rows * layer.columns;
+  const int64_t entries = int64_t{1} << codes.weight_code.stored_bits;
+  int64_t bytes = layer.rows * static_cast<int64_t>(sizeof(uint16_t));
+  for (const emission::Plane& plane : emission::planes(codes.weight_code.stored_bits))
+    bytes += emission::plane_bytes(plane, elements);
+  const bool real = codes.weight_code.arithmetic == Arithmetic::kExponential && !codes.has_activation_code;
+  return bytes + (real ? entries * static_cast<int64_t>(sizeof(float)) : entries + static_cast<int64_t>(sizeof(float)));
+}
+
+}  // namespace dnateq

@@ -22,6 +22,8 @@ struct LayerCodes {
   TensorCode activation_code;           // code of the tensor entering the layer (exact emission)
   float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0:
                                         // unsigned, else low = -high * 128 / 127, the signed 8-bit grid
+  float summand_limit =
+      0;  // standard emission: the layer's summand (summand.h) is rounded to 8 bits up to here; 0: not
 };
 
 // Standard operations only: weights as packed codes (u2/u3/u4/u6 constants, or planes of them) through a Gather of the

@@ -4,6 +4,7 @@
 
 #include "core/pack.h"
 #include "openvino/emit_parts.h"
+#include "openvino/summand.h"
 
 namespace dnateq {
 namespace emission {
@@ -139,13 +140,31 @@ void emit_standard_embedding(const Target& target, const StandardWeights& weight
   replace_and_keep_names(gather, result);
 }
 
+std::shared_ptr<op::FakeQuantize> to_8_bits(const NodeOutput& tensor, float low_value, float high_value) {
+  const auto low = scalar<float>(ov::element::f32, low_value), high = scalar<float>(ov::element::f32, high_value);
+  const auto quantized = std::make_shared<op::FakeQuantize>(tensor, low, high, low, high, 256);
+  quantized->set_friendly_name(tensor.get_node()->get_friendly_name() + "/quantize");
+  return quantized;
+}
+
+// The tensor that a max pooling alone reads, where `tensor` is that pooling's result: its largest value rounded is the
+// largest rounded one, so rounding may come first, and then the layer before writes, and the pooling reads, 8 bits.
+NodeOutput before_pooling(NodeOutput tensor) {
+  for (const ov::Node* pool = tensor.get_node();
+       (ov::is_type<op::MaxPool>(pool) && pool->output(1).get_target_inputs().empty()) ||
+       ov::is_type<ov::op::v1::MaxPool>(pool);
+       pool = tensor.get_node()) {
+    if (pool->input_value(0).get_target_inputs().size() != 1) break;
+    tensor = pool->input_value(0);
+  }
+  return tensor;
+}
+
 // Which consumers see the quantized tensor. In a convolutional network all of them, as its residual sums run on 8-bit
 // tensors; beside a MatMul the others (residual sums, normalisation) keep float32, which costs nothing there.
 void quantize_activations(const std::vector<const Target*>& layers_of_tensor) {
   const Target& first = *layers_of_tensor.front();
-  const NodeOutput tensor = first.node->input_value(first.layer->activation_port);
-  const auto low = scalar<float>(ov::element::f32, first.codes->range_low);
-  const auto high = scalar<float>(ov::element::f32, first.codes->range_high);
+  NodeOutput tensor = activation_of(first);
   std::vector<ov::Input<ov::Node>> inputs;
   bool convolutional = false;
   for (const Target* target : layers_of_tensor) {
@@ -154,20 +173,32 @@ void quantize_activations(const std::vector<const Target*>& layers_of_tensor) {
   }
   if (convolutional) {
     inputs.clear();
+    tensor = before_pooling(tensor);
     for (const ov::Input<ov::Node>& input : tensor.get_target_inputs()) {
       const bool shape_only = ov::is_type<op::ShapeOf>(input.get_node()) || ov::is_type<op::Result>(input.get_node());
       if (!shape_only) inputs.push_back(input);
     }
   }
-  const auto quantized = std::make_shared<op::FakeQuantize>(tensor, low, high, low, high, 256);
-  quantized->set_friendly_name(tensor.get_node()->get_friendly_name() + "/quantize");
+  const auto quantized = to_8_bits(tensor, first.codes->range_low, first.codes->range_high);
   for (ov::Input<ov::Node>& input : inputs) input.replace_source_output(quantized);
+}
+
+void quantize_summands(const Copy& copy, const std::function<bool(size_t)>& wanted) {
+  for (size_t i = 0; i < copy.targets.size(); ++i) {
+    if (!copy.targets[i] || !wanted(i) || !(copy.targets[i]->codes->summand_limit > 0)) continue;
+    const NodeOutput summand = summand_of(copy.targets[i]->node);
+    if (!summand.get_node()) continue;
+    ov::Input<ov::Node> sum = *summand.get_target_inputs().begin();
+    const float limit = copy.targets[i]->codes->summand_limit;
+    sum.replace_source_output(to_8_bits(summand, -limit * 128.0F / 127.0F, limit));
+  }
 }
 
 }  // namespace
 
 void emit_standard_layers(Copy& copy, const std::vector<bool>& others) {
   const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
+  quantize_summands(copy, quantized);
   for (const auto& group : group_by_tensor(copy, quantized)) quantize_activations(group);
   std::map<size_t, StandardWeights> stored;
   for (size_t i = 0; i < copy.targets.size(); ++i) {

@@ -9,19 +9,15 @@
 #include <openvino/opsets/opset13.hpp>
 
 #include "dnateq/error.h"
-#include "openvino/lockstep.h"
 #include "openvino/runner.h"
+#include "openvino/sensitivity.h"
 #include "openvino/subgraph.h"
-#include "openvino/taps.h"
-#include "search/solve.h"
+#include "openvino/summand.h"
 
 namespace dnateq {
 namespace {
 
 namespace op = ov::opset13;
-
-constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
-constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
 
 // Distinct tensors that enter quantized layers, in layer order.
 Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurements) {
@@ -46,9 +42,26 @@ Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurem
   return producers;
 }
 
+float largest_magnitude(const ov::Tensor& tensor) {
+  const float* values = tensor.data<float>();
+  float largest = 0;
+  for (size_t i = 0; i < tensor.get_size(); ++i) largest = std::max(largest, std::fabs(values[i]));
+  return largest;
+}
+
+// Histograms of `producers`, and the limits of what layers add to sums.
 void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
                         const MeasureOptions& options, Measurements& measurements) {
   std::mutex mutex;
+  Outputs tensors_wanted = producers;
+  std::vector<size_t> adding_layers;
+  measurements.summand_limit.assign(prepared.layers.size(), 0);
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    const ov::Output<ov::Node> summand = summand_of(prepared.layers[l].node);
+    if (!summand.get_node()) continue;
+    adding_layers.push_back(l);
+    tensors_wanted.push_back(summand);
+  }
   std::vector<std::mutex> locks(producers.size());
   int64_t samples = 0;
   const auto add = [&](size_t a, size_t c, const ov::Tensor& tensor) {
@@ -65,10 +78,17 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
     }
   };
   Task task(options.progress, "measuring activations", calls.size());
-  visit_tensors(core, *prepared.model, calls, calls.size(), producers, options.threads, &task,
+  visit_tensors(core, *prepared.model, calls, calls.size(), tensors_wanted, options.threads, &task,
                 [&](size_t c, const std::vector<ov::Tensor>& tensors) {
                   for (size_t a = 0; a < producers.size(); ++a) add(a, c, tensors[a]);
+                  std::vector<float> largest;
+                  for (size_t t = producers.size(); t < tensors.size(); ++t)
+                    largest.push_back(largest_magnitude(tensors[t]));
                   const std::lock_guard lock(mutex);
+                  for (size_t s = 0; s < largest.size(); ++s) {
+                    float& limit = measurements.summand_limit[adding_layers[s]];
+                    limit = std::max(limit, largest[s]);
+                  }
                   samples += calls.sample_count(c);
                 });
   for (ActivationMeasurement& m : measurements.activations) {
@@ -131,167 +151,6 @@ void measure_weights(const PreparedModel& prepared, const MeasureOptions& option
     }
     task.advance();
   });
-}
-
-// The FP32 network, compiled once, with a tap on every activation tensor and the weights of all layers as inputs.
-class Sensitivity {
- public:
-  Sensitivity(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
-              const MeasureOptions& options)
-      : calls_(calls), options_(options), copy_(copy_model(prepared.model)) {
-    for (const auto& producer : producers) {
-      const auto original = copy_.copy_of.at(producer.get_node())->output(producer.get_index());
-      std::vector<ov::Input<ov::Node>> readers;
-      for (const Layer& layer : prepared.layers) {
-        if (layer.kind == LayerKind::kEmbedding) continue;
-        const auto node = copy_.copy_of.at(layer.node.get());
-        if (node->input_value(layer.activation_port) == original) readers.push_back(node->input(layer.activation_port));
-      }
-      activation_taps_.push_back(insert(original, readers));
-    }
-    ov::ParameterVector weights;
-    for (const Layer& layer : prepared.layers) {
-      const auto node = copy_.copy_of.at(layer.node.get());
-      const auto output = node->output(0);
-      const auto all = output.get_target_inputs();
-      layer_taps_.push_back(insert(output, {all.begin(), all.end()}));
-      layer_taps_.back()->channels_last = layer.kind == LayerKind::kMatMul || layer.kind == LayerKind::kEmbedding;
-      weights.push_back(std::make_shared<op::Parameter>(ov::element::f32, layer.weights()->get_shape()));
-      node->input(layer.weight_port).replace_source_output(weights.back());
-      weights_.push_back(layer.weights()->get_tensor_view());
-    }
-    copy_.model->add_parameters(weights);
-    runner_ = std::make_unique<Runner>(core, copy_.model, options.threads);
-    for (; measured_calls_ < calls.size() && samples_ < options.sensitivity_samples; ++measured_calls_)
-      samples_ += calls.sample_count(measured_calls_);
-    for (size_t c = 0; c < measured_calls_; ++c) inputs_.push_back(calls.tensors(c));
-    reference_ = run();
-  }
-
-  double activation(size_t a, const TensorCode& code) {
-    activation_taps_[a]->encoder = std::make_shared<Encoder>(code);
-    const double divergence = compare(run());
-    activation_taps_[a]->encoder.reset();
-    return divergence;
-  }
-
-  double weights(size_t l, const Layer& layer, const LayerSolution& solution) {
-    const std::vector<float> values = layer.to_model_layout(decode_weights(solution, layer.columns));
-    const ov::Tensor original = weights_[l];
-    weights_[l] = ov::Tensor(ov::element::f32, original.get_shape());
-    std::copy(values.begin(), values.end(), weights_[l].data<float>());
-    layer_taps_[l]->offset = solution.bias;
-    const double divergence = compare(run());
-    layer_taps_[l]->offset.clear();
-    weights_[l] = original;
-    return divergence;
-  }
-
- private:
-  using Values = std::vector<OutputValues>;
-
-  std::shared_ptr<TapState> insert(const ov::Output<ov::Node>& output,
-                                   const std::vector<ov::Input<ov::Node>>& readers) {
-    const auto state = std::make_shared<TapState>();
-    const auto tap = std::make_shared<Tap>(output, state);
-    for (auto reader : readers) reader.replace_source_output(tap->output(0));
-    return state;
-  }
-
-  Values run() {
-    Values values(runner_->compiled().outputs().size());
-    for (OutputValues& output : values) {
-      output.values.resize(measured_calls_);
-      output.width.resize(measured_calls_);
-      for (size_t c = 0; c < measured_calls_; ++c) output.samples.push_back(calls_.sample_count(c));
-    }
-    runner_->run(
-        measured_calls_,
-        [&](size_t c) {
-          std::vector<ov::Tensor> inputs = inputs_[c];
-          inputs.insert(inputs.end(), weights_.begin(), weights_.end());
-          return inputs;
-        },
-        [&](size_t c, const std::vector<ov::Tensor>& outputs) {
-          for (size_t i = 0; i < outputs.size(); ++i) {
-            const bool needed = options_.all_outputs || i == options_.output;
-            if (!needed || outputs[i].get_element_type() != ov::element::f32) continue;
-            values[i].values[c].assign(outputs[i].data<float>(), outputs[i].data<float>() + outputs[i].get_size());
-            values[i].width[c] = outputs[i].get_shape().empty() ? 1 : outputs[i].get_shape().back();
-          }
-        });
-    return values;
-  }
-
-  double compare(const Values& values) const {
-    if (!options_.all_outputs && options_.metric == Metric::kCosine)
-      return 1 - mean(score(Metric::kCosine, values[options_.output], reference_[options_.output], {}));
-    if (!options_.all_outputs)
-      return mean(score(Metric::kKl, values[options_.output], reference_[options_.output], {}));
-    double sum = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-      double error = 0, power = 0;
-      for (size_t c = 0; c < values[i].values.size(); ++c)
-        for (size_t j = 0; j < values[i].values[c].size(); ++j) {
-          const double wanted = static_cast<double>(reference_[i].values[c][j]);
-          const double difference = static_cast<double>(values[i].values[c][j]) - wanted;
-          error += difference * difference;
-          power += wanted * wanted;
-        }
-      sum += power > 0 ? error / power : 0;
-    }
-    return sum;
-  }
-
-  const Calls& calls_;
-  const MeasureOptions& options_;
-  ModelCopy copy_;
-  std::vector<std::shared_ptr<TapState>> activation_taps_, layer_taps_;
-  std::unique_ptr<Runner> runner_;
-  std::vector<std::vector<ov::Tensor>> inputs_;
-  std::vector<ov::Tensor> weights_;  // by layer, as the network now has them
-  size_t measured_calls_ = 0;
-  int64_t samples_ = 0;
-  Values reference_;
-};
-
-void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const Outputs& producers,
-                           const MeasureOptions& options, Measurements& measurements) {
-  PassOptions alone;
-  alone.solve.uniform = options.uniform;
-  alone.solve.sweeps = 1;
-  alone.largest_rows = kRowsAlone;
-  alone.seed = options.seed;
-  alone.threads = options.threads;
-  alone.progress = options.progress;
-  alone.stage = "solving layers one by one";
-  std::vector<TensorCode> requests;
-  for (const int bits : kMeasuredWidths) requests.push_back(with_level_counts(options.request, bits));
-  // A base can only be shared once the activations' is chosen.
-  for (TensorCode& request : requests)
-    if (request.family == Family::kSharedBase) request.family = Family::kFree;
-  const auto solutions = solve_each_alone(core, prepared, calls, requests, alone);
-
-  Sensitivity sensitivity(core, prepared, calls, producers, options);
-  Task task(options.progress, "measuring sensitivities",
-            measurements.activations.size() + kMeasuredWidths.size() * prepared.layers.size());
-  for (size_t a = 0; a < measurements.activations.size(); ++a) {
-    ActivationMeasurement& m = measurements.activations[a];
-    const FitResult& fit = m.fits[kReferenceBits];
-    if (!options.weights_only && fit.relative_error > 0)
-      m.sensitivity = sensitivity.activation(a, fit.code) / fit.relative_error;
-    task.advance();
-  }
-  for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    WeightMeasurement& m = measurements.weights[l];
-    for (size_t w = 0; w < kMeasuredWidths.size(); ++w) {
-      m.divergence[static_cast<size_t>(kMeasuredWidths[w])] =
-          sensitivity.weights(l, prepared.layers[l], solutions[w][l]);
-      task.advance();
-    }
-    complete_divergence(m);
-  }
-  measurements.has_sensitivities = true;
 }
 
 }  // namespace

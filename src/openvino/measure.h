@@ -50,6 +50,7 @@ void complete_divergence(WeightMeasurement& weights);
 struct Measurements {
   std::vector<ActivationMeasurement> activations;
   std::vector<int> activation_of_layer;  // -1 for embeddings
+  std::vector<float> summand_limit;  // by layer: largest |value| by which it enters a sum (summand.h); 0: it does not
   std::vector<WeightMeasurement> weights;
   bool has_sensitivities = false;
 };

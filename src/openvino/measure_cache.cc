@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kCacheVersion = 3;
+constexpr int kCacheVersion = 4;
 
 json to_json(const FitResult& fit) {
   const TensorCode& c = fit.code;
@@ -73,9 +73,13 @@ void save_measurements(const Measurements& measurements, const std::string& key,
   }
   for (const WeightMeasurement& m : measurements.weights)
     weights.push_back({{"relative_error", m.relative_error}, {"divergence", m.divergence}});
-  const json document = {{"version", kCacheVersion},   {"key", key},
-                         {"activations", activations}, {"activation_of_layer", measurements.activation_of_layer},
-                         {"weights", weights},         {"has_sensitivities", measurements.has_sensitivities}};
+  const json document = {{"version", kCacheVersion},
+                         {"key", key},
+                         {"activations", activations},
+                         {"activation_of_layer", measurements.activation_of_layer},
+                         {"weights", weights},
+                         {"has_sensitivities", measurements.has_sensitivities},
+                         {"summand_limit", measurements.summand_limit}};
   write_file_atomically(file, json::to_cbor(document));
 }
 
@@ -110,6 +114,7 @@ std::optional<Measurements> load_measurements(const std::string& key, const std:
       m.divergence = j.at("divergence").get<std::array<double, kMaxStoredBits + 1>>();
       measurements.weights.push_back(m);
     }
+    measurements.summand_limit = document.at("summand_limit").get<std::vector<float>>();
     measurements.has_sensitivities = document.at("has_sensitivities");
     return measurements;
   } catch (const std::exception&) {

@@ -51,6 +51,19 @@ TEST_F(Measure, SeesEveryTensorThatEntersALayerOnce) {
   EXPECT_EQ(entering(m, "stem").tensor, "image");
 }
 
+TEST_F(Measure, KnowsHowLargeSummandsBecome) {
+  const Measurements& m = measured();
+  ASSERT_EQ(m.summand_limit.size(), prepared_.layers.size());
+  for (const char* name : {"stem", "block1/a", "block2/a", "block2/skip", "classifier"})
+    EXPECT_EQ(m.summand_limit[layer(name)], 0) << name;
+  const auto branch = prepared_.layers[layer("block1/b")].node;
+  const auto alone = std::make_shared<ov::Model>(branch->outputs(), prepared_.model->get_parameters());
+  float largest = 0;
+  for (size_t c = 0; c < calls_.size(); ++c)
+    for (const float value : infer(core_, alone, calls_.tensors(c))) largest = std::max(largest, std::fabs(value));
+  EXPECT_NEAR(m.summand_limit[layer("block1/b")], largest, 1e-4F * largest);
+}
+
 TEST_F(Measure, HistogramsHoldEveryValueOfEverySample) {
   const Measurements& m = measured();
   const ActivationMeasurement& image = entering(m, "stem");
@@ -210,6 +223,7 @@ TEST_F(Measure, SurvivesTheCacheWithEveryField) {
   ASSERT_TRUE(loaded.has_value());
   EXPECT_EQ(loaded->activation_of_layer, m.activation_of_layer);
   EXPECT_EQ(loaded->has_sensitivities, m.has_sensitivities);
+  EXPECT_EQ(loaded->summand_limit, m.summand_limit);
   ASSERT_EQ(loaded->activations.size(), m.activations.size());
   for (size_t a = 0; a < m.activations.size(); ++a) {
     const ActivationMeasurement &got = loaded->activations[a], &expected = m.activations[a];

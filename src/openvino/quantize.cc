@@ -269,6 +269,7 @@ class Job {
         const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
         codes.range_high = magnitudes(m.uniform8.code).back();
         codes.range_low = m.non_negative ? 0.0F : -codes.range_high * 128.0F / 127.0F;
+        codes.summand_limit = measurements_.summand_limit[l];
       }
       all.push_back(std::move(codes));
     }

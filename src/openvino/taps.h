@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <openvino/op/op.hpp>
-#include <vector>
 
 #include "dnateq/code.h"
 
@@ -13,8 +12,6 @@ namespace dnateq {
 // nothing runs.
 struct TapState {
   std::shared_ptr<const Encoder> encoder;  // rounds to the code's levels; null: passes through
-  std::vector<float> offset;               // added to each channel; empty: none
-  bool channels_last = true;               // channels lie on the last axis, else on axis 1
 };
 
 class Tap : public ov::op::Op {

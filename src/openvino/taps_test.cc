@@ -46,28 +46,7 @@ TEST_F(Taps, RoundToTheLevelsOfACodeThatIsSetAfterCompiling) {
   EXPECT_EQ(through(x), in);
 }
 
-TEST_F(Taps, AddAnOffsetToEachChannelOfTheLastAxis) {
-  state_->offset = {1.0F, 0.0F, -2.5F};
-  EXPECT_EQ(through(float_tensor({2, 3}, {0, 1, 2, 3, 4, 5})), (std::vector<float>{1, 1, -0.5F, 4, 4, 2.5F}));
-  state_->offset.clear();
-  EXPECT_EQ(through(float_tensor({1, 3}, {0, 1, 2})), (std::vector<float>{0, 1, 2}));
-}
-
-TEST_F(Taps, ChannelsOfImagesLieOnTheSecondAxis) {
-  const auto image = std::make_shared<TapState>();
-  image->channels_last = false;
-  image->offset = {0.0F, 1.0F, 2.0F};
-  const auto x = parameter("x", {-1, 3, -1, -1});
-  const std::vector<float> in = random_values(2 * 3 * 20, 6);
-  const std::vector<float> out =
-      infer(core_, model_of(std::make_shared<Tap>(x, image), {x}), {float_tensor({2, 3, 4, 5}, in)});
-  for (size_t i = 0; i < in.size(); ++i) EXPECT_EQ(out[i], in[i] + static_cast<float>(i / 20 % 3)) << i;
-}
-
-TEST_F(Taps, EmptyTensorsPass) {
-  state_->offset = {1, 2, 3, 4};
-  EXPECT_TRUE(through(ov::Tensor(ov::element::f32, {0, 4})).empty());
-}
+TEST_F(Taps, EmptyTensorsPass) { EXPECT_TRUE(through(ov::Tensor(ov::element::f32, {0, 4})).empty()); }
 
 }  // namespace
 }  // namespace dnateq::testing

@@ -246,6 +246,7 @@ class Pass {
       LayerSolution solution = earlier[static_cast<size_t>(layer.shares_weights_with)];
       solution.bias.clear();
       if (samples) correct_bias(solution, shape, *samples);
+      solution.nearest_output_relative_error = solution.output_relative_error;  // no other rounding was to be had
       return solution;
     }
     if (fixed) return with_fixed_code(layer.weight_matrix(), shape, request);

@@ -11,6 +11,8 @@
 namespace dnateq {
 namespace {
 
+constexpr double kWidestGap = 0.1;  // mean bits between neighbours of the front
+
 double values_of(const std::vector<Allocatable>& items, bool weights) {
   double sum = 0;
   for (const Allocatable& item : items)
@@ -65,18 +67,54 @@ void spend_rest(const std::vector<Allocatable>& items, bool weights, double budg
   }
 }
 
+// Least divergence within the budget: a multiple-choice knapsack, by dynamic programming. Of all choices whose bits in
+// all fall into the same of kBins parts of the budget, the one of least divergence is kept, so what is lost is a bin's
+// width. A price for a bit alone would not do where one tensor is most of the network (an embedding table): no price
+// spends the budget then.
 void allocate_kind(const std::vector<Allocatable>& items, bool weights, double budget, std::vector<int>& bits) {
-  // The price is bisected on a logarithmic scale until the budget just holds.
-  double low = -80, high = 40;
-  for (int step = 0; step < 80; ++step) {
-    const double middle = (low + high) / 2;
-    double used = 0;
-    for (const Allocatable& item : items)
-      if (item.is_weights == weights) used += item.bits_in_all(cheapest(item, std::exp(middle)));
-    (used <= budget ? high : low) = middle;
+  constexpr size_t kBins = size_t{1} << 13;
+  constexpr double kNone = std::numeric_limits<double>::infinity();
+  struct State {
+    double divergence = kNone, used = 0;
+  };
+  struct Step {  // how a bin's state was reached
+    uint16_t from = 0;
+    uint8_t width = 0;
+  };
+  const double limit = budget * (1 + 1e-12);
+  std::vector<size_t> members;
+  double fewest = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (items[i].is_weights != weights) continue;
+    members.push_back(i);
+    fewest += items[i].bits_in_all(items[i].smallest_bits);
   }
-  for (size_t i = 0; i < items.size(); ++i)
-    if (items[i].is_weights == weights) bits[i] = cheapest(items[i], std::exp(high));
+  std::vector<State> states(kBins), next(kBins);
+  states[0] = {0, fewest};
+  std::vector<std::vector<Step>> steps(members.size(), std::vector<Step>(kBins));
+  const double scale = limit > fewest ? static_cast<double>(kBins - 1) / (limit - fewest) : 0;
+  for (size_t m = 0; m < members.size(); ++m) {
+    const Allocatable& item = items[members[m]];
+    std::fill(next.begin(), next.end(), State{});
+    for (size_t bin = 0; bin < kBins; ++bin) {
+      if (states[bin].divergence == kNone) continue;
+      for (int width = item.smallest_bits; width <= item.largest_bits; ++width) {
+        const double used = states[bin].used + item.bits_in_all(width) - item.bits_in_all(item.smallest_bits);
+        if (used > limit && width != item.smallest_bits) continue;
+        const double divergence = states[bin].divergence + item.divergence[static_cast<size_t>(width)];
+        const double place = std::clamp((used - fewest) * scale, 0.0, static_cast<double>(kBins - 1));
+        State& state = next[static_cast<size_t>(place)];
+        if (divergence > state.divergence || (divergence == state.divergence && used >= state.used)) continue;
+        state = {divergence, used};
+        steps[m][static_cast<size_t>(place)] = {static_cast<uint16_t>(bin), static_cast<uint8_t>(width)};
+      }
+    }
+    states.swap(next);
+  }
+  size_t bin = 0;
+  for (size_t other = 1; other < kBins; ++other)
+    if (states[other].divergence < states[bin].divergence) bin = other;
+  for (size_t m = members.size(); m-- > 0; bin = steps[m][bin].from) bits[members[m]] = steps[m][bin].width;
   spend_rest(items, weights, budget, bits);
 }
 
@@ -128,7 +166,26 @@ std::vector<Allocation> allocation_front(const std::vector<Allocatable>& items, 
   std::vector<int> most;
   for (const Allocatable& item : items) most.push_back(item.largest_bits);
   if (most != front.back().bits) front.push_back(summarize(items, std::move(most), fp32_values));
-  return front;
+
+  // A tensor that is most of the network leaves gaps, a bit wide, that no price falls into.
+  std::vector<Allocation> filled = {front.front()};
+  for (size_t i = 1; i < front.size(); ++i) {
+    const Allocation from = filled.back(), to = front[i];
+    const double weight_gap = to.weight_bits - from.weight_bits;
+    const double activation_gap = to.activation_bits - from.activation_bits;
+    const int parts = static_cast<int>(std::max(weight_gap, activation_gap) / kWidestGap) + 1;
+    for (int part = 1; part < parts; ++part) {
+      const double share = static_cast<double>(part) / parts;
+      Allocation between = allocate_to_bits(items, from.weight_bits + share * weight_gap + 1e-9,
+                                            from.activation_bits + share * activation_gap + 1e-9, fp32_values);
+      const Allocation& last = filled.back();
+      if (between.bits != last.bits && between.divergence <= last.divergence && between.divergence >= to.divergence &&
+          between.weight_bits >= last.weight_bits && between.activation_bits >= last.activation_bits)
+        filled.push_back(std::move(between));
+    }
+    filled.push_back(to);
+  }
+  return filled;
 }
 
 }  // namespace dnateq

@@ -1,4 +1,4 @@
-// Which tensor gets how many bits: Lagrangian allocation over predicted divergences.
+// Which tensor gets how many bits, by predicted divergences: the least within a budget, and the front of all budgets.
 #pragma once
 
 #include <array>

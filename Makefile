@@ -42,7 +42,7 @@ format-check:
 	clang-format --dry-run --Werror $(sources)
 
 tidy: configure
-	run-clang-tidy -quiet -p $(build_dir) "$(CURDIR)/(src|tests)/"
+	run-clang-tidy -quiet -extra-arg=-Wno-unknown-warning-option -p $(build_dir) "$(CURDIR)/(src|tests)/"
 
 clean:
 	rm -rf build out

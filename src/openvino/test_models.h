@@ -82,7 +82,7 @@ inline VectorSamples random_samples(const std::string& input, size_t count, std:
 
 inline std::shared_ptr<op::Parameter> parameter(const std::string& name, const ov::PartialShape& shape,
                                                 const ov::element::Type& type = ov::element::f32) {
-  const auto node = std::make_shared<op::Parameter>(type, shape);
+  auto node = std::make_shared<op::Parameter>(type, shape);
   node->set_friendly_name(name);
   node->output(0).set_names({name});
   return node;
@@ -100,7 +100,7 @@ inline std::shared_ptr<op::Constant> random_constant(const ov::Shape& shape, uns
 
 template <typename Op, typename... Arguments>
 std::shared_ptr<Op> named(const std::string& name, Arguments&&... arguments) {
-  const auto node = std::make_shared<Op>(std::forward<Arguments>(arguments)...);
+  auto node = std::make_shared<Op>(std::forward<Arguments>(arguments)...);
   node->set_friendly_name(name);
   return node;
 }
@@ -109,7 +109,7 @@ std::shared_ptr<Op> named(const std::string& name, Arguments&&... arguments) {
 inline NodePtr convolution(const std::string& name, const ov::Output<ov::Node>& x, const ov::Shape& weights,
                            unsigned seed, size_t stride = 1, std::ptrdiff_t pad = 1) {
   const size_t spatial = weights.size() - 2;
-  const float sigma = std::sqrt(2.0F / static_cast<float>(ov::shape_size(weights) / weights[0]));
+  const float sigma = std::sqrt(2.0F * static_cast<float>(weights[0]) / static_cast<float>(ov::shape_size(weights)));
   return named<op::Convolution>(name, x, random_constant(weights, seed, sigma), ov::Strides(spatial, stride),
                                 ov::CoordinateDiff(spatial, pad), ov::CoordinateDiff(spatial, pad),
                                 ov::Strides(spatial, 1));

@@ -10,7 +10,8 @@
 //   name = "lane"                # lane, quantizer, post
 //   design = "counting-beta0"    # as in design.h; a quantizer's is "all"
 //   exponent_bits = 3            # 0 for int8
-//   counter_bits = 10            # 0 where there are none
+//   counter_bits = 10            # of a counter or accumulator; 0 where there are none
+//   q = 2                        # shift: base 2^(1/q); left out elsewhere
 //   storage = "registers"        # registers, sram, none
 //   area_um2 = 1234.5
 //   period_ns = 3.2              # longest path, OpenSTA
@@ -31,17 +32,20 @@ namespace dnateq::accelerator {
 
 struct Part {
   std::string name, design, storage;
-  int exponent_bits = 0, counter_bits = 0;
+  int exponent_bits = 0, counter_bits = 0, q = 0;
   double area_um2 = 0, period_ns = 0, leakage_nw = 0, idle_pj = 0, active_pj = 0, cycles = 1;
 };
 
 struct EnergyTable {
   std::string file, technology, source;
   double energy_scale = 1, area_scale = 1;  // to the node of the memory's logic die; from the configuration, with a source
+  double delay_scale = 1;                   // the same for period_ns
   std::vector<Part> parts;
 
-  // The part for these; throws Error that names what is missing and the file.
-  const Part& find(const std::string& name, Design design, int exponent_bits, const std::string& storage) const;
+  // The part for these; throws Error that names what is missing and the file. An empty storage, q = 0 and counter_bits = 0 match
+  // any; of several the first counts.
+  const Part& find(const std::string& name, Design design, int exponent_bits, const std::string& storage, int q = 0,
+                   int counter_bits = 0) const;
 };
 
 EnergyTable load_energy_table(const std::filesystem::path& file);

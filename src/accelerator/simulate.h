@@ -41,6 +41,9 @@ struct LayerResult {
   Energy energy_pj;
   int64_t flushes = 0;       // of the counters, beyond the one at an output's end
   std::string bound;         // "compute", "memory", "post-processing": the largest share
+  std::string cut;           // over the tiles, "1 group x 4 rows x 4 outputs"
+  Bytes compulsory;          // every operand that is not on chip moved once, at its stored bits
+  int64_t folds = 0;         // array-sized blocks of outputs of the slowest tile
 };
 
 struct DesignResult {

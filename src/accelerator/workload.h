@@ -23,6 +23,14 @@ struct Operand {
 
 enum class LayerKind { kConvolution, kMatMul };
 
+// Where a convolution's rows (output positions) read. All zero for a MatMul, and where it is not known: then a share of
+// the rows is taken to read the same share of the image, without the overlap of its neighbours.
+struct Geometry {
+  int64_t input_height = 0, input_width = 0, output_height = 0, output_width = 0;
+  int64_t kernel_height = 0, kernel_width = 0, stride_height = 1, stride_width = 1;
+  bool known() const { return output_width > 0; }
+};
+
 struct Layer {
   std::string name;
   LayerKind kind = LayerKind::kMatMul;
@@ -34,10 +42,13 @@ struct Layer {
   int64_t weight_elements = 0;  // distinct, all groups; embeddings are no layer
   int64_t output_elements = 0;  // written, all groups
   bool weights_are_activations = false;  // second operand is a KV cache or another activation, in the activations' code
-  int producer = -1;     // index of the layer whose output this one reads, -1 = from memory
+  int producer = -1;         // index of the layer whose output this one reads, -1 = from memory
+  int weight_producer = -1;  // the same for weights that are activations
+  int64_t repeats = 1;       // runs one after another, as the steps of a decoder; every size above is of one run
+  Geometry geometry;
   Operand weights, activations;
 
-  int64_t macs() const { return groups * rows * inputs * outputs; }
+  int64_t macs() const { return repeats * groups * rows * inputs * outputs; }  // of all repeats
 };
 
 struct Workload {
@@ -52,5 +63,11 @@ struct Workload {
 // "alexnet", "resnet50" (ImageNet shapes) or "transformer" (Transformer-base, WMT; one decoding step at `position` tokens of
 // context, or a whole sentence where `sentence` > 0). Operands: INT8. Throws Error naming the lists that there are.
 Workload built_in_workload(const std::string& name, int64_t batch = 1);
+
+// Every operand with `exponent_bits` exponent bits and a sign (stored bits = exponent_bits + 1) and these zero shares; the base is
+// 2^(1/q) with q = 2^(exponent_bits - 2), so that 2^exponent_bits levels span a factor of about 16 at every width (ours: what
+// fits weights of trained networks). `origin` goes to the operands.
+void set_precision(Workload& workload, int exponent_bits, double weight_zeros, double activation_zeros,
+                   const std::string& origin);
 
 }  // namespace dnateq::accelerator

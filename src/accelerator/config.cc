@@ -207,4 +207,13 @@ void set_value(Config& config, const std::string& key, double value) {
   throw Error(fmt::format("no key is called '{}': {}", key, suggestion(key, names)));
 }
 
+std::vector<std::pair<std::string, double>> values(const Config& config) {
+  std::vector<std::pair<std::string, double>> all;
+  Config copy = config;
+  for (const Field& field : fields(copy))
+    all.emplace_back(field.name(),
+                     std::visit([](const auto* value) { return static_cast<double>(*value); }, field.value));
+  return all;
+}
+
 }  // namespace dnateq::accelerator

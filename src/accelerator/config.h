@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "accelerator/energy_table.h"
@@ -61,5 +62,7 @@ Config default_config();
 Config load_config(const std::filesystem::path& file);  // whole file; throws Error naming file, key and remedy
 // One key by its dotted name, for --sweep and --set; throws Error that lists near names.
 void set_value(Config& config, const std::string& key, double value);
+// Every number by its dotted name, in the file's units; a flag is 0 or 1.
+std::vector<std::pair<std::string, double>> values(const Config& config);
 
 }  // namespace dnateq::accelerator

@@ -192,6 +192,8 @@ ShareCheck share_check(const Energy& baseline, const Energy& design, double time
 }
 
 Json simulation_document(const SimulationRun& run) {
+  Json numbers = Json::object();
+  for (const auto& [key, value] : values(run.config)) numbers[key] = number(value);
   Json designs = Json::array();
   for (const DesignResult& design : run.designs) designs.push_back(design_json(run, design));
   const EnergyTable& energies = run.config.energies;
@@ -199,6 +201,9 @@ Json simulation_document(const SimulationRun& run) {
           {"workload", workload_json(run)},
           {"config",
            {{"file", run.config.file},
+            {"values", numbers},
+            {"sizing", run.config.array.sizing},
+            {"counters", run.config.array.counters},
             {"sources", run.config.sources},
             {"assumed", run.config.assumed()},
             {"energies",

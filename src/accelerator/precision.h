@@ -10,7 +10,7 @@ namespace dnateq::accelerator {
 struct Precision {
   double weight_bits = 0, activation_bits = 0;    // stored bits, mean over layers
   double weight_zeros = 0, activation_zeros = 0;  // shares of values
-  std::string origin;
+  std::string origin = {};
 };
 
 // DNA-TEQ's averages as its summary states them: 4.83 over AlexNet, ResNet-50 and Transformer (40 % below 8), 3.05 for

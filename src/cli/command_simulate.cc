@@ -239,10 +239,6 @@ acc::Config config_of(const SimulateArguments& arguments) {
   return config;
 }
 
-std::string shortened(const std::string& text, size_t width) {
-  return text.size() <= width ? text : text.substr(0, width - 3) + "...";
-}
-
 // The parts of the time, the largest first, those below 1 % left out.
 std::string binds(const acc::CycleSplit& cycles) {
   std::vector<std::pair<int64_t, const char*>> parts = {{cycles.compute, "compute"},

@@ -154,15 +154,16 @@ Json workload_json(const SimulationRun& run) {
 
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n\r") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return quoted + '"';
+  std::string quoted(1, '"');
+  for (const char c : text) quoted.append(c == '"' ? 2 : 1, c);
+  quoted.push_back('"');
+  return quoted;
 }
 
 std::string csv_row(const std::vector<std::string>& fields) {
-  std::string row;
-  for (const std::string& field : fields) row += (row.empty() ? "" : ",") + csv_field(field);
-  return row + "\n";
+  std::vector<std::string> cells;
+  for (const std::string& field : fields) cells.push_back(csv_field(field));
+  return fmt::format("{}\n", fmt::join(cells, ","));
 }
 
 const Outcome* baseline_of(const SweepPoint& point) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <variant>
 
@@ -64,8 +65,9 @@ std::vector<Field> fields(Config& c) {
       {"energies", "area_scale", &c.energies.area_scale},
       {"energies", "delay_scale", &c.energies.delay_scale},
   };
-  for (auto& [table, buffer] : {std::pair{"input_buffer", &c.input_buffer}, std::pair{"weight_buffer", &c.weight_buffer},
-                                std::pair{"output_buffer", &c.output_buffer}}) {
+  for (auto& [table, buffer] :
+       {std::pair{"input_buffer", &c.input_buffer}, std::pair{"weight_buffer", &c.weight_buffer},
+        std::pair{"output_buffer", &c.output_buffer}}) {
     all.push_back({table, "bytes", &buffer->bytes});
     all.push_back({table, "word_bytes", &buffer->word_bytes});
     all.push_back({table, "read_pj_per_word", &buffer->read_pj_per_word, true});
@@ -103,16 +105,18 @@ void check(const Config& config) {
                             memory.row_bytes, memory.burst_bytes));
   }
   if (memory.trefi_ns <= 2 * (memory.trfc_ns + memory.trp_ns + memory.tras_ns + memory.trcd_ns + memory.tcl_ns)) {
-    throw Error(fmt::format("{}: memory.trefi_ns ({}) leaves no time between refreshes: raise it, or lower memory.trfc_ns",
-                            config.file, memory.trefi_ns));
+    throw Error(
+        fmt::format("{}: memory.trefi_ns ({}) leaves no time between refreshes: raise it, or lower memory.trfc_ns",
+                    config.file, memory.trefi_ns));
   }
   if (config.array.counter_bits < 2 || config.array.counter_bits > 64) {
     throw Error(fmt::format("{}: array.counter_bits is {}: a signed counter has 2 to 64", config.file,
                             config.array.counter_bits));
   }
-  for (const auto& [key, size] : {std::pair{"array.rows", config.array.rows}, std::pair{"array.columns", config.array.columns},
-                                  std::pair{"memory.vaults", config.memory.vaults},
-                                  std::pair{"memory.banks_per_vault", config.memory.banks_per_vault}}) {
+  for (const auto& [key, size] :
+       {std::pair{"array.rows", config.array.rows}, std::pair{"array.columns", config.array.columns},
+        std::pair{"memory.vaults", config.memory.vaults},
+        std::pair{"memory.banks_per_vault", config.memory.banks_per_vault}}) {
     if (size > 65536) throw Error(fmt::format("{}: {} is {}: at most 65536", config.file, key, size));
   }
 }
@@ -165,13 +169,14 @@ Config parse_config(std::string_view text, const std::string& name, const std::f
       continue;
     }
     const bool whole = std::holds_alternative<int64_t*>(field.value);
-    assign(field, whole ? static_cast<double>(table.integer(field.key)) : table.number(field.key), table.place(field.key));
+    assign(field, whole ? static_cast<double>(table.integer(field.key)) : table.number(field.key),
+           table.place(field.key));
     config.sources[field.name()] = table.source(field.key);
   }
   config.array.sizing = choice(table_of(file, "array"), "sizing", {"same-lanes", "same-area"});
   config.array.counters = choice(table_of(file, "array"), "counters", {"registers", "sram"});
-  const std::vector<std::string> known = {"memory",        "input_buffer", "weight_buffer",
-                                          "output_buffer", "array",        "network", "energies"};
+  const std::vector<std::string> known = {"memory", "input_buffer", "weight_buffer", "output_buffer",
+                                          "array",  "network",      "energies"};
   for (const auto& [key, table] : file.tables) {
     if (std::find(known.begin(), known.end(), key) == known.end()) {
       throw Error(fmt::format("{}: [{}] is not a table of this file: {}", name, key, suggestion(key, known)));

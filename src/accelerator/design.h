@@ -1,4 +1,5 @@
-// The five accelerators that are compared. They share memory, network, buffers and array; their processing elements differ.
+// The five accelerators that are compared. They share memory, network, buffers and array; their processing elements
+// differ.
 #pragma once
 
 #include <string>
@@ -14,7 +15,7 @@ enum class Design {
   kDecode,         // exponent -> int8 level by a table, then the baseline's multiply-accumulate (ours)
 };
 
-const char* to_string(Design design);  // "int8", "counting", "counting-beta0", "shift", "decode"
+const char* to_string(Design design);                // "int8", "counting", "counting-beta0", "shift", "decode"
 Design design_from_string(const std::string& text);  // throws Error that lists the names
 std::vector<Design> all_designs();
 

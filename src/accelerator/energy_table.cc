@@ -74,7 +74,8 @@ EnergyTable parse_energy_table(std::string_view text, const std::string& name) {
     throw Error(fmt::format("{}: [{}] is not a table of this file: it has [[part]] alone", name, key));
   }
   for (auto& [key, entries] : file.arrays) {
-    if (key != "part") throw Error(fmt::format("{}: [[{}]] is not a table of this file: it has [[part]] alone", name, key));
+    if (key != "part")
+      throw Error(fmt::format("{}: [[{}]] is not a table of this file: it has [[part]] alone", name, key));
     for (TomlTable& entry : entries) table.parts.push_back(part_of(entry));
   }
   if (table.parts.empty()) throw Error(fmt::format("{} has no [[part]]: write it with make rtl-report", name));
@@ -85,12 +86,13 @@ EnergyTable load_energy_table(const std::filesystem::path& file) {
   return parse_energy_table(read_text(file.string()), file.string());
 }
 
-const Part& EnergyTable::find(const std::string& name, Design design, int exponent_bits, const std::string& storage, int q,
-                              int counter_bits) const {
+const Part& EnergyTable::find(const std::string& name, Design design, int exponent_bits, const std::string& storage,
+                              int q, int counter_bits) const {
   const std::string design_name = to_string(design);
   for (const Part& part : parts) {
-    if (part.name == name && (part.design == design_name || part.design == "all") && part.exponent_bits == exponent_bits &&
-        (storage.empty() || part.storage == storage) && (q == 0 || part.q == 0 || part.q == q) &&
+    if (part.name == name && (part.design == design_name || part.design == "all") &&
+        part.exponent_bits == exponent_bits && (storage.empty() || part.storage == storage) &&
+        (q == 0 || part.q == 0 || part.q == q) &&
         (counter_bits == 0 || part.counter_bits == 0 || part.counter_bits == counter_bits)) {
       return part;
     }

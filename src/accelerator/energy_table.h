@@ -1,6 +1,6 @@
 // Energy, area and speed of the processing element's parts, from gate-level runs of rtl/ (`make rtl-report` writes
-// rtl/results/osu018.toml) or from publications. The simulator takes no energy from anywhere else: a part that a design needs and
-// the table lacks is an error.
+// rtl/results/osu018.toml) or from publications. The simulator takes no energy from anywhere else: a part that a design
+// needs and the table lacks is an error.
 //
 // The file:
 //   format = "dnateq-energy-1"
@@ -38,12 +38,13 @@ struct Part {
 
 struct EnergyTable {
   std::string file, technology, source;
-  double energy_scale = 1, area_scale = 1;  // to the node of the memory's logic die; from the configuration, with a source
-  double delay_scale = 1;                   // the same for period_ns
+  double energy_scale = 1,
+         area_scale = 1;   // to the node of the memory's logic die; from the configuration, with a source
+  double delay_scale = 1;  // the same for period_ns
   std::vector<Part> parts;
 
-  // The part for these; throws Error that names what is missing and the file. An empty storage, q = 0 and counter_bits = 0 match
-  // any; of several the first counts.
+  // The part for these; throws Error that names what is missing and the file. An empty storage, q = 0 and counter_bits
+  // = 0 match any; of several the first counts.
   const Part& find(const std::string& name, Design design, int exponent_bits, const std::string& storage, int q = 0,
                    int counter_bits = 0) const;
 };

@@ -17,6 +17,7 @@ extern const std::string_view kDefaultEnergyTableName;
 
 EnergyTable parse_energy_table(std::string_view text, const std::string& name);  // throws Error
 // A table of energies that it names is looked for in `folder`.
-Config parse_config(std::string_view text, const std::string& name, const std::filesystem::path& folder);  // throws Error
+Config parse_config(std::string_view text, const std::string& name,
+                    const std::filesystem::path& folder);  // throws Error
 
 }  // namespace dnateq::accelerator

@@ -36,10 +36,9 @@ TomlValue value_of(const toml::node& node) {
   TomlValue value;
   value.line = node.source().begin.line;
   if (const auto* whole = node.as_integer()) {
-    value = {.kind = TomlValue::Kind::kNumber,
-             .number = static_cast<double>(whole->get()),
-             .whole = true,
-             .line = value.line};
+    value.kind = TomlValue::Kind::kNumber;
+    value.number = static_cast<double>(whole->get());
+    value.whole = true;
   } else if (const auto* real = node.as_floating_point()) {
     value.kind = TomlValue::Kind::kNumber;
     value.number = real->get();
@@ -88,7 +87,9 @@ int64_t TomlTable::integer(const std::string& key) {
   return static_cast<int64_t>(found.number);
 }
 
-std::string TomlTable::text(const std::string& key) { return value(key, TomlValue::Kind::kText, "a text in quotes").text; }
+std::string TomlTable::text(const std::string& key) {
+  return value(key, TomlValue::Kind::kText, "a text in quotes").text;
+}
 
 bool TomlTable::flag(const std::string& key) { return value(key, TomlValue::Kind::kBool, "true or false").flag; }
 
@@ -97,8 +98,9 @@ std::string TomlTable::source(const std::string& key) {
   asked_.insert(name);
   const auto found = values.find(name);
   if (found == values.end() || found->second.kind != TomlValue::Kind::kText || found->second.text.empty()) {
-    throw Error(fmt::format("{} has no source: add {} = \"...\" beside it, starting with \"assumed\" where nobody published it",
-                            place(key), name));
+    throw Error(
+        fmt::format("{} has no source: add {} = \"...\" beside it, starting with \"assumed\" where nobody published it",
+                    place(key), name));
   }
   return found->second.text;
 }
@@ -106,8 +108,8 @@ std::string TomlTable::source(const std::string& key) {
 void TomlTable::finish() const {
   for (const auto& [key, unused] : values) {
     if (asked_.contains(key)) continue;
-    throw Error(fmt::format("{} is not a key of this file: {}", place(key),
-                            suggestion(key, {asked_.begin(), asked_.end()})));
+    throw Error(
+        fmt::format("{} is not a key of this file: {}", place(key), suggestion(key, {asked_.begin(), asked_.end()})));
   }
 }
 

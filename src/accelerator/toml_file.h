@@ -1,5 +1,5 @@
-// A TOML file of one level of tables, with lines, and its errors as sentences: file, line, key, remedy. Keys that nobody asked for
-// are errors at `finish`.
+// A TOML file of one level of tables, with lines, and its errors as sentences: file, line, key, remedy. Keys that
+// nobody asked for are errors at `finish`.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ struct TomlValue {
 
 class TomlTable {
  public:
-  TomlTable(std::string file, std::string name, int64_t line) : file_(std::move(file)), name_(std::move(name)), line_(line) {}
+  TomlTable(std::string file, std::string name, int64_t line)
+      : file_(std::move(file)), name_(std::move(name)), line_(line) {}
 
   bool has(const std::string& key) const { return values.contains(key); }
   // All throw Error where the key is missing or of another type.
@@ -49,14 +50,15 @@ class TomlTable {
 struct TomlFile {
   std::string name;
   TomlTable root{"", "", 0};
-  std::map<std::string, TomlTable> tables;                // [name]
+  std::map<std::string, TomlTable> tables;               // [name]
   std::map<std::string, std::vector<TomlTable>> arrays;  // [[name]]
 };
 
 TomlFile parse_toml(std::string_view text, const std::string& name);  // throws Error
-std::string read_text(const std::string& file);                        // throws Error
+std::string read_text(const std::string& file);                       // throws Error
 
-// Up to three of `names` that a misspelled `text` may mean, nearest first: "did you mean `a` or `b`?"; all where none is near.
+// Up to three of `names` that a misspelled `text` may mean, nearest first: "did you mean `a` or `b`?"; all where none
+// is near.
 std::string suggestion(const std::string& text, const std::vector<std::string>& names);
 
 }  // namespace dnateq::accelerator

@@ -1,13 +1,14 @@
-// One vault of a 3D-stacked memory: banks with one open row each, one data bus, refresh. Runs a stream of bursts and says when the
-// last one has moved.
+// One vault of a 3D-stacked memory: banks with one open row each, one data bus, refresh. Runs a stream of bursts and
+// says when the last one has moved.
 //
-// Time is counted in the memory's clock; every timing parameter is rounded up to whole clocks, as a controller does. A request names
-// the first byte of a burst; consecutive rows lie in consecutive banks. Requests of one call wait in a queue of kQueue entries, of
-// which the one that can move soonest goes first (the oldest among equals): row hits pass requests that wait for a row. Rows stay
-// open until another row of their bank is wanted or a refresh closes all.
+// Time is counted in the memory's clock; every timing parameter is rounded up to whole clocks, as a controller does. A
+// request names the first byte of a burst; consecutive rows lie in consecutive banks. Requests of one call wait in a
+// queue of kQueue entries, of which the one that can move soonest goes first (the oldest among equals): row hits pass
+// requests that wait for a row. Rows stay open until another row of their bank is wanted or a refresh closes all.
 //
-// Source of the structure: JEDEC-like timing as in gem5's HMC_2500_1x32; agrees with DRAMsim3 within 1 % (vault_test.cc). Non-goals:
-// the serial links (processing in the logic die bypasses them), vaults' crosstalk, power-down.
+// Source of the structure: JEDEC-like timing as in gem5's HMC_2500_1x32; agrees with DRAMsim3 within 1 %
+// (vault_test.cc). Non-goals: the serial links (processing in the logic die bypasses them), vaults' crosstalk,
+// power-down.
 #pragma once
 
 #include <array>
@@ -30,8 +31,8 @@ class Vault {
 
   explicit Vault(const MemoryConfig& memory);
 
-  // Runs these, none before `ready` (memory clocks from the beginning); the clock after the last data. Calls are served in order:
-  // a later call's bursts wait for an earlier call's.
+  // Runs these, none before `ready` (memory clocks from the beginning); the clock after the last data. Calls are served
+  // in order: a later call's bursts wait for an earlier call's.
   int64_t run(std::span<const Burst> bursts, int64_t ready);
 
   int64_t row_misses() const { return row_misses_; }

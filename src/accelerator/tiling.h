@@ -1,9 +1,8 @@
 // How a layer is cut over the tiles and in which order a tile works through its part.
 //
-// Cut: into groups x rows x outputs parts, at most one a tile. Of all cuts those with the fewest folds on the fullest
-// tile are considered (folds don't depend on bits, so that fewer bits never lead to a slower cut), and of them the one
-// with the least DRAM traffic, then the least traffic over the network. Tiles that need the same operand run in step:
-// it is read once, each of their vaults holding a share, and broadcast.
+// Cut: into groups x rows x outputs parts, at most one a tile. Of the cuts whose fullest tile has the fewest folds, or
+// up to a seventh more, the one with the least DRAM traffic x folds counts, then the least traffic over the network.
+// Tiles that need the same operand run in step: it is read once, each of their vaults holding a share, and broadcast.
 //
 // Order inside a tile, group by group: weights outermost (as many column folds as half the weight buffer holds stay,
 // all rows pass by) or inputs outermost (as many row folds as half the input buffer holds stay, all weights pass by),

@@ -21,11 +21,19 @@ int whole_bits(double mean, size_t i) {
 Operand operand(int stored_bits, double zeros, const std::string& origin) {
   Operand made;
   made.stored_bits = stored_bits;
-  made.exponent_bits = stored_bits - 1;
+  made.exponent_bits = std::max(kNarrowestExponentBits, stored_bits - 1);
   made.zero_fraction = zeros;
-  made.base = std::exp2(1 / std::exp2(made.exponent_bits - 2));
   made.origin = origin;
   return made;
+}
+
+double shift_base(const Layer& layer) {
+  const int bits = std::max(layer.weights.exponent_bits, layer.activations.exponent_bits);
+  return std::exp2(1 / std::exp2(bits - 2));
+}
+
+bool same_base(const Layer& layer) {
+  return std::abs(layer.weights.base - layer.activations.base) <= 1e-6 * layer.weights.base;
 }
 
 }  // namespace
@@ -47,7 +55,24 @@ void set_mean_precision(Workload& workload, const Precision& precision) {
     layer.weights = layer.weights_are_activations
                         ? layer.activations
                         : operand(whole_bits(precision.weight_bits, i), precision.weight_zeros, precision.origin);
+    layer.weights.base = layer.activations.base = shift_base(layer);
   }
+}
+
+int64_t layers_of_two_bases(const Workload& workload) {
+  return std::count_if(workload.layers.begin(), workload.layers.end(),
+                       [](const Layer& layer) { return !same_base(layer); });
+}
+
+int64_t set_shift_bases(Workload& workload) {
+  int64_t changed = 0;
+  for (Layer& layer : workload.layers) {
+    const double q = layer.weights.base > 1 ? 1 / std::log2(layer.weights.base) : 0;
+    if (same_base(layer) && q > 0.5 && std::abs(q - std::round(q)) <= 1e-4 * q) continue;
+    layer.weights.base = layer.activations.base = shift_base(layer);
+    ++changed;
+  }
+  return changed;
 }
 
 }  // namespace dnateq::accelerator

@@ -18,8 +18,20 @@ struct Precision {
 Precision paper_precision(const std::string& built_in);
 
 // Every layer gets the whole number of bits below or above the mean, so that the running mean over layers stays within
-// half a bit of it; a code has a sign and stored bits - 1 exponent bits, its base is that of set_precision(). Throws
+// half a bit of it; a code has a sign and stored bits - 1 exponent bits; a layer has one base, that of set_precision() for
+// its wider operand. Throws
 // Error for bits outside 2 ... 8 and shares outside 0 ... 1.
 void set_mean_precision(Workload& workload, const Precision& precision);
+
+// The narrowest processing element; codes of fewer exponent bits run on it.
+inline constexpr int kNarrowestExponentBits = 2;
+
+// Codes of two bases have no common exponent to add: how many layers' weights and activations differ in theirs.
+int64_t layers_of_two_bases(const Workload& workload);
+
+// The same bits as if the codes were of the shift design's family: every layer whose operands do not share a base
+// 2^(1/q) with a whole q gets the one of set_precision() for its wider operand. What that costs in accuracy is not said
+// here: `dnateq quantize --family pow2:q` measures it. Returns how many layers were changed.
+int64_t set_shift_bases(Workload& workload);
 
 }  // namespace dnateq::accelerator

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/test_error.h"
@@ -26,7 +27,7 @@ TEST(Precision, MeanOverLayersIsWithinHalfABitOfASum) {
     for (size_t i = 0; i < workload.layers.size(); ++i) {
       const Operand& weights = workload.layers[i].weights;
       EXPECT_LT(std::fabs(weights.stored_bits - mean), 1.0);
-      EXPECT_EQ(weights.exponent_bits, weights.stored_bits - 1);
+      EXPECT_EQ(weights.exponent_bits, std::max(2, weights.stored_bits - 1));
       sum += weights.stored_bits;
       EXPECT_LE(std::fabs(sum - mean * static_cast<double>(i + 1)), 0.5 + 1e-9);
     }
@@ -49,6 +50,20 @@ TEST(Precision, ProductsOfActivationsTakeTheActivationsBits) {
   EXPECT_EQ(workload.layers[0].weights.zero_fraction, 0.1);
   EXPECT_EQ(workload.layers[1].weights.stored_bits, 6);
   EXPECT_EQ(workload.layers[1].weights.zero_fraction, 0.5);
+}
+
+TEST(Precision, ShiftTakesTheBaseOfTheWiderOperand) {
+  Workload workload = of_layers(2);
+  set_mean_precision(workload, {.weight_bits = 4, .activation_bits = 5});
+  EXPECT_EQ(layers_of_two_bases(workload), 0);
+  EXPECT_EQ(set_shift_bases(workload), 0);
+  workload.layers[1].weights.base = 1.13;
+  EXPECT_EQ(layers_of_two_bases(workload), 1);
+  EXPECT_EQ(set_shift_bases(workload), 1);
+  for (const Layer& layer : workload.layers) {
+    EXPECT_DOUBLE_EQ(layer.weights.base, std::exp2(0.25));  // 4 exponent bits: q = 4
+    EXPECT_EQ(layer.weights.base, layer.activations.base);
+  }
 }
 
 TEST(Precision, RefusesBitsAndSharesOutsideTheRange) {

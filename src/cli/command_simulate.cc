@@ -53,8 +53,18 @@ std::pair<double, double> parse_pair(const std::string& text, const char* option
 }
 
 struct Workloads {
-  acc::Workload coded, int8;
+  acc::Workload coded, int8, shift;  // `shift`: `coded` in bases that this design can run
   std::vector<std::string> left_out;
+  int64_t other_bases = 0;  // layers of `shift` that are not as in `coded`
+
+  Workloads() = default;
+  Workloads(acc::Workload codes, acc::Workload baseline, std::vector<std::string> rest = {})
+      : coded(std::move(codes)), int8(std::move(baseline)), shift(coded), left_out(std::move(rest)) {
+    other_bases = acc::set_shift_bases(shift);
+  }
+  const acc::Workload& of(acc::Design design) const {
+    return design == acc::Design::kInt8 ? int8 : design == acc::Design::kShift ? shift : coded;
+  }
 };
 
 // What makes a built-in list's workload; --set and --sweep may change each.
@@ -76,15 +86,14 @@ struct ListSettings {
   }
 
   Workloads make() const {
-    Workloads made;
-    made.int8 = acc::built_in_workload(name, batch);
-    made.coded = made.int8;
-    acc::set_mean_precision(made.coded, precision);
-    for (size_t i = 0; i < made.int8.layers.size(); ++i) {  // the baseline skips the same zeros
-      made.int8.layers[i].weights.zero_fraction = made.coded.layers[i].weights.zero_fraction;
-      made.int8.layers[i].activations.zero_fraction = made.coded.layers[i].activations.zero_fraction;
+    acc::Workload int8 = acc::built_in_workload(name, batch);
+    acc::Workload coded = int8;
+    acc::set_mean_precision(coded, precision);
+    for (size_t i = 0; i < int8.layers.size(); ++i) {  // the baseline skips the same zeros
+      int8.layers[i].weights.zero_fraction = coded.layers[i].weights.zero_fraction;
+      int8.layers[i].activations.zero_fraction = coded.layers[i].activations.zero_fraction;
     }
-    return made;
+    return {std::move(coded), std::move(int8)};
   }
 };
 
@@ -209,8 +218,9 @@ Workloads workload_of_recipe(const SimulateArguments& arguments, const CommonArg
       if (measured->of_layer[l] >= 0)
         statistics.activations[prepared.layers[l].name] =
             measured->tensors[static_cast<size_t>(measured->of_layer[l])].histogram;
-  if (const fs::path exact = files.folder / "exact" / "model.xml"; fs::is_regular_file(exact))
-    statistics.weight_counts = emitted_code_counts(core, exact);
+  for (const char* name : {"exact/model.xml", "model.xml"})  // the second one is exact where nothing else was emitted
+    if (statistics.weight_counts.empty() && fs::is_regular_file(files.folder / name))
+      statistics.weight_counts = emitted_code_counts(core, files.folder / name);
   close_shapes(prepared, arguments.batch, shapes);
   ModelWorkload workload = workload_of(prepared, arguments.batch);
   apply_recipe(workload, prepared, recipe, files.recipe.string(), statistics);
@@ -284,10 +294,10 @@ void print_table(const SimulationRun& run, const Json& document) {
     ++origins["weights: " + layer.weights.origin];
     ++origins["activations: " + layer.activations.origin];
   }
-  for (const auto& [origin, layers] : origins)
-    fmt::print("bits of {} ({} layer{})\n", origin, layers, layers == 1 ? "" : "s");
+  for (const auto& [origin, layers] : origins) fmt::print("{} ({} layer{})\n", origin, layers, layers == 1 ? "" : "s");
   for (const std::string& note : run.notes) fmt::print("{}\n", note);
   for (const std::string& layer : run.left_out) fmt::print("not simulated: {}\n", layer);
+  fmt::print("energies of processing elements: {}, {}\n", run.config.energies.file, run.config.energies.technology);
   const auto assumed = run.config.assumed();
   fmt::print("{} of the machine's {} numbers are assumed; {} lists them\n", assumed.size(), run.config.sources.size(),
              "result.json");
@@ -300,6 +310,7 @@ void print_sweep(const Json& sweep) {
   for (const Json& point : sweep.at("points"))
     for (const Json& own : point.at("designs")) {
       const std::string design = own.at("design");
+      if (design == "int8") continue;
       if (!held.contains(design)) order.push_back(design);
       auto& count = held[design];
       if (own.contains("error")) {
@@ -370,16 +381,26 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
     for (const acc::SweepAxis& axis : axes) set(config, of_list, axis.key, axis.values.front());
   }
 
-  Workloads workloads = list     ? settings.make()
-                        : recipe ? workload_of_recipe(arguments, common)
-                                 : workload_of_model(arguments, common);
-  run.workload = std::move(workloads.coded);
-  run.int8 = std::move(workloads.int8);
-  run.left_out = std::move(workloads.left_out);
+  const Workloads workloads = list     ? settings.make()
+                              : recipe ? workload_of_recipe(arguments, common)
+                                       : workload_of_model(arguments, common);
+  run.workload = workloads.coded;
+  run.int8 = workloads.int8;
+  run.left_out = workloads.left_out;
+  if (const int64_t layers = acc::layers_of_two_bases(run.workload); layers > 0)
+    run.notes.push_back(
+        fmt::format("{} layers' weights and activations have bases of their own: decode runs such codes; "
+                    "counting needs those of quantize --family shared-base, with the same bits here",
+                    layers));
+  if (workloads.other_bases > 0)
+    run.notes.push_back(
+        fmt::format("{} layers' codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
+                    "with the same bits here",
+                    workloads.other_bases));
   {
     Task task(common.progress, "simulating", designs.size());
     for (const acc::Design design : designs) {
-      run.designs.push_back(acc::simulate(design == acc::Design::kInt8 ? run.int8 : run.workload, run.config, design));
+      run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
       task.advance();
     }
   }
@@ -405,11 +426,8 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
         return outcomes;
       }
       for (size_t d = 0; d < designs.size(); ++d) {
-        const acc::Workload& coded = made ? made->coded : run.workload;
-        const acc::Workload& int8 = made ? made->int8 : run.int8;
         try {
-          outcomes[d] =
-              acc::outcome_of(acc::simulate(designs[d] == acc::Design::kInt8 ? int8 : coded, config, designs[d]));
+          outcomes[d] = acc::outcome_of(acc::simulate((made ? *made : workloads).of(designs[d]), config, designs[d]));
         } catch (const Error& error) {
           outcomes[d].error = error.what();
         }

@@ -10,6 +10,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "accelerator/precision.h"
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
@@ -303,7 +304,8 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
   Operand operand;
   operand.stored_bits = code.stored_bits;
   const int levels = std::max(code.negative_levels, code.positive_levels);
-  operand.exponent_bits = static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, levels - 1))));
+  operand.exponent_bits = std::max(accelerator::kNarrowestExponentBits,
+                                   static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, levels - 1)))));
   operand.base = code.base;
   operand.origin = std::move(origin);
   if (!counts) return operand;
@@ -320,10 +322,10 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
   return operand;
 }
 
-std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& exact_model) {
+std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& model) {
   std::map<std::string, CodeCounts> counts;
   const std::string suffix = "/weights";  // as emit_parts names the blobs
-  for (const NodePtr& node : read_model(core, exact_model)->get_ops()) {
+  for (const NodePtr& node : read_model(core, model)->get_ops()) {
     const auto constant = ov::as_type_ptr<op::Constant>(node);
     const std::string name = node->get_friendly_name();
     if (!constant || constant->get_element_type() != ov::element::u8 || !name.ends_with(suffix)) continue;

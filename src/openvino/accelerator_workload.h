@@ -47,8 +47,9 @@ CodeCounts count_codes(const TensorCode& code, std::span<const uint8_t> codes);
 // Operand of `code`; without counts nothing is measured (zero_fraction 0, no shares).
 accelerator::Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& counts, std::string origin);
 
-// Counts of the weights' codes as emitted, by the name of the layer that owns them, from an `exact` model file.
-std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& exact_model);
+// Counts of the weights' codes as emitted, by the name of the layer that owns them, from a model file of `exact`
+// emission (of `cpu`: of the layers that run packed; of `standard`: none).
+std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& model);
 
 struct RecipeStatistics {
   std::map<std::string, CodeCounts> weight_counts;        // by layer, from the emitted codes

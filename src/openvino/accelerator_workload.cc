@@ -193,7 +193,7 @@ std::map<std::string, std::vector<int64_t>> shapes_of(const Calls& calls, const 
   const std::vector<ov::Tensor> tensors = calls.tensors(0);
   const int64_t samples = calls.sample_count(0);
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const auto& input = prepared.model->inputs()[i];
+    const ov::Output<ov::Node> input = prepared.model->input(i);
     const ov::Shape shape = tensors[i].get_shape();
     std::vector<int64_t> dims(shape.begin(), shape.end());
     const ov::PartialShape open = input.get_partial_shape();

@@ -50,7 +50,7 @@ Part part_of(TomlTable& table) {
   part.leakage_nw = non_negative(table, "leakage_nw");
   part.idle_pj = non_negative(table, "idle_pj");
   part.active_pj = non_negative(table, "active_pj");
-  part.cycles = table.has("cycles") ? table.number("cycles") : 1;
+  part.cycles = table.number("cycles");
   if (part.cycles < 1) throw Error(fmt::format("{} must be 1 or more", table.place("cycles")));
   table.source("cycle_pj");
   table.finish();

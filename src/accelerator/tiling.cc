@@ -115,6 +115,7 @@ void order_loops(const Layer& layer, const OperandBits& bits, const Config& conf
   };
   tiling.weights_outer = cost(outer_weights) <= cost(outer_inputs);
   const Passes& best = tiling.weights_outer ? outer_weights : outer_inputs;
+  tiling.moves_once = (best.weights == 1 || bits.weights_on_chip) && (best.inputs == 1 || bits.inputs_on_chip);
   tiling.fetched_weights = best.weights * weights;
   tiling.fetched_inputs = best.inputs * pass;
 }
@@ -168,6 +169,49 @@ std::vector<Tiling> cuts_of_few_folds(const Layer& layer, int64_t tiles, const A
   return cuts;
 }
 
+struct Cost {
+  int64_t folds = 0, dram_bits = 0, network_bits = 0;
+
+  double weighed() const { return static_cast<double>(folds) * static_cast<double>(dram_bits); }
+  bool operator<(const Cost& other) const {
+    return std::tuple(weighed(), folds, network_bits) < std::tuple(other.weighed(), other.folds, other.network_bits);
+  }
+  bool nowhere_above(const Cost& other) const {
+    return folds <= other.folds && dram_bits <= other.dram_bits && network_bits <= other.network_bits;
+  }
+};
+
+Cost cost_of(const Tiling& tiling, const OperandBits& bits) {
+  const int64_t weights = tiling.fetched_weights * bits.weights, inputs = tiling.fetched_inputs * bits.inputs;
+  return {.folds = tiling.folds(),
+          .dram_bits = (bits.weights_on_chip ? 0 : weights) + (bits.inputs_on_chip ? 0 : inputs),
+          .network_bits = weights * (tiling.cut.rows - 1) + inputs * (tiling.cut.outputs - 1)};
+}
+
+// The best of `cuts` at these bits; with an `incumbent`, of those that cost no more than it does in any respect.
+Tiling choose(const Layer& layer, const OperandBits& bits, const Config& config, const ArraySize& array,
+              std::vector<Tiling> cuts, const Cut* incumbent) {
+  int64_t fewest = std::numeric_limits<int64_t>::max();
+  bool once = false;  // a cut of the fewest folds moves nothing twice: no reason for more folds
+  for (const Tiling& tiling : cuts) fewest = std::min(fewest, tiling.folds());
+  Cost most{.folds = std::numeric_limits<int64_t>::max(),
+            .dram_bits = std::numeric_limits<int64_t>::max(),
+            .network_bits = std::numeric_limits<int64_t>::max()};
+  for (Tiling& tiling : cuts) {
+    tiling.first_row = fullest_rows(layer, tiling.cut.rows).first;
+    order_loops(layer, bits, config, array, tiling);
+    once = once || (tiling.folds() == fewest && tiling.moves_once);
+    if (incumbent != nullptr && tiling.cut == *incumbent) most = cost_of(tiling, bits);
+  }
+  const Tiling* best = nullptr;
+  for (const Tiling& tiling : cuts) {
+    if (incumbent == nullptr && once && tiling.folds() > fewest) continue;
+    const Cost cost = cost_of(tiling, bits);
+    if (cost.nowhere_above(most) && (best == nullptr || cost < cost_of(*best, bits))) best = &tiling;
+  }
+  return *best;
+}
+
 }  // namespace
 
 std::string Tiling::cut_text() const {
@@ -209,17 +253,16 @@ Tiling tile(const Layer& layer, const OperandBits& bits, const Config& config, c
     throw Error(fmt::format("layer {}: half of input_buffer.bytes ({}) holds no {} inputs of {} bits: raise it",
                             layer.name, config.input_buffer.bytes, array.rows, bits.inputs));
   }
+  const std::vector<Tiling> cuts = cuts_of_few_folds(layer, config.memory.vaults, array);
   Tiling best;
-  auto least = std::tuple(std::numeric_limits<double>::max(), int64_t{0}, int64_t{0}, int64_t{0});
-  for (Tiling& tiling : cuts_of_few_folds(layer, config.memory.vaults, array)) {
-    tiling.first_row = fullest_rows(layer, tiling.cut.rows).first;
-    order_loops(layer, bits, config, array, tiling);
-    const int64_t weights = tiling.fetched_weights * bits.weights, inputs = tiling.fetched_inputs * bits.inputs;
-    const int64_t dram = (bits.weights_on_chip ? 0 : weights) + (bits.inputs_on_chip ? 0 : inputs);
-    const int64_t network = weights * (tiling.cut.rows - 1) + inputs * (tiling.cut.outputs - 1);
-    const double traffic_and_time = static_cast<double>(dram) * static_cast<double>(tiling.folds());
-    const auto cost = std::tuple(traffic_and_time, tiling.folds(), network, tiling.cut.tiles());
-    if (cost < least) least = cost, best = tiling;
+  bool chosen = false;
+  for (int width = std::max({8, bits.weights, bits.inputs}); width >= std::min({8, bits.weights, bits.inputs});
+       --width) {
+    OperandBits at = bits;
+    at.weights = std::max(width, bits.weights);
+    at.inputs = std::max(width, bits.inputs);
+    best = choose(layer, at, config, array, cuts, chosen ? &best.cut : nullptr);
+    chosen = true;
   }
   count_array_reads(layer, array, best);
   return best;

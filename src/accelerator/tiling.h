@@ -1,8 +1,11 @@
 // How a layer is cut over the tiles and in which order a tile works through its part.
 //
-// Cut: into groups x rows x outputs parts, at most one a tile. Of the cuts whose fullest tile has the fewest folds, or
-// up to a seventh more, the one with the least DRAM traffic x folds counts, then the least traffic over the network.
-// Tiles that need the same operand run in step: it is read once, each of their vaults holding a share, and broadcast.
+// Cut: into groups x rows x outputs parts, at most one a tile. Of the cuts whose fullest tile has the fewest folds, the
+// one with the least DRAM traffic counts, then the least traffic over the network. Where all of them move an operand
+// more than once, cuts of up to a seventh more folds compete by DRAM traffic x folds. That is the cut at 8 bits; from
+// there, bit by bit, operands of fewer bits change to a cut that costs no more in folds, DRAM traffic and network, if
+// it is better in one: so that fewer bits never cost more. Tiles that need the same operand run in step: it is read
+// once, each of their vaults holding a share, and broadcast.
 //
 // Order inside a tile, group by group: weights outermost (as many column folds as half the weight buffer holds stay,
 // all rows pass by) or inputs outermost (as many row folds as half the input buffer holds stay, all weights pass by),
@@ -25,6 +28,7 @@ namespace dnateq::accelerator {
 struct Cut {  // number of parts
   int64_t groups = 1, rows = 1, outputs = 1;
   int64_t tiles() const { return groups * rows * outputs; }
+  bool operator==(const Cut&) const = default;
 };
 
 struct OperandBits {  // stored bits of a value; 0: the operand is on chip already and costs no DRAM traffic
@@ -42,6 +46,7 @@ struct Tiling {
   int64_t weight_folds = 0;  // column folds whose weights stay; 0: weights stream
   int64_t input_folds = 0;   // row folds whose inputs stay; 0: inputs stream
   bool all_inputs_stay = false;
+  bool moves_once = false;  // neither operand passes twice through DRAM (borders of row parts aside)
   // Of all tiles, in values. `fetched`: read from DRAM or from where they lie on chip; a broadcast counts once.
   int64_t fetched_weights = 0, fetched_inputs = 0;
   // Over all tiles: how often the array reads a value from its buffers.

@@ -91,16 +91,16 @@ function summarize() {
   const others = data.designs.slice(1);
   const best = (key) => others.reduce((a, b) => (b.against_int8[key] || 0) > (a.against_int8[key] || 0) ? b : a);
   find('#lead').textContent = others.length
-      ? `On this machine ${best('speed').design} is the fastest (${times(best('speed').against_int8.speed)} INT8’s speed), ` +
-        `${best('energy').design} takes the least energy (INT8 takes ${times(best('energy').against_int8.energy)} as much), ` +
-        `and ${best('area').design} the least area (INT8: ${times(best('area').against_int8.area)}). ` +
+      ? `Of the exponential designs ${best('speed').design} is the fastest on this machine (${times(best('speed').against_int8.speed)} INT8’s speed), ` +
+        `${best('energy').design} takes the least energy (INT8 takes ${times(best('energy').against_int8.energy)} as much) ` +
+        `and ${best('area').design} the least area (INT8 takes ${times(best('area').against_int8.area)} as much). ` +
         `DNA-TEQ reports ${data.claims.speed}× and ${data.claims.energy}× on a machine whose details are not known here; ` +
         `${config.assumed.length} of this one’s ${Object.keys(config.sources).length} numbers are assumed.`
       : 'INT8 alone was simulated.';
   const [energyFactor, energyUnit] = unitFor(Math.max(...data.designs.map((d) => d.total_energy_pj)), ENERGY);
   const [byteFactor, byteUnit] = unitFor(Math.max(...data.designs.map((d) => d.bytes.total)), BYTES);
   table(find('#designs'),
-        [['Design'], ['Cycles'], ['Time, ms'], ['Speed, times'], [`DRAM, ${byteUnit}`], [`Energy, ${energyUnit}`], ['Energy, times'],
+        [['Design', 'text'], ['Cycles'], ['Time, ms'], ['Speed, times'], [`DRAM, ${byteUnit}`], [`Energy, ${energyUnit}`], ['Energy, times'],
          ['Area, mm²'], ['Area, times'], ['MAC a cycle, of peak'], ['Most of the time', 'text']],
         data.designs.map((design) => [
           design.design, count(design.cycles), number(design.time_ms), times(design.against_int8.speed), number(design.bytes.total / byteFactor),
@@ -131,7 +131,7 @@ function showTotals() {
   showBars('traffic', 'bytes', BYTES, (design) => times(design.against_int8.dram_bytes));
   showBars('area', 'area_um2', AREA, (design) => times(design.against_int8.area));
   const [factor, unit] = unitFor(Math.max(...data.designs.map((design) => design.total_energy_pj)), ENERGY);
-  table(find('#energy-table'), [[`Component, ${unit}`], ...data.designs.map((design) => [design.design])],
+  table(find('#energy-table'), [[`Component, ${unit}`, 'text'], ...data.designs.map((design) => [design.design])],
         [...parts.map((part) => [spoken(part), ...data.designs.map((design) => number((design.energy_pj[part] || 0) / factor))]),
          ['total', ...data.designs.map((design) => number(design.total_energy_pj / factor))]]);
 }
@@ -205,11 +205,10 @@ function drawRoofline(width) {
 function showCheck() {
   const rows = data.designs.slice(1).map((design) => {
     const check = design.share_check;
-    const verdict = check.holds ? 'holds here'
-        : isNumber(check.pe_share_needed) ? 'not here: the share is too small' : 'at no share: both parts save too little, or neither part more than the other';
+    const verdict = check.holds ? 'holds here' : isNumber(check.pe_share_needed) ? 'asks for a larger share' : 'no share is enough';
     return [design.design, percent(check.pe_share_of_int8), number(check.pe_energy_ratio), number(check.other_energy_ratio), percent(check.pe_share_needed), times(design.against_int8.energy), verdict];
   });
-  table(find('#shares'), [['Design'], ['Share of INT8’s energy in its PEs, s'], ['Inside, e'], ['Outside, m'], ['Share needed'], ['Energy, times'], ['Verdict', 'wrap']], rows);
+  table(find('#shares'), [['Design', 'text'], ['Share of INT8’s energy in its PEs, s'], ['Inside, e'], ['Outside, m'], ['Share needed'], ['Energy, times'], ['Verdict', 'text']], rows);
 }
 
 // ---- The machine

@@ -129,8 +129,10 @@ class Producers {
   std::unordered_map<const ov::Node*, int> known_;
 };
 
+// Beside coded layers, the exponential designs run it as a code of 7 exponent bits, in the base of set_precision().
 Operand int8_operand(double zero_fraction, std::string origin) {
   Operand operand;
+  operand.base = std::exp2(1.0 / 32);
   operand.zero_fraction = zero_fraction;
   operand.origin = std::move(origin);
   return operand;

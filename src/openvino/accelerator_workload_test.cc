@@ -162,7 +162,11 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
     entry.weight_shape.assign(shape.begin(), shape.end());
     entry.weights.code = solution.code;
     entry.activations.emplace();
-    entry.activations->code = with_level_counts({}, 5, 0);
+    TensorCode code;
+    code.arithmetic = Arithmetic::kExponential;
+    code.alpha = 0.1;
+    code.base = 1.2;
+    entry.activations->code = with_level_counts(code, 5, 0);
     recipe.layers.push_back(entry);
   }
   const TempFolder folder;

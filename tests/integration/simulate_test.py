@@ -2,10 +2,8 @@
 
 import csv
 import json
-import unittest
 
-import numpy as np
-from support import Case, images, main, save, small_network
+from support import SHARED, Case, main, needs_shared_data, save, small_network
 
 DESIGNS = ["int8", "counting", "counting-beta0", "shift", "decode"]
 
@@ -106,6 +104,15 @@ class SimulateModels(Case):
         self.assertFalse(plain["workload"]["layers"][1]["activations"]["measured"])
         self.fails("simulate", self.net, names=("net.xml", "--bits"))
 
+    def test_layers_and_activations_that_stay_in_fp32_run_in_8_bits(self):
+        self.quantize("--activation-bits", "5", "--emit", "exact", "--ignore", "conv1")
+        layers = self.json_of("simulate", self.out)["workload"]["layers"]
+        self.assertEqual([layer["weights"]["stored_bits"] for layer in layers], [8, 4, 4])
+        self.assertIn("FP32", layers[0]["activations"]["origin"])
+        self.quantize("--weights-only", out=self.folder / "weights")
+        layers = self.json_of("simulate", self.folder / "weights")["workload"]["layers"]
+        self.assertEqual([layer["activations"]["stored_bits"] for layer in layers], [8, 8, 8])
+
     def test_recipe_of_a_newer_version(self):
         self.quantize("--emit", "exact")
         recipe = self.out / "recipe.dnateq.json"
@@ -113,6 +120,20 @@ class SimulateModels(Case):
         document["version"] = 99
         recipe.write_text(json.dumps(document))
         self.fails("simulate", self.out, names=("recipe.dnateq.json", "99"))
+
+
+class SimulateRealNetworks(Case):
+    @needs_shared_data
+    def test_counts_are_those_of_the_networks(self):
+        # ResNet-20 (He et al., 2016), by hand: 432 + 6 x 2304 + 4608 + 5 x 9216 + 18432 + 5 x 36864 weights in its
+        # convolutions, at 1024, 256 and 64 positions; 640 in the classifier.
+        document = self.json_of("simulate", SHARED / "cifar10/resnet20.onnx", "--bits", "4")
+        self.assertEqual((document["workload"]["weights"], len(document["workload"]["layers"])), (267696 + 640, 20))
+        self.assertEqual(document["workload"]["macs"], 40550400 + 640)
+        encoder = self.json_of("simulate", SHARED / "translation/encoder.onnx", "--bits", "4/5", "--shape", "src=2,20")
+        attention = [layer for layer in encoder["workload"]["layers"] if layer["weights_are_activations"]]
+        self.assertEqual({(a["groups"], a["rows"], a["outputs"] * a["inputs"]) for a in attention}, {(12, 20, 640)})
+        self.fails("simulate", SHARED / "translation/encoder.onnx", "--bits", "4", names=("src", "--shape"))
 
 
 class SimulateBadInput(Case):

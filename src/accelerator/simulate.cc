@@ -143,8 +143,7 @@ class Simulation {
                                       output.bits,
                                       output.stays,
                                       pe.post_cycles,
-                                      pe.flush_after,
-                                      pe.quantizer != nullptr};
+                                      pe.flush_after};
     const auto found = runs_.find(key);
     if (found != runs_.end()) return found->second;
     Run run = best_run(layer, pe, bits, output);
@@ -278,7 +277,7 @@ class Simulation {
     pj["lanes"] =
         static_cast<double>(result.macs) * (idle * pe.lane->idle_pj + (1 - idle) * pe.lane->active_pj) * scale;
     pj["post"] = times * (outputs + flushes) * static_cast<double>(pe.post_cycles) * pe.post->active_pj * scale;
-    pj["quantizers"] = pe.quantizer == nullptr ? 0 : times * outputs * pe.quantizer->active_pj * scale;
+    pj["quantizers"] = times * outputs * pe.quantizer->active_pj * scale;
     const double ns = static_cast<double>(result.cycles.total()) * 1000 / config_.array.clock_mhz;
     pj["dram_background"] = ns * config_.memory.background_mw_per_vault * static_cast<double>(tiles_);  // mW ns = pJ
     pj["leakage"] = ns * leakage_mw();
@@ -291,7 +290,7 @@ class Simulation {
     const auto lanes = static_cast<double>(built_.array.rows * built_.array.columns);
     double nw = lanes * copies() * built_.lane->leakage_nw +
                 static_cast<double>(config_.array.post_processors) * built_.post->leakage_nw;
-    if (built_.quantizer != nullptr) nw += static_cast<double>(config_.array.quantizers) * built_.quantizer->leakage_nw;
+    nw += static_cast<double>(config_.array.quantizers) * built_.quantizer->leakage_nw;
     const double buffers =
         config_.input_buffer.leakage_mw + config_.weight_buffer.leakage_mw + config_.output_buffer.leakage_mw;
     return static_cast<double>(tiles_) * (nw * 1e-6 * config_.energies.energy_scale + buffers);
@@ -303,9 +302,7 @@ class Simulation {
     std::map<std::string, double> um2;
     um2["lanes"] = static_cast<double>(lanes) * copies() * built_.lane->area_um2 * scale;
     um2["post"] = tiles * static_cast<double>(config_.array.post_processors) * built_.post->area_um2 * scale;
-    um2["quantizers"] = built_.quantizer == nullptr ? 0
-                                                    : tiles * static_cast<double>(config_.array.quantizers) *
-                                                          built_.quantizer->area_um2 * scale;
+    um2["quantizers"] = tiles * static_cast<double>(config_.array.quantizers) * built_.quantizer->area_um2 * scale;
     um2["buffers"] =
         tiles * (config_.input_buffer.area_um2 + config_.weight_buffer.area_um2 + config_.output_buffer.area_um2);
     return um2;

@@ -12,7 +12,7 @@ namespace dnateq::accelerator {
 namespace {
 
 constexpr const char* kFormat = "dnateq-energy-1";
-const std::vector<std::string> kNames = {"lane", "quantizer", "post"};
+const std::vector<std::string> kNames = {"lane", "quantizer", "post", "pe"};
 const std::vector<std::string> kStorages = {"registers", "sram", "none"};
 
 std::string one_of(TomlTable& table, const std::string& key, const std::vector<std::string>& names) {
@@ -45,6 +45,8 @@ Part part_of(TomlTable& table) {
   part.exponent_bits = small_integer(table, "exponent_bits", 8);
   part.counter_bits = small_integer(table, "counter_bits", 64);
   if (table.has("q")) part.q = small_integer(table, "q", 256);
+  if (table.has("horizon")) part.horizon = table.integer("horizon");
+  if (part.horizon < 0) throw Error(fmt::format("{} must not be negative", table.place("horizon")));
   part.area_um2 = non_negative(table, "area_um2");
   part.period_ns = non_negative(table, "period_ns");
   part.leakage_nw = non_negative(table, "leakage_nw");

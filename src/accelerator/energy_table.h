@@ -7,21 +7,20 @@
 //   technology = "OSU018, 180 nm, 1.8 V, typical"
 //   source = "make rtl-report, Yosys 0.23, Icarus 11, OpenSTA 2.3"
 //   [[part]]
-//   name = "lane"                # lane, quantizer, post
-//   design = "counting-beta0"    # as in design.h; a quantizer's is "all"
+//   name = "lane"                # lane, quantizer, post; "pe", all of them together, is read and not used
+//   design = "counting-beta0"    # as in design.h; a quantizer's is "all" or "int8"
 //   exponent_bits = 3            # 0 for int8
-//   counter_bits = 10            # of a counter or accumulator; 0 where there are none
-//   q = 2                        # shift: base 2^(1/q); left out elsewhere
-//   storage = "registers"        # registers, sram, none
-//   area_um2 = 1234.5
-//   period_ns = 3.2              # longest path, OpenSTA
-//   leakage_nw = 12.0
+//   counter_bits = 10            # of a counter or accumulator; shift: below the largest shift; 0 where there are none
+//   horizon = 490                # pairs that a lane takes in the worst case; left out: what counter_bits allow from 0
+//   (pe.h) q = 2                        # shift: base 2^(1/q); left out elsewhere storage = "registers"        #
+//   registers, sram, none area_um2 = 1234.5 period_ns = 3.2              # longest path, OpenSTA leakage_nw = 12.0
 //   idle_pj = 0.02               # a clock cycle whose pair has a zero operand
 //   active_pj = 1.10             # a clock cycle of a pair without zero, mean over the measured stream
 //   cycle_pj_source = "..."      # which streams
 //   cycles = 1                   # post: clock cycles for one output (bins read one a cycle), lane: 1
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -33,6 +32,7 @@ namespace dnateq::accelerator {
 struct Part {
   std::string name, design, storage;
   int exponent_bits = 0, counter_bits = 0, q = 0;
+  int64_t horizon = 0;
   double area_um2 = 0, period_ns = 0, leakage_nw = 0, idle_pj = 0, active_pj = 0, cycles = 1;
 };
 

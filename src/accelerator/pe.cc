@@ -12,6 +12,7 @@ namespace dnateq::accelerator {
 namespace {
 
 bool counts(Design design) { return design == Design::kCounting || design == Design::kCountingBeta0; }
+bool has_counter_bits(Design design) { return counts(design) || design == Design::kShift; }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -68,13 +69,10 @@ int64_t bins(Design design, int exponent_bits, int q) {
   return 1;
 }
 
-int64_t pairs_until_flush(Design design, int exponent_bits, int q, int bits) {
+int64_t pairs_until_flush(Design design, int bits) {
   const int width = bits == 0 ? 32 : bits;
   const int64_t most = width >= 64 ? std::numeric_limits<int64_t>::max() : (int64_t{1} << (width - 1)) - 1;
-  if (counts(design)) return most;
-  if (design != Design::kShift) return most / (127 * 127);
-  const int64_t shift = ((int64_t{2} << exponent_bits) - 2) / q;
-  return shift >= 63 ? 0 : most >> shift;
+  return has_counter_bits(design) ? most : most / (127 * 127);
 }
 
 ProcessingElement processing_element(const Config& config, Design design, const Layer& layer) {
@@ -83,13 +81,11 @@ ProcessingElement processing_element(const Config& config, Design design, const 
   if (design != Design::kInt8) pe.exponent_bits = bits_of(layer);
   if (design == Design::kShift) pe.q = root_of(layer);
   const std::string storage = counts(design) ? config.array.counters : "";
-  const int width = counts(design) ? static_cast<int>(config.array.counter_bits) : 0;
+  const int width = has_counter_bits(design) ? static_cast<int>(config.array.counter_bits) : 0;
   pe.lane = &table.find("lane", design, pe.exponent_bits, storage, pe.q, width);
-  pe.post = &table.find("post", design, pe.exponent_bits, "", pe.q);
-  if (design != Design::kInt8) pe.quantizer = &table.find("quantizer", design, pe.exponent_bits, "");
-  for (const Part* part : {pe.lane, pe.post, pe.quantizer}) {
-    if (part != nullptr) check_speed(config, *part);
-  }
+  pe.post = &table.find("post", design, pe.exponent_bits, "", pe.q, width);
+  pe.quantizer = &table.find("quantizer", design, pe.exponent_bits, "");
+  for (const Part* part : {pe.lane, pe.post, pe.quantizer}) check_speed(config, *part);
   pe.post_cycles = static_cast<int64_t>(std::ceil(pe.post->cycles));
   if (const int64_t least = bins(design, pe.exponent_bits, pe.q); pe.post_cycles < least) {
     throw Error(
@@ -97,13 +93,12 @@ ProcessingElement processing_element(const Config& config, Design design, const 
                     "read, one a cycle",
                     table.file, to_string(design), pe.exponent_bits, pe.post_cycles, least));
   }
-  const int bits = counts(design) ? width : pe.lane->counter_bits;
-  pe.flush_after = pairs_until_flush(design, pe.exponent_bits, pe.q, bits);
+  const int bits = pe.lane->counter_bits;
+  pe.flush_after = pe.lane->horizon > 0 ? pe.lane->horizon : pairs_until_flush(design, bits);
   if (pe.flush_after < 1) {
     throw Error(
-        fmt::format("layer {}: the {}-bit accumulator of design {} cannot hold one product of {} exponent bits at q = "
-                    "{}: take a larger q",
-                    layer.name, bits, to_string(design), pe.exponent_bits, pe.q));
+        fmt::format("{}: the {}-bit accumulator of design {} cannot hold one product: give it more counter_bits",
+                    table.file, bits, to_string(design)));
   }
   if (!config.array.flush && pe.flush_after < layer.inputs) {
     throw Error(
@@ -116,8 +111,7 @@ ProcessingElement processing_element(const Config& config, Design design, const 
 
 int64_t post_time(const Config& config, const ProcessingElement& pe, int64_t outputs, bool last) {
   const int64_t post = ceil_div(outputs, config.array.post_processors) * pe.post_cycles;
-  const bool quantizes = last && pe.quantizer != nullptr;
-  return quantizes ? std::max(post, ceil_div(outputs, config.array.quantizers)) : post;
+  return last ? std::max(post, ceil_div(outputs, config.array.quantizers)) : post;
 }
 
 }  // namespace dnateq::accelerator

@@ -21,19 +21,19 @@ inline constexpr int kFewestExponentBits = 2, kMostExponentBits = 7;
 //   n = 3 ... 7) counting-beta0: 2^n levels a side: 2^(n+1) - 1;  shift: q;  int8, decode: 1
 int64_t bins(Design design, int exponent_bits, int q);
 
-// Pairs that a lane takes before it must be read out, whatever their codes; 0 where not even one is safe. Counting:
-// `bits` wide counters. Others: an accumulator of `bits` (0: 32), fed products of up to 127 x 127 (int8, decode) or
-// 2^((2^(n+1) - 2) div q).
-int64_t pairs_until_flush(Design design, int exponent_bits, int q, int bits);
+// Pairs that a lane takes before it must be read out, whatever their codes. Counters of `bits` bits: 2^(bits - 1) - 1;
+// a shift lane's accumulators have its largest shift more than that, so the same. int8, decode: an accumulator of
+// `bits` (0: 32), fed products of up to 127 x 127. A table's `horizon` replaces this.
+int64_t pairs_until_flush(Design design, int bits);
 
 // What runs one layer. Parts point into the configuration's table.
 struct ProcessingElement {
   int exponent_bits = 0, q = 0;  // 0 for int8; q of shift alone
   const Part* lane = nullptr;
   const Part* post = nullptr;
-  const Part* quantizer = nullptr;  // int8's post-processor rounds by itself: none
-  int64_t flush_after = 0;          // pairs
-  int64_t post_cycles = 0;          // of a post-processor, one output
+  const Part* quantizer = nullptr;
+  int64_t flush_after = 0;  // pairs
+  int64_t post_cycles = 0;  // of a post-processor, one output
 
   int64_t flushes(int64_t pairs) const { return (pairs + flush_after - 1) / flush_after - 1; }  // beyond the last
 };

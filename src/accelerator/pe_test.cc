@@ -34,13 +34,11 @@ TEST(ProcessingElement, HasTheBinsOfItsTerms) {
 }
 
 TEST(ProcessingElement, FlushesBeforeTheWorstCaseOverflows) {
-  EXPECT_EQ(pairs_until_flush(Design::kCounting, 3, 0, 10), 511);
-  EXPECT_EQ(pairs_until_flush(Design::kCountingBeta0, 3, 0, 2), 1);
-  EXPECT_EQ(pairs_until_flush(Design::kInt8, 0, 0, 32), 2147483647 / (127 * 127));
-  EXPECT_EQ(pairs_until_flush(Design::kInt8, 0, 0, 0), pairs_until_flush(Design::kInt8, 0, 0, 32));
-  // 3 bits, q = 2: exponents up to 14, shifts up to 7.
-  EXPECT_EQ(pairs_until_flush(Design::kShift, 3, 2, 24), ((1 << 23) - 1) >> 7);
-  EXPECT_EQ(pairs_until_flush(Design::kShift, 7, 1, 32), 0);
+  EXPECT_EQ(pairs_until_flush(Design::kCounting, 10), 511);
+  EXPECT_EQ(pairs_until_flush(Design::kCountingBeta0, 2), 1);
+  EXPECT_EQ(pairs_until_flush(Design::kShift, 10), 511);
+  EXPECT_EQ(pairs_until_flush(Design::kInt8, 32), 2147483647 / (127 * 127));
+  EXPECT_EQ(pairs_until_flush(Design::kInt8, 0), pairs_until_flush(Design::kInt8, 32));
 
   const Config config = testing::test_config();
   const ProcessingElement pe = processing_element(config, Design::kCounting, layer_of(3));
@@ -48,6 +46,13 @@ TEST(ProcessingElement, FlushesBeforeTheWorstCaseOverflows) {
   EXPECT_EQ(pe.flushes(512), 1);
   EXPECT_EQ(pe.flushes(1022), 1);
   EXPECT_EQ(pe.flushes(1023), 2);
+}
+
+TEST(ProcessingElement, TheTablesHorizonComesFirst) {
+  Config config = testing::test_config();
+  for (Part& part : config.energies.parts) part.horizon = 490;
+  EXPECT_EQ(processing_element(config, Design::kCounting, layer_of(3)).flush_after, 490);
+  EXPECT_EQ(processing_element(config, Design::kInt8, layer_of(3)).flush_after, 490);
 }
 
 TEST(ProcessingElement, TakesTheWiderOperand) {

@@ -158,8 +158,8 @@ TEST(Simulate, MoreBitsNeverCostLess) {
                      << to_string(design) << " " << layer.name << " " << bits << ": " << layer.groups << " x "
                      << layer.rows << " x " << layer.inputs << " x " << layer.outputs << " " << before.layers[0].cut
                      << " / " << result.layers[0].cut);
-        // Rows and refreshes fall differently with other addresses: some dozen clocks.
-        const double clocks = 32 + 1e-3 * static_cast<double>(before.cycles().total());
+        // A refresh more or less, with its rows closed and opened, is 45 cycles; how rows fall some more.
+        const double clocks = 48 + 1e-3 * static_cast<double>(before.cycles().total());
         EXPECT_GE(static_cast<double>(result.cycles().total()), static_cast<double>(before.cycles().total()) - clocks);
         EXPECT_GE(result.bytes().total(), before.bytes().total());
         EXPECT_GE(energy_of(result), energy_of(before));

@@ -22,17 +22,18 @@ inline std::string part_text(const std::string& name, const std::string& design,
 inline std::string energy_table_text() {
   std::string text = "format = \"dnateq-energy-1\"\ntechnology = \"test\"\nsource = \"test\"\n";
   text += part_text("lane", "int8", 0, 32, 0, "none", 6000, 5, 1);
+  text += part_text("quantizer", "int8", 0, 0, 0, "none", 3000, 2, 1);
   text += part_text("post", "int8", 0, 0, 0, "none", 20000, 16, 1);
   for (int n = 2; n <= 7; ++n) {
     const int levels = 1 << n, q = n == 2 ? 1 : 1 << (n - 2);
     text += part_text("quantizer", "all", n, 0, 0, "none", 1000 * n, n, 1);
     for (const int width : {10, 16, 24}) {
+      text += part_text("lane", "shift", n, width, q, "registers", 5000 + 10 * levels + 100 * width, 3 + n * 0.5, 1);
       for (const char* storage : {"registers", "sram"}) {
         text += part_text("lane", "counting", n, width, 0, storage, 1500.0 * levels * width / 10, levels, 1);
         text += part_text("lane", "counting-beta0", n, width, 0, storage, 700.0 * levels * width / 10, 0.4 * levels, 1);
       }
     }
-    text += part_text("lane", "shift", n, 24, q, "registers", 6000 + 10 * levels, 3 + n * 0.5, 1);
     text += part_text("lane", "decode", n, 32, 0, "none", 6500 + 20 * levels, 4 + n * 0.5, 1);
     text += part_text("post", "counting", n, 0, 0, "none", 20000, 16, 4 * (levels - 1));
     text += part_text("post", "counting-beta0", n, 0, 0, "none", 20000, 16, 2 * levels - 1);

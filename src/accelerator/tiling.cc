@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -115,9 +116,19 @@ void order_loops(const Layer& layer, const OperandBits& bits, const Config& conf
   };
   tiling.weights_outer = cost(outer_weights) <= cost(outer_inputs);
   const Passes& best = tiling.weights_outer ? outer_weights : outer_inputs;
+  // Blocks no larger than the passes need: a large block's data is wanted all at once at its beginning, small ones
+  // spread it.
+  tiling.weight_block = std::max<int64_t>(1, tiling.weight_folds);
+  tiling.weight_block =
+      tiling.all_inputs_stay ? 1 : ceil_div(column_folds, ceil_div(column_folds, tiling.weight_block));
+  tiling.input_block = std::max<int64_t>(1, tiling.input_folds);
+  const bool all_weights_stay = tiling.weight_folds >= column_folds;
+  tiling.input_block = all_weights_stay ? 1 : ceil_div(row_folds, ceil_div(row_folds, tiling.input_block));
   tiling.moves_once = (best.weights == 1 || bits.weights_on_chip) && (best.inputs == 1 || bits.inputs_on_chip);
   tiling.fetched_weights = best.weights * weights;
   tiling.fetched_inputs = best.inputs * pass;
+  tiling.tile_weights = best.weights * tiling.groups * layer.inputs * tiling.outputs;
+  tiling.tile_inputs = best.inputs * tiling.groups * pass_of(layer, rows, array.rows, slides);
 }
 
 void count_array_reads(const Layer& layer, const ArraySize& array, Tiling& tiling) {
@@ -170,46 +181,35 @@ std::vector<Tiling> cuts_of_few_folds(const Layer& layer, int64_t tiles, const A
 }
 
 struct Cost {
-  int64_t folds = 0, dram_bits = 0, network_bits = 0;
+  int64_t folds = 0;
+  int64_t dram_bits = 0, network_bits = 0;  // of all tiles
+  double vault_bits = 0, port_bits = 0;     // of the fullest tile
 
   double weighed() const { return static_cast<double>(folds) * static_cast<double>(dram_bits); }
   bool operator<(const Cost& other) const {
-    return std::tuple(weighed(), folds, network_bits) < std::tuple(other.weighed(), other.folds, other.network_bits);
+    return std::tuple(weighed(), folds, vault_bits, network_bits) <
+           std::tuple(other.weighed(), other.folds, other.vault_bits, other.network_bits);
   }
   bool nowhere_above(const Cost& other) const {
-    return folds <= other.folds && dram_bits <= other.dram_bits && network_bits <= other.network_bits;
+    return folds <= other.folds && dram_bits <= other.dram_bits && network_bits <= other.network_bits &&
+           vault_bits <= other.vault_bits && port_bits <= other.port_bits;
   }
 };
 
 Cost cost_of(const Tiling& tiling, const OperandBits& bits) {
   const int64_t weights = tiling.fetched_weights * bits.weights, inputs = tiling.fetched_inputs * bits.inputs;
-  return {.folds = tiling.folds(),
-          .dram_bits = (bits.weights_on_chip ? 0 : weights) + (bits.inputs_on_chip ? 0 : inputs),
-          .network_bits = weights * (tiling.cut.rows - 1) + inputs * (tiling.cut.outputs - 1)};
-}
-
-// The best of `cuts` at these bits; with an `incumbent`, of those that cost no more than it does in any respect.
-Tiling choose(const Layer& layer, const OperandBits& bits, const Config& config, const ArraySize& array,
-              std::vector<Tiling> cuts, const Cut* incumbent) {
-  int64_t fewest = std::numeric_limits<int64_t>::max();
-  bool once = false;  // a cut of the fewest folds moves nothing twice: no reason for more folds
-  for (const Tiling& tiling : cuts) fewest = std::min(fewest, tiling.folds());
-  Cost most{.folds = std::numeric_limits<int64_t>::max(),
-            .dram_bits = std::numeric_limits<int64_t>::max(),
-            .network_bits = std::numeric_limits<int64_t>::max()};
-  for (Tiling& tiling : cuts) {
-    tiling.first_row = fullest_rows(layer, tiling.cut.rows).first;
-    order_loops(layer, bits, config, array, tiling);
-    once = once || (tiling.folds() == fewest && tiling.moves_once);
-    if (incumbent != nullptr && tiling.cut == *incumbent) most = cost_of(tiling, bits);
+  Cost cost;
+  cost.folds = tiling.folds();
+  cost.dram_bits = (bits.weights_on_chip ? 0 : weights) + (bits.inputs_on_chip ? 0 : inputs);
+  cost.network_bits = weights * (tiling.cut.rows - 1) + inputs * (tiling.cut.outputs - 1);
+  for (const auto& [bits_moved, shared_by, on_chip] :
+       {std::tuple(tiling.tile_weights * bits.weights, tiling.cut.rows, bits.weights_on_chip),
+        std::tuple(tiling.tile_inputs * bits.inputs, tiling.cut.outputs, bits.inputs_on_chip)}) {
+    const auto moved = static_cast<double>(bits_moved), own = moved / static_cast<double>(shared_by);
+    cost.vault_bits += on_chip ? 0 : own;
+    cost.port_bits += on_chip ? moved : moved - own;
   }
-  const Tiling* best = nullptr;
-  for (const Tiling& tiling : cuts) {
-    if (incumbent == nullptr && once && tiling.folds() > fewest) continue;
-    const Cost cost = cost_of(tiling, bits);
-    if (cost.nowhere_above(most) && (best == nullptr || cost < cost_of(*best, bits))) best = &tiling;
-  }
-  return *best;
+  return cost;
 }
 
 }  // namespace
@@ -253,19 +253,28 @@ Tiling tile(const Layer& layer, const OperandBits& bits, const Config& config, c
     throw Error(fmt::format("layer {}: half of input_buffer.bytes ({}) holds no {} inputs of {} bits: raise it",
                             layer.name, config.input_buffer.bytes, array.rows, bits.inputs));
   }
-  const std::vector<Tiling> cuts = cuts_of_few_folds(layer, config.memory.vaults, array);
+  std::vector<Tiling> cuts = cuts_of_few_folds(layer, config.memory.vaults, array);
+  int64_t fewest = std::numeric_limits<int64_t>::max();
+  bool once = false;  // a cut of the fewest folds moves nothing twice: no reason for more folds
+  for (const Tiling& tiling : cuts) fewest = std::min(fewest, tiling.folds());
+  for (Tiling& tiling : cuts) {
+    tiling.first_row = fullest_rows(layer, tiling.cut.rows).first;
+    order_loops(layer, bits, config, array, tiling);
+    once = once || (tiling.folds() == fewest && tiling.moves_once);
+  }
   Tiling best;
-  bool chosen = false;
-  for (int width = std::max({8, bits.weights, bits.inputs}); width >= std::min({8, bits.weights, bits.inputs});
-       --width) {
-    OperandBits at = bits;
-    at.weights = std::max(width, bits.weights);
-    at.inputs = std::max(width, bits.inputs);
-    best = choose(layer, at, config, array, cuts, chosen ? &best.cut : nullptr);
-    chosen = true;
+  std::optional<Cost> least;
+  for (const Tiling& tiling : cuts) {
+    if (once && tiling.folds() > fewest) continue;
+    const Cost cost = cost_of(tiling, bits);
+    if (!least || cost < *least) least = cost, best = tiling;
   }
   count_array_reads(layer, array, best);
   return best;
+}
+
+bool costs_no_more(const Tiling& a, const Tiling& b, const OperandBits& bits) {
+  return cost_of(a, bits).nowhere_above(cost_of(b, bits));
 }
 
 void for_each_step(const Layer& layer, const OperandBits& bits, const Config& config, const ArraySize& array,
@@ -309,7 +318,7 @@ void for_each_step(const Layer& layer, const OperandBits& bits, const Config& co
 
   for (int64_t group = 0; group < tiling.groups; ++group) {
     if (tiling.weights_outer) {
-      const int64_t block = std::max<int64_t>(1, tiling.weight_folds);
+      const int64_t block = tiling.weight_block;
       if (tiling.all_inputs_stay) ++step.input_block;
       for (int64_t begin = 0; begin < tiling.column_folds; begin += block) {
         if (!weights_stream) ++step.weight_block;
@@ -323,7 +332,7 @@ void for_each_step(const Layer& layer, const OperandBits& bits, const Config& co
       }
       continue;
     }
-    const int64_t block = std::max<int64_t>(1, tiling.input_folds);
+    const int64_t block = tiling.input_block;
     const bool all_weights_stay = tiling.weight_folds >= tiling.column_folds;
     if (all_weights_stay) ++step.weight_block;
     for (int64_t begin = 0; begin < tiling.row_folds; begin += block) {

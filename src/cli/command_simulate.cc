@@ -333,142 +333,168 @@ void print_sweep(const Json& sweep) {
   for (const auto& [design, error] : errors) fmt::print("{} is not possible at some points: {}\n", design, error);
 }
 
-}  // namespace
+// Which of the three kinds of network it is, and whether the options belong to it.
+enum class Source { kList, kRecipe, kModel };
 
-int run_simulate(const SimulateArguments& arguments, const CommonArguments& common) {
-  const bool list = is_list(arguments.network);
+Source source_of(const SimulateArguments& arguments) {
+  const std::string& network = arguments.network;
   std::error_code ignored;
-  if (!list && !fs::exists(arguments.network, ignored))
-    throw Error(fmt::format("there is no file or folder '{}', and the built-in lists are {}", arguments.network,
+  if (is_list(network)) {
+    if (!arguments.shapes.empty() || !arguments.calibration.path.empty() || !arguments.model.empty())
+      throw Error(fmt::format(
+          "--shape, --model and --calibration belong to models and recipes; '{}' is a built-in list", network));
+    return Source::kList;
+  }
+  if (!fs::exists(network, ignored))
+    throw Error(fmt::format("there is no file or folder '{}', and the built-in lists are {}", network,
                             fmt::join(kLists, ", ")));
-  if (list && (!arguments.shapes.empty() || !arguments.calibration.path.empty() || !arguments.model.empty()))
-    throw Error(fmt::format("--shape, --model and --calibration belong to models and recipes; '{}' is a built-in list",
-                            arguments.network));
-  if (!list && !arguments.zeros.empty())
+  if (!arguments.zeros.empty())
     throw Error("--zeros belongs to built-in lists; a model's are measured with --calibration DATA");
-  const bool recipe = !list && (fs::is_directory(arguments.network) || arguments.network.ends_with(".json"));
-  if (!list && !recipe && !arguments.model.empty())
-    throw Error("--model belongs to a recipe; the network is a model itself");
-  std::vector<acc::SweepAxis> axes;
-  for (const std::string& text : arguments.sweeps) axes.push_back(acc::parse_axis(text));
-  std::optional<OutputFolder> folder;
-  if (!arguments.directory.empty()) folder.emplace(arguments.directory);
+  if (fs::is_directory(network, ignored) || network.ends_with(".json")) return Source::kRecipe;
+  if (!arguments.model.empty()) throw Error("--model belongs to a recipe; the network is a model itself");
+  return Source::kModel;
+}
 
-  SimulationRun run;
-  const std::vector<acc::Design> designs = designs_of(arguments);
-  run.config = config_of(arguments);
-  ListSettings settings;
-  if (list) settings = list_settings(arguments);
-  // One key of --set or --sweep; true where the workload is another one then.
-  const auto set = [list](acc::Config& config, ListSettings& of_list, const std::string& key, double value) {
+// The machine and, for a built-in list, what makes the workload: what --set and --sweep reach.
+struct Settings {
+  acc::Config config;
+  std::optional<ListSettings> list;
+
+  // True where the workload is another one then. Throws Error.
+  bool set(const std::string& key, double value) {
     if (!is_list_key(key)) {
       acc::set_value(config, key, value);
       return false;
     }
     if (!list) throw Error(fmt::format("'{}' is a key of built-in lists; a model or recipe has its own", key));
-    of_list.set(key, value);
+    list->set(key, value);
     return true;
-  };
-  for (const std::string& text : arguments.settings) {
-    const auto [key, value] = acc::parse_setting(text);
-    set(run.config, settings, key, value);
-    run.notes.push_back(fmt::format("set on the command line: {} = {}", key, value));
   }
-  acc::point_count(axes);
-  {  // keys are refused before work begins
-    acc::Config config = run.config;
-    ListSettings of_list = settings;
-    for (const acc::SweepAxis& axis : axes) set(config, of_list, axis.key, axis.values.front());
-  }
+};
 
-  const Workloads workloads = list     ? settings.make()
-                              : recipe ? workload_of_recipe(arguments, common)
-                                       : workload_of_model(arguments, common);
-  run.workload = workloads.coded;
-  run.int8 = workloads.int8;
-  run.left_out = workloads.left_out;
-  if (const int64_t layers = acc::layers_of_two_bases(run.workload); layers > 0)
-    run.notes.push_back(
+// One point of a sweep. What is not possible there becomes the outcome's error.
+std::vector<acc::Outcome> evaluate(Settings settings, const Workloads& workloads,
+                                   const std::vector<acc::SweepAxis>& axes, const std::vector<double>& at,
+                                   const std::vector<acc::Design>& designs) {
+  std::vector<acc::Outcome> outcomes(designs.size());
+  for (size_t d = 0; d < designs.size(); ++d) outcomes[d].design = designs[d];
+  std::optional<Workloads> made;
+  try {
+    bool other = false;
+    for (size_t a = 0; a < axes.size(); ++a) other = settings.set(axes[a].key, at[a]) || other;
+    if (other) made = settings.list->make();
+  } catch (const Error& error) {
+    for (acc::Outcome& outcome : outcomes) outcome.error = error.what();
+    return outcomes;
+  }
+  for (acc::Outcome& outcome : outcomes) {
+    try {
+      outcome = acc::outcome_of(
+          acc::simulate((made ? *made : workloads).of(outcome.design), settings.config, outcome.design));
+    } catch (const Error& error) {
+      outcome.error = error.what();
+    }
+  }
+  return outcomes;
+}
+
+// Codes that a design cannot run as they are: their bits are taken all the same, and this says so.
+std::vector<std::string> notes_on_bases(const Workloads& workloads) {
+  std::vector<std::string> notes;
+  if (const int64_t layers = acc::layers_of_two_bases(workloads.coded); layers > 0)
+    notes.push_back(
         fmt::format("{} layers' weights and activations have bases of their own: decode runs such codes; "
                     "counting needs those of quantize --family shared-base, with the same bits here",
                     layers));
   if (workloads.other_bases > 0)
-    run.notes.push_back(
+    notes.push_back(
         fmt::format("{} layers' codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
                     "with the same bits here",
                     workloads.other_bases));
-  {
-    Task task(common.progress, "simulating", designs.size());
-    for (const acc::Design design : designs) {
-      run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
-      task.advance();
-    }
+  return notes;
+}
+
+struct Sweep {
+  std::vector<acc::SweepAxis> axes;
+  std::vector<acc::SweepPoint> points;
+  Json document;
+};
+
+// result.json comes last: where it is, the other files are of the same run.
+void write_files(const fs::path& directory, const SimulationRun& run, const Json& document, const Sweep& sweep) {
+  const auto text = [](const Json& json) { return json.dump(1, ' ', false, Json::error_handler_t::replace); };
+  std::error_code failed;
+  fs::create_directories(directory, failed);
+  if (failed)
+    throw Error(
+        fmt::format("the folder '{}' cannot be made: {}; choose another -o", directory.string(), failed.message()));
+  write_file_atomically(directory / "layers.csv", layers_csv(run));
+  Json page = document;
+  if (!sweep.axes.empty()) {
+    write_file_atomically(directory / "sweep.csv", sweep_csv(sweep.axes, sweep.points));
+    write_file_atomically(directory / "sweep.json", text(sweep.document));
+    if (sweep.points.size() <= kMostPointsDrawn) page["sweep"] = sweep.document;
   }
+  write_file_atomically(directory / "report.html", render_accelerator_html(page));
+  write_file_atomically(directory / "result.json", text(document));
+}
+
+}  // namespace
+
+int run_simulate(const SimulateArguments& arguments, const CommonArguments& common) {
+  const Source source = source_of(arguments);
+  std::optional<OutputFolder> folder;
+  if (!arguments.directory.empty()) folder.emplace(arguments.directory);
+  const std::vector<acc::Design> designs = designs_of(arguments);
+  SimulationRun run;
+  Settings settings{config_of(arguments), std::nullopt};
+  if (source == Source::kList) settings.list = list_settings(arguments);
+  for (const std::string& text : arguments.settings) {
+    const auto [key, value] = acc::parse_setting(text);
+    settings.set(key, value);
+    run.notes.push_back(fmt::format("set on the command line: {} = {}", key, value));
+  }
+  Sweep sweep;
+  for (const std::string& text : arguments.sweeps) sweep.axes.push_back(acc::parse_axis(text));
+  const int64_t points = acc::point_count(sweep.axes);
+  Settings first = settings;  // keys are refused before work begins
+  for (const acc::SweepAxis& axis : sweep.axes) first.set(axis.key, axis.values.front());
+
+  const Workloads workloads = source == Source::kList     ? settings.list->make()
+                              : source == Source::kRecipe ? workload_of_recipe(arguments, common)
+                                                          : workload_of_model(arguments, common);
+  run.config = settings.config;
+  run.workload = workloads.coded;
+  run.int8 = workloads.int8;
+  run.left_out = workloads.left_out;
+  for (std::string& note : notes_on_bases(workloads)) run.notes.push_back(std::move(note));
+  for (const acc::Design design : designs)
+    run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
   Json document = simulation_document(run);
 
-  std::vector<acc::SweepPoint> points;
-  Json sweep;
-  if (!axes.empty()) {
-    const auto evaluate = [&](const std::vector<double>& at) {
-      acc::Config config = run.config;
-      ListSettings of_list = settings;
-      bool other = false;
-      std::vector<acc::Outcome> outcomes(designs.size());
-      std::optional<Workloads> made;
-      try {
-        for (size_t a = 0; a < axes.size(); ++a) other = set(config, of_list, axes[a].key, at[a]) || other;
-        if (other) made = of_list.make();
-      } catch (const Error& error) {
-        for (size_t d = 0; d < designs.size(); ++d) {
-          outcomes[d].design = designs[d];
-          outcomes[d].error = error.what();
-        }
-        return outcomes;
-      }
-      for (size_t d = 0; d < designs.size(); ++d) {
-        try {
-          outcomes[d] = acc::outcome_of(acc::simulate((made ? *made : workloads).of(designs[d]), config, designs[d]));
-        } catch (const Error& error) {
-          outcomes[d].error = error.what();
-        }
-        outcomes[d].design = designs[d];
-      }
-      return outcomes;
-    };
-    Task task(common.progress, "sweeping", static_cast<size_t>(acc::point_count(axes)));
-    points = acc::run_sweep(axes, thread_count(common), evaluate, [&](size_t) { task.advance(); });
-    sweep = sweep_document(axes, points);
+  if (!sweep.axes.empty()) {
+    Task task(common.progress, "sweeping", static_cast<size_t>(points));
+    sweep.points = acc::run_sweep(
+        sweep.axes, thread_count(common),
+        [&](const std::vector<double>& at) { return evaluate(settings, workloads, sweep.axes, at, designs); },
+        [&](size_t) { task.advance(); });
+    sweep.document = sweep_document(sweep.axes, sweep.points);
   }
-
   if (folder) {
-    const fs::path directory = arguments.directory;
     try {
-      std::error_code failed;
-      fs::create_directories(directory, failed);
-      if (failed)
-        throw Error(
-            fmt::format("the folder '{}' cannot be made: {}; choose another -o", directory.string(), failed.message()));
-      write_file_atomically(directory / "layers.csv", layers_csv(run));
-      if (!axes.empty()) {
-        write_file_atomically(directory / "sweep.csv", sweep_csv(axes, points));
-        write_file_atomically(directory / "sweep.json", sweep.dump(1, ' ', false, Json::error_handler_t::replace));
-      }
-      Json page = document;
-      if (!axes.empty() && points.size() <= kMostPointsDrawn) page["sweep"] = sweep;
-      write_file_atomically(directory / "report.html", render_accelerator_html(page));
-      write_file_atomically(directory / "result.json", document.dump(1, ' ', false, Json::error_handler_t::replace));
+      write_files(arguments.directory, run, document, sweep);
     } catch (const Error&) {
       folder->discard();
       throw;
     }
   }
   if (common.json) {
-    if (!axes.empty()) document["sweep"] = sweep;
+    if (!sweep.axes.empty()) document["sweep"] = sweep.document;
     print_json(document);
     return 0;
   }
   print_table(run, document);
-  if (!axes.empty()) print_sweep(sweep);
+  if (!sweep.axes.empty()) print_sweep(sweep.document);
   if (folder) fmt::print("report       {}\n", (fs::path(arguments.directory) / "report.html").string());
   return 0;
 }

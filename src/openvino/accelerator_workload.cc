@@ -198,7 +198,7 @@ std::map<std::string, std::vector<int64_t>> shapes_of(const Calls& calls, const 
     const ov::Output<ov::Node> input = prepared.model->input(i);
     const ov::Shape shape = tensors[i].get_shape();
     std::vector<int64_t> dims(shape.begin(), shape.end());
-    const ov::PartialShape open = input.get_partial_shape();
+    const ov::PartialShape& open = input.get_partial_shape();
     if (!dims.empty() && dims[0] == samples && open.rank().is_static() && open[0].is_dynamic()) dims[0] = batch;
     shapes[input.get_any_name()] = dims;
   }
@@ -317,10 +317,12 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
   operand.zero_fraction = counts->at(0) / all;
   if (all <= counts->at(0)) return operand;
   operand.exponent_share.assign(static_cast<size_t>(levels), 0.0);
-  for (int sign = 0; sign < 2; ++sign)
-    for (int i = 0; i < (sign == 0 ? code.positive_levels : code.negative_levels); ++i)
-      operand.exponent_share[static_cast<size_t>(i)] +=
-          counts->at(static_cast<size_t>(1 + sign * code.positive_levels + i)) / (all - counts->at(0));
+  const auto add_side = [&](size_t first, int side_levels) {
+    for (size_t level = 0; level < static_cast<size_t>(side_levels); ++level)
+      operand.exponent_share[level] += counts->at(first + level) / (all - counts->at(0));
+  };
+  add_side(1, code.positive_levels);
+  add_side(1 + static_cast<size_t>(code.positive_levels), code.negative_levels);
   return operand;
 }
 

@@ -162,6 +162,7 @@ std::string csv_field(const std::string& text) {
 
 std::string csv_row(const std::vector<std::string>& fields) {
   std::vector<std::string> cells;
+  cells.reserve(fields.size());
   for (const std::string& field : fields) cells.push_back(csv_field(field));
   return fmt::format("{}\n", fmt::join(cells, ","));
 }
@@ -321,6 +322,7 @@ std::string layers_csv(const SimulationRun& run) {
 
 std::string sweep_csv(const std::vector<SweepAxis>& axes, const std::vector<SweepPoint>& points) {
   std::vector<std::string> header;
+  header.reserve(axes.size() + 10);
   for (const SweepAxis& axis : axes) header.push_back(axis.key);
   header.insert(header.end(), {"design", "cycles", "time_ms", "dram_bytes", "energy_pj", "area_um2",
                                "speed_against_int8", "energy_against_int8", "area_against_int8", "error"});
@@ -330,7 +332,7 @@ std::string sweep_csv(const std::vector<SweepAxis>& axes, const std::vector<Swee
     for (const Outcome& own : point.outcomes) {
       std::vector<std::string> row;
       for (const double value : point.at) row.push_back(fmt::format("{:.12g}", value));
-      row.push_back(to_string(own.design));
+      row.emplace_back(to_string(own.design));
       if (own.error.empty()) {
         for (const double value :
              {static_cast<double>(own.cycles), own.milliseconds, own.dram_bytes, own.energy_pj, own.area_um2})

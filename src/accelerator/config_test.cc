@@ -89,6 +89,7 @@ TEST(Config, ErrorsNameFileLineKeyAndRemedy) {
   EXPECT_THAT(error_with("flush = true", "flush = 1"), HasSubstr("true or false"));
   EXPECT_THAT(error_with("dnateq-config-1", "dnateq-config-9"), HasSubstr("format must be"));
   EXPECT_THAT(error_with("[memory]", "[memory"), AllOf(StartsWith("m.toml, line"), HasSubstr("not TOML")));
+  EXPECT_THAT(error_of([] { parse_config("[x=", "m.toml", {}); }), HasSubstr("not TOML"));
   EXPECT_THAT(error_with("row_bytes = 256", "row_bytes = 250"), HasSubstr("multiple of memory.burst_bytes"));
   EXPECT_THAT(error_with("trefi_ns = 3900.0", "trefi_ns = 60.0"), HasSubstr("between refreshes"));
   EXPECT_THAT(error_with("counter_bits = 10", "counter_bits = 65"), HasSubstr("2 to 64"));

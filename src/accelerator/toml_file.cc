@@ -7,7 +7,15 @@
 #include <fstream>
 #include <numeric>
 #include <sstream>
+#include <stdexcept>
 
+// toml++ 3.3 asserts what malformed text can break, and with NDEBUG tells the compiler that it cannot be:
+// undefined behaviour. So its assertions are on in every build, and are an error of the text.
+namespace dnateq::accelerator {
+[[noreturn]] inline void refuse_toml() { throw std::runtime_error("malformed"); }
+}  // namespace dnateq::accelerator
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? void() : dnateq::accelerator::refuse_toml())
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
@@ -122,6 +130,8 @@ TomlFile parse_toml(std::string_view text, const std::string& name) {
   } catch (const toml::parse_error& error) {
     throw Error(fmt::format("{}, line {}: not TOML: {}", name, error.source().begin.line,
                             one_line(std::string(error.description()))));
+  } catch (const std::runtime_error&) {
+    throw Error(fmt::format("{} is not TOML: a key or a value in it is malformed", name));
   }
   TomlFile file{.name = name, .root = TomlTable(name, "", 0), .tables = {}, .arrays = {}};
   for (const auto& [key, node] : parsed) {

@@ -414,6 +414,21 @@ std::vector<std::string> notes_on_bases(const Workloads& workloads) {
   return notes;
 }
 
+// A design that was asked for must be possible; of all of them, one that is not (no energies for its codes, counters
+// too narrow) is left out and said so.
+void simulate_designs(const Workloads& workloads, const std::vector<acc::Design>& designs, bool asked_for,
+                      SimulationRun& run) {
+  for (const acc::Design design : designs) {
+    try {
+      run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
+    } catch (const Error& error) {
+      if (asked_for || design == acc::Design::kInt8) throw;
+      run.notes.push_back(fmt::format("{} is left out: {}", acc::to_string(design), error.what()));
+    }
+  }
+  if (run.designs.size() == 1 && designs.size() > 1) throw Error(run.notes.back());
+}
+
 struct Sweep {
   std::vector<acc::SweepAxis> axes;
   std::vector<acc::SweepPoint> points;
@@ -468,8 +483,7 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
   run.int8 = workloads.int8;
   run.left_out = workloads.left_out;
   for (std::string& note : notes_on_bases(workloads)) run.notes.push_back(std::move(note));
-  for (const acc::Design design : designs)
-    run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
+  simulate_designs(workloads, designs, !arguments.designs.empty(), run);
   Json document = simulation_document(run);
 
   if (!sweep.axes.empty()) {

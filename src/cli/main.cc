@@ -221,8 +221,10 @@ int main(int argc, char** argv) {
           "recipe, or a model file")
       ->required();
   command
-      ->add_option("--design", simulate.designs,
-                   "counting, counting-beta0, shift, decode; may be repeated (default: all); int8 is always beside")
+      ->add_option(
+          "--design", simulate.designs,
+          "counting, counting-beta0, shift, decode; may be repeated (default: all that are possible); int8 is\n"
+          "always beside")
       ->allow_extra_args(false);
   command->add_option("--bits", simulate.bits,
                       "stored bits a value, B or W/A for weights/activations: whole numbers for a model; means for a\n"

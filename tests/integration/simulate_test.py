@@ -164,6 +164,14 @@ class SimulateBadInput(Case):
         self.refused("alexnet", "--design", "counting", "--set", "array.flush=0", "--set", "array.counter_bits=4",
                      names="counter")
 
+    def test_a_design_that_is_not_possible(self):
+        options = ("--set", "array.flush=0", "--set", "array.counter_bits=4", "--bits", "3")
+        self.refused("alexnet", *options, "--design", "counting", names="counter")
+        document = self.json_of("simulate", "alexnet", *options)  # where all were meant, the others are shown
+        self.assertEqual(document["designs"][0]["design"], "int8")
+        self.assertNotIn("counting", [design["design"] for design in document["designs"]])
+        self.assertTrue(any(note.startswith("counting is left out: ") for note in document["workload"]["notes"]))
+
     def test_configuration(self):
         config = self.folder / "machine.toml"
         self.refused("alexnet", "--config", config, names="machine.toml")

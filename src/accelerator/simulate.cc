@@ -42,6 +42,13 @@ void check_layer(const Layer& layer) {
       1e16) {
     throw Error(fmt::format("layer {}: more than 10^16 multiply-accumulates: take a smaller batch", layer.name));
   }
+  const Geometry& g = layer.geometry;
+  const bool sound = g.input_height > 0 && g.input_width > 0 && g.output_height > 0 && g.kernel_height > 0 &&
+                     g.kernel_width > 0 && g.stride_height > 0 && g.stride_width > 0;
+  if (g.known() && (!sound || layer.rows % (g.output_height * g.output_width) != 0)) {
+    throw Error(fmt::format("layer {}: its geometry has a size below 1, or outputs that are not its {} rows",
+                            layer.name, layer.rows));
+  }
   for (const auto& [operand, what] :
        {std::pair{&layer.weights, "weights"}, std::pair{&layer.activations, "activations"}}) {
     if (operand->stored_bits < 1 || operand->stored_bits > 16) {

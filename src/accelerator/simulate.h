@@ -33,7 +33,7 @@ struct CycleSplit {  // of the slowest tile; they add up to `total`
 using Energy = std::map<std::string, double>;
 double total(const Energy& energy);
 
-struct LayerResult {
+struct LayerResult {  // of all repeats of the layer
   std::string name;
   int64_t macs = 0;
   CycleSplit cycles;

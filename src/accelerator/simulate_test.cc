@@ -246,6 +246,15 @@ TEST(Simulate, AConvolutionReadsItsImageOnce) {
   EXPECT_LT(result.bytes.inputs, 9 * result.compulsory.inputs / 4);
 }
 
+TEST(Simulate, ADilatedKernelReadsItsImageToo) {
+  Layer layer = convolution(28, 1, 1, 5, 1, 2, 64);
+  layer.inputs = 9;  // 3 x 3 at a dilation of 2
+  layer.weight_elements = 64 * 9;
+  const LayerResult result = simulate(workload_of({layer}), testing::test_config(), Design::kInt8).layers[0];
+  EXPECT_EQ(result.compulsory.inputs, 28 * 28 * 64);
+  EXPECT_GE(result.bytes.inputs, result.compulsory.inputs);
+}
+
 TEST(Simulate, ZerosGateEnergyAndNotTime) {
   Workload workload = workload_of({matmul(64, 512, 512)}, 3);
   const Config config = testing::test_config();
@@ -325,6 +334,9 @@ TEST(Simulate, BadLayersGetASentence) {
   Layer late = matmul(8, 8, 8);
   late.producer = 0;
   EXPECT_THAT(error(late), HasSubstr("does not come before it"));
+  Layer bent = convolution(28, 4, 4, 3, 1, 1);
+  bent.geometry.output_width = 27;
+  EXPECT_THAT(error(bent), HasSubstr("geometry"));
   EXPECT_THAT(error(matmul(1'000'000, 1'000'000, 1'000'000)), HasSubstr("smaller batch"));
   Layer zeros = matmul(8, 8, 8);
   zeros.weights.origin = "test";

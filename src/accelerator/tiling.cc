@@ -228,20 +228,25 @@ int64_t inputs_of(const Layer& layer, int64_t first, int64_t count) {
     return std::min(share, count * layer.inputs);
   }
   if (g.kernel_height == 1 && g.kernel_width == 1) return count * layer.inputs;
-  const int64_t channels = layer.inputs / (g.kernel_height * g.kernel_width);
   const int64_t of_image = g.output_height * g.output_width;
-  int64_t sum = 0;
+  int64_t area = 0;  // positions read, of all images
   for (int64_t row = first, end = first + count; row < end;) {
     const int64_t in_image = row % of_image, last = std::min(end - row, of_image - in_image) + in_image - 1;
     const int64_t top = in_image / g.output_width, bottom = last / g.output_width;
     const bool one_line = top == bottom;
     const int64_t left = one_line ? in_image % g.output_width : 0;
     const int64_t right = one_line ? last % g.output_width : g.output_width - 1;
-    sum += channels * span(top, bottom, g.output_height, g.input_height, g.kernel_height, g.stride_height) *
-           span(left, right, g.output_width, g.input_width, g.kernel_width, g.stride_width);
+    area += span(top, bottom, g.output_height, g.input_height, g.kernel_height, g.stride_height) *
+            span(left, right, g.output_width, g.input_width, g.kernel_width, g.stride_width);
     row += last - in_image + 1;
   }
-  return sum;
+  // By the values of all positions, not K over the kernel's area: a dilated kernel reaches further than it has values.
+  const int64_t whole =
+      ceil_div(layer.rows, of_image) *
+      span(0, g.output_height - 1, g.output_height, g.input_height, g.kernel_height, g.stride_height) *
+      span(0, g.output_width - 1, g.output_width, g.input_width, g.kernel_width, g.stride_width);
+  const auto values = static_cast<__int128>(ceil_div(layer.input_elements, layer.groups)) * area;
+  return static_cast<int64_t>((values + whole - 1) / std::max<int64_t>(1, whole));
 }
 
 Tiling tile(const Layer& layer, const OperandBits& bits, const Config& config, const ArraySize& array) {

@@ -61,8 +61,9 @@ struct Workload {
   int64_t weight_elements() const;  // a shared table counts once a layer that reads it
 };
 
-// "alexnet", "resnet50" (ImageNet shapes) or "transformer" (Transformer-base, WMT; one decoding step at `position`
-// tokens of context, or a whole sentence where `sentence` > 0). Operands: INT8. Throws Error naming the lists that
+// "alexnet" (both towers, grouped), "resnet50" (stride in the 3 x 3 convolutions), both at ImageNet shapes, or
+// "transformer" (Transformer-base, WMT). A run is `batch` images, or `batch` sentences: encoder over 27 tokens, then 27
+// greedy decoding steps with a KV cache in memory (workload.cc). Operands: INT8. Throws Error naming the lists that
 // there are.
 Workload built_in_workload(const std::string& name, int64_t batch = 1);
 

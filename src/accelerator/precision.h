@@ -18,9 +18,8 @@ struct Precision {
 Precision paper_precision(const std::string& built_in);
 
 // Every layer gets the whole number of bits below or above the mean, so that the running mean over layers stays within
-// half a bit of it; a code has a sign and stored bits - 1 exponent bits; a layer has one base, that of set_precision() for
-// its wider operand. Throws
-// Error for bits outside 2 ... 8 and shares outside 0 ... 1.
+// half a bit of it; a code has a sign and stored bits - 1 exponent bits; a layer has one base, that of set_precision()
+// for its wider operand. Throws Error for bits outside 2 ... 8 and shares outside 0 ... 1.
 void set_mean_precision(Workload& workload, const Precision& precision);
 
 // The narrowest processing element; codes of fewer exponent bits run on it.

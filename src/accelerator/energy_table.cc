@@ -16,7 +16,7 @@ const std::vector<std::string> kNames = {"lane", "quantizer", "post", "pe"};
 const std::vector<std::string> kStorages = {"registers", "sram", "none"};
 
 std::string one_of(TomlTable& table, const std::string& key, const std::vector<std::string>& names) {
-  const std::string text = table.text(key);
+  std::string text = table.text(key);
   if (std::find(names.begin(), names.end(), text) == names.end()) {
     throw Error(fmt::format("{} is '{}': {}", table.place(key), text, suggestion(text, names)));
   }

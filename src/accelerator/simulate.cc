@@ -69,12 +69,11 @@ struct Built {
   const Part *lane = nullptr, *post = nullptr, *quantizer = nullptr;
 };
 
-const Part* wider(const Part* a, const Part* b) {
-  return a == nullptr || (b != nullptr && b->area_um2 > a->area_um2) ? b : a;
-}
+const Part* wider(const Part* a, const Part* b) { return b->area_um2 > a->area_um2 ? b : a; }
 
 Built build(const Config& config, Design design, const std::vector<ProcessingElement>& elements) {
-  Built built;
+  const ProcessingElement& first = elements.front();
+  Built built{.array = {}, .lane = first.lane, .post = first.post, .quantizer = first.quantizer};
   for (const ProcessingElement& pe : elements) {
     built.lane = wider(built.lane, pe.lane);
     built.post = wider(built.post, pe.post);
@@ -154,7 +153,7 @@ class Simulation {
     const auto found = runs_.find(key);
     if (found != runs_.end()) return found->second;
     Run run = best_run(layer, pe, bits, output);
-    return runs_.emplace(key, std::move(run)).first->second;
+    return runs_.emplace(key, run).first->second;
   }
 
   Run run_with(const Layer& layer, const ProcessingElement& pe, const OperandBits& bits, const OutputPlan& output,

@@ -109,7 +109,7 @@ std::string TomlTable::source(const std::string& key) {
   const auto found = values.find(name);
   if (found == values.end() || found->second.kind != TomlValue::Kind::kText || found->second.text.empty()) {
     throw Error(
-        fmt::format("{} has no source: add {} = \"...\" beside it, starting with \"assumed\" where nobody published it",
+        fmt::format(R"({} has no source: add {} = "..." beside it, starting with "assumed" where nobody published it)",
                     place(key), name));
   }
   return found->second.text;

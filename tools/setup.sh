@@ -9,6 +9,7 @@ packages=(
   build-essential g++ cmake ninja-build pkg-config python3 python3-venv
   libcli11-dev nlohmann-json3-dev libfmt-dev libeigen3-dev zlib1g-dev
   libzip-dev zipcmp zipmerge ziptool libarchive-dev libjpeg62-turbo-dev libpng-dev
+  libtomlplusplus-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   clang libclang-rt-14-dev clang-format clang-tidy
 )

@@ -497,8 +497,7 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
   return 0;
 }
 
-int run_report(const std::string& directory, const CommonArguments& common) {
-  const std::filesystem::path folder = directory;
+ReportInput load_report_input(const std::filesystem::path& folder) {
   ReportInput input;
   input.recipe = load_result(folder);
   const std::filesystem::path file = folder / "measurements" / "report.cbor";
@@ -526,7 +525,12 @@ int run_report(const std::string& directory, const CommonArguments& common) {
   } catch (const nlohmann::json::exception&) {
     throw Error(fmt::format("'{}' is missing or damaged; run dnateq quantize again", file.string()));
   }
-  write_file_atomically(folder / "report.html", render_html(input));
+  return input;
+}
+
+int run_report(const std::string& directory, const CommonArguments& common) {
+  const std::filesystem::path folder = directory;
+  write_file_atomically(folder / "report.html", render_html(load_report_input(folder)));
   if (common.json)
     print_json({{"report", (folder / "report.html").string()}});
   else

@@ -12,6 +12,7 @@
 #include "data/samples.h"
 #include "dnateq/recipe.h"
 #include "openvino/progress.h"
+#include "report/report.h"
 
 namespace dnateq {
 
@@ -71,6 +72,14 @@ struct ExplainArguments {
   int threads = 1;
 };
 
+struct SimulateArguments {
+  std::string network;  // a built-in list, a result folder or recipe, or a model file
+  std::string model, config, energies, bits, zeros, directory;
+  std::vector<std::string> designs, settings, sweeps, shapes;
+  DataArguments calibration;
+  int64_t batch = 1;
+};
+
 int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common);
 int run_allocate(const AllocateArguments& arguments, const CommonArguments& common);
 int run_eval(const EvalArguments& arguments, const CommonArguments& common);
@@ -80,12 +89,15 @@ int run_report(const std::string& directory, const CommonArguments& common);
 // Does not return where all is well: the process becomes the driver.
 int run_bench(const BenchArguments& arguments, const CommonArguments& common);
 int run_explain(const ExplainArguments& arguments, const CommonArguments& common);
+int run_simulate(const SimulateArguments& arguments, const CommonArguments& common);
 // Hidden helper: compiles a model, runs nothing, prints its resident bytes. A process of its own, so that they are its.
 int run_ram(const std::string& model);
 
 // Shared parts.
 // The recipe of a result folder. Throws Error if there is none, or it belongs to another model than the rest.
 Recipe load_result(const std::filesystem::path& folder);
+// The recipe, and what the report draws beside it. Throws Error as load_result(), and for damaged measurements.
+ReportInput load_report_input(const std::filesystem::path& folder);
 int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);

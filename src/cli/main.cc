@@ -58,9 +58,10 @@ void add_common(CLI::App* app, dnateq::CommonArguments& common) {
       ->check(CLI::Range(0, 1024));
 }
 
-void add_data(CLI::App* app, const std::string& flag, dnateq::DataArguments& data, const std::string& what) {
+void add_data(CLI::App* app, const std::string& flag, dnateq::DataArguments& data, const std::string& what,
+              bool required = true) {
   app->add_option(flag, data.path, what + ": .npz, .npy, a folder of .npz (one call each), a folder or .tar of images")
-      ->required();
+      ->required(required);
   app->add_option("--mean", data.mean, "images: subtracted from 0...255 pixels, e.g. 123.7,116.3,103.5");
   app->add_option("--std", data.std, "images: divides afterwards");
   app->add_option("--resize", data.resize, "images: shorter side, antialiased bilinear")->check(CLI::Range(0, 16384));
@@ -205,6 +206,50 @@ int main(int argc, char** argv) {
   command->add_option("--shape", explain.shapes, "NAME=DIM,...: shape of an input")->allow_extra_args(false);
   command->add_option("--threads", explain.threads, "of the network (default: 1)")->check(CLI::Range(1, 1024));
   add_output(command, common);
+
+  SimulateArguments simulate;
+  command =
+      app.add_subcommand("simulate", "cycles, bytes, energy and area of a network on accelerators in stacked memory");
+  command->footer(
+      "Examples: dnateq simulate resnet50 -o sim\n"
+      "          dnateq simulate out --sweep memory.access_pj_per_bit=1:14:1 -o sim\n"
+      "          dnateq simulate model.onnx --bits 4/5 --calibration data.npz -o sim");
+  command
+      ->add_option(
+          "network", simulate.network,
+          "alexnet, resnet50 or transformer (built-in layer lists), a result folder of dnateq quantize or its\n"
+          "recipe, or a model file")
+      ->required();
+  command
+      ->add_option(
+          "--design", simulate.designs,
+          "counting, counting-beta0, shift, decode; may be repeated (default: all that are possible); int8 is\n"
+          "always beside")
+      ->allow_extra_args(false);
+  command->add_option("--bits", simulate.bits,
+                      "stored bits a value, B or W/A for weights/activations: whole numbers for a model; means for a\n"
+                      "built-in list (default there: the paper's averages)");
+  command->add_option("--zeros", simulate.zeros,
+                      "built-in lists: share of zeros in weights/activations, as Z or W/A (default: 0)");
+  command->add_option("--batch", simulate.batch, "first axis of every input (default: 1)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--shape", simulate.shapes, "NAME=DIM,...: shape of a model's input")->allow_extra_args(false);
+  command->add_option("--model", simulate.model,
+                      "the FP32 network of a recipe (default: the one that dnateq quantize was given)");
+  add_data(command, "--calibration", simulate.calibration,
+           "a model's inputs, to measure zeros and exponents of activations on", false);
+  command->add_option("--config", simulate.config, "the machine, TOML (default: the built-in one)");
+  command->add_option("--energies", simulate.energies, "energy table, TOML (default: the configuration's)");
+  command->add_option("--set", simulate.settings, "KEY=NUMBER: one number of the machine")->allow_extra_args(false);
+  command
+      ->add_option(
+          "--sweep", simulate.sweeps,
+          "KEY=FROM:TO:STEP or KEY=VALUE,VALUE,...: every value; repeated: every combination. KEY is a number\n"
+          "of the machine or, for built-in lists, bits, weight_bits, activation_bits, weight_zeros,\n"
+          "activation_zeros or batch")
+      ->allow_extra_args(false);
+  command->add_option("-o", simulate.directory, "folder for result.json, layers.csv and report.html");
+  add_common(command, common);
   command = app.add_subcommand("measure-ram", "")->group("");
   command->add_option("model", ram_path)->required();
 
@@ -237,6 +282,7 @@ int main(int argc, char** argv) {
     if (app.got_subcommand("report")) status = run_report(report_path, common);
     if (app.got_subcommand("bench")) status = run_bench(bench, common);
     if (app.got_subcommand("explain")) status = run_explain(explain, common);
+    if (app.got_subcommand("simulate")) status = run_simulate(simulate, common);
     if (app.got_subcommand("measure-ram")) status = run_ram(ram_path);
     return check_output(status);
   } catch (const Cancelled&) {

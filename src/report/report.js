@@ -1,7 +1,6 @@
 // Text, tables and controls. Everything from the document goes in as text, never as markup.
 
 const data = JSON.parse(document.getElementById('report-data').textContent);
-const find = (selector) => document.querySelector(selector);
 
 const METRICS = {
   top1: 'top-1 accuracy', top5: 'top-5 accuracy', agreement: 'agreement with FP32', cosine: 'cosine to FP32',
@@ -24,20 +23,6 @@ function metricStyle(metric) {
 }
 const style = metricStyle(data.summary.metric);
 const difference = (a, b) => isNumber(a) && isNumber(b) ? a - b : null;
-
-// ---- Tables
-
-function cell(tag, content, attributes = {}) {
-  const missing = content === MISSING ? {class: [attributes.class, 'missing'].filter(Boolean).join(' ')} : {};
-  return element(tag, {...attributes, ...missing}, content);
-}
-
-function table(node, headers, rows) {
-  node.replaceChildren(
-      element('thead', {}, element('tr', {}, ...headers.map(([label, kind]) => element('th', {scope: 'col', class: kind}, label)))),
-      element('tbody', {}, ...rows.map((row) => element('tr', {}, ...row.map((content, index) =>
-          index === 0 ? cell('th', content, {scope: 'row'}) : cell('td', content, {class: headers[index][1]}))))));
-}
 
 // ---- Summary
 

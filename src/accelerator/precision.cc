@@ -1,0 +1,78 @@
+#include "accelerator/precision.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "dnateq/error.h"
+
+namespace dnateq::accelerator {
+namespace {
+
+constexpr double kPaperMean = 4.83, kPaperTransformer = 3.05;
+
+// Bits of layer `i`: the rounded running sum grows by these.
+int whole_bits(double mean, size_t i) {
+  const auto sum = [mean](size_t layers) { return std::llround(mean * static_cast<double>(layers)); };
+  return static_cast<int>(sum(i + 1) - sum(i));
+}
+
+Operand operand(int stored_bits, double zeros, const std::string& origin) {
+  Operand made;
+  made.stored_bits = stored_bits;
+  made.exponent_bits = std::max(kNarrowestExponentBits, stored_bits - 1);
+  made.zero_fraction = zeros;
+  made.origin = origin;
+  return made;
+}
+
+double shift_base(const Layer& layer) {
+  const int bits = std::max(layer.weights.exponent_bits, layer.activations.exponent_bits);
+  return std::exp2(1 / std::exp2(bits - 2));
+}
+
+bool same_base(const Layer& layer) {
+  return std::abs(layer.weights.base - layer.activations.base) <= 1e-6 * layer.weights.base;
+}
+
+}  // namespace
+
+Precision paper_precision(const std::string& built_in) {
+  const double bits = built_in == "transformer" ? kPaperTransformer : (3 * kPaperMean - kPaperTransformer) / 2;
+  return {.weight_bits = bits, .activation_bits = bits, .origin = "paper's average, zeros not measured"};
+}
+
+void set_mean_precision(Workload& workload, const Precision& precision) {
+  for (const double bits : {precision.weight_bits, precision.activation_bits})
+    if (!(bits >= 2 && bits <= 8))
+      throw Error(fmt::format("{} bits lie outside the range of 2 to 8 stored bits a value", bits));
+  for (const double zeros : {precision.weight_zeros, precision.activation_zeros})
+    if (!(zeros >= 0 && zeros <= 1)) throw Error(fmt::format("a share of zeros of {} lies outside 0 to 1", zeros));
+  for (size_t i = 0; i < workload.layers.size(); ++i) {
+    Layer& layer = workload.layers[i];
+    layer.activations = operand(whole_bits(precision.activation_bits, i), precision.activation_zeros, precision.origin);
+    layer.weights = layer.weights_are_activations
+                        ? layer.activations
+                        : operand(whole_bits(precision.weight_bits, i), precision.weight_zeros, precision.origin);
+    layer.weights.base = layer.activations.base = shift_base(layer);
+  }
+}
+
+int64_t layers_of_two_bases(const Workload& workload) {
+  return std::count_if(workload.layers.begin(), workload.layers.end(),
+                       [](const Layer& layer) { return !same_base(layer); });
+}
+
+int64_t set_shift_bases(Workload& workload) {
+  int64_t changed = 0;
+  for (Layer& layer : workload.layers) {
+    const double q = layer.weights.base > 1 ? 1 / std::log2(layer.weights.base) : 0;
+    if (same_base(layer) && q > 0.5 && std::abs(q - std::round(q)) <= 1e-4 * q) continue;
+    layer.weights.base = layer.activations.base = shift_base(layer);
+    ++changed;
+  }
+  return changed;
+}
+
+}  // namespace dnateq::accelerator

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 
 #include "cli/commands.h"
@@ -20,7 +21,8 @@ namespace {
 std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-constexpr char kStopped[] = "dnateq: stopped; quantize goes on from here with --resume\n";
+std::atomic<const char*> stopped{"dnateq: stopped\n"};
+constexpr char kStoppedQuantize[] = "dnateq: stopped; quantize goes on from here with --resume\n";
 constexpr unsigned kSecondsToStop = 1;  // then the step under way is not waited for: files are renamed when complete
 
 void on_interrupt(int) {
@@ -29,7 +31,7 @@ void on_interrupt(int) {
 }
 
 void on_alarm(int) {
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kStopped, sizeof kStopped - 1);
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, stopped.load(), std::strlen(stopped.load()));
   std::_Exit(130);
 }
 
@@ -274,7 +276,10 @@ int main(int argc, char** argv) {
     ProgressBar bar(common.quiet, interrupted);
     common.progress = bar.callback();
     int status = 0;
-    if (app.got_subcommand("quantize")) status = run_quantize(quantize, common);
+    if (app.got_subcommand("quantize")) {
+      stopped = kStoppedQuantize;
+      status = run_quantize(quantize, common);
+    }
     if (app.got_subcommand("allocate")) status = run_allocate(allocate, common);
     if (app.got_subcommand("eval")) status = run_eval(eval, common);
     if (app.got_subcommand("analyze")) status = run_analyze(analyze, common);
@@ -286,7 +291,7 @@ int main(int argc, char** argv) {
     if (app.got_subcommand("measure-ram")) status = run_ram(ram_path);
     return check_output(status);
   } catch (const Cancelled&) {
-    fmt::print(stderr, kStopped);
+    fmt::print(stderr, "{}", stopped.load());
     return 130;
   } catch (const Error& error) {
     return fail(error.what());

@@ -611,7 +611,8 @@ class Job {
     result.seconds = seconds();
     for (const Allocation& point : measurements_.has_sensitivities ? allocation_front(items_.items, items_.fp32_values)
                                                                    : std::vector<Allocation>{})
-      result.bits_loss_curve.emplace_back(tensor_mean(point), point.divergence);
+      if (result.bits_loss_curve.empty() || tensor_mean(point) > result.bits_loss_curve.back().first)
+        result.bits_loss_curve.emplace_back(tensor_mean(point), point.divergence);
     save_recipe(result.recipe, directory_ / "recipe.dnateq.json");
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(directory_ / "measurements", ignored))

@@ -66,7 +66,7 @@ class Determinism(Case):
             self.assertEqual(results(one), results(two), msg=options)
 
     def test_stopped_and_resumed_is_the_same_as_in_one_go(self):
-        options = ("--max-loss", "2%", "--metric", "agreement")
+        options = ("--max-loss", "5%", "--metric", "agreement")  # one of the 32 samples that are held back may differ
         np.savez(self.calib, image=images(512))
         start = time.monotonic()
         self.quantize(*options)

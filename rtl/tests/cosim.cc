@@ -1,7 +1,6 @@
 // Runs every part's RTL, verilated, against the reference, bit by bit and cycle by cycle.
 //
 //   cosim [--write FOLDER] [PART...]     all parts, or these; prints a line a part, exit status 1 if any differs
-//   cosim --vectors FOLDER PART...       no RTL: writes PART.correctness.hex and PART.energy.hex for the gate-level bench
 //
 // --write keeps what a PE's inputs and outputs were, so that its netlist can be held against them.
 #include <algorithm>
@@ -91,13 +90,11 @@ std::string test(size_t number, const Part& part, const std::string& folder) {
 
 int run(int argc, char** argv) {
   std::string folder;
-  bool only_vectors = false;
   std::vector<std::string> wanted;
   for (int k = 1; k < argc; ++k) {
     const std::string argument = argv[k];
-    if ((argument == "--write" || argument == "--vectors") && k + 1 < argc) {
+    if (argument == "--write" && k + 1 < argc) {
       folder = argv[++k];
-      only_vectors = argument == "--vectors";
     } else {
       wanted.push_back(argument);
     }
@@ -107,13 +104,7 @@ int run(int argc, char** argv) {
     const Part& part = kParts[number];
     if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), part.id) == wanted.end()) continue;
     try {
-      if (only_vectors) {
-        const std::string stem = folder + "/" + std::string(part.id);
-        write(stem + ".correctness.hex", correctness_vectors(part));
-        write(stem + ".energy.hex", energy_vectors(part));
-      } else {
-        std::printf("%-34s %s\n", std::string(part.id).c_str(), test(number, part, folder).c_str());
-      }
+      std::printf("%-34s %s\n", std::string(part.id).c_str(), test(number, part, folder).c_str());
       ++passed;
     } catch (const std::exception& error) {
       std::printf("%-34s FAILED: %s\n", std::string(part.id).c_str(), error.what());

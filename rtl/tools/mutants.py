@@ -1,0 +1,1 @@
+def run(flow): return 0,0

@@ -535,7 +535,7 @@ std::vector<Vector> post_vectors(const Part& part, bool energy) {
       for (int e = 0; e < 1 << part.n; ++e) lane.set_level(side, e, ((e + 1) * 127 + (1 << (part.n - 1))) >> part.n);
   }
   for (int k = 0; k < 10; ++k) stream.next(kOther);
-  const int outputs = energy ? std::clamp(1000 / part.rows(), 6, 300) : std::clamp(6000 / part.rows(), 20, 600);
+  const int outputs = energy ? std::clamp(1000 / part.rows(), 6, 300) : std::clamp(3000 / part.rows(), 8, 300);
   const int horizon = std::min(part.horizon(), energy ? 490 : 2000);
   for (int output = 0; output < outputs; ++output) {
     __int128 sum = 0;

@@ -163,7 +163,7 @@ techmap -map {RTL / "synth" / "osu018_arithmetic.v"}
 synth -top {part.id} -run fine:check
 dfflibmap -liberty {LIBERTY}
 opt
-abc -liberty {LIBERTY}
+abc -liberty {LIBERTY} -script {RTL / "synth" / "osu018.abc"}
 opt_clean -purge
 splitnets
 rename -hide w:* w:*_i %d w:*_o %d
@@ -181,7 +181,7 @@ def synthesise(part):
     (folder / f"{part.id}.sv").write_text(parts.top(part))
     (folder / "wrapper.sv").write_text(parts.wrapper(part))
     script = synthesis_script(part, folder)
-    key = digest(*MODULES, folder / f"{part.id}.sv", folder / "wrapper.sv", RTL / "synth" / "osu018_arithmetic.v", script, LIBERTY,
+    key = digest(*MODULES, folder / f"{part.id}.sv", folder / "wrapper.sv", *sorted((RTL / "synth").iterdir()), script, LIBERTY,
                  version("yosys"))
 
     def work():

@@ -17,7 +17,7 @@ RTL_MUTANTS = (
      parts.Part("lane", "counting-beta0", 3, _W)),  # what Yosys 0.23 makes of a conditional of casts: always +1
     ("sram_counter.sv", "forward_q <= en_q & (index_i == index_q)", "forward_q <= 1'b0",
      parts.Part("lane", "counting-beta0", 3, _W, storage="sram")),
-    ("shift_lane.sv", "(down_q & (shift_q < b))", "(down_q & (shift_q <= b))", parts.Part("lane", "shift", 3, _W, 2)),
+    ("shift_lane.sv", "| (down_q & (shift_q < b))", "", parts.Part("lane", "shift", 3, _W, 2)),
     ("int8_mac_lane.sv", "15'h0100}", "15'h0000}", parts.Part("lane", "int8", width=_A)),
     ("decode_lane.sv", ".carry_i(down_q)", ".carry_i(1'b0)", parts.Part("lane", "decode", 3, _A)),
     ("quantizer.sv", "magnitude[s*M+:M] >= threshold", "magnitude[s*M+:M] > threshold", parts.Part("quantizer", "all", 3)),

@@ -380,7 +380,7 @@ Thresholds random_thresholds(const Part& part, std::mt19937& random, int positiv
   const uint32_t most = part.magnitude == 31 ? 0x7f800000 : (uint32_t{1} << part.magnitude) - 1;
   Thresholds t{{}, positive, negative};
   while (t.thresholds.size() < size_t{1} << part.n) {
-    t.thresholds.push_back(1 + random() % most);
+    t.thresholds.push_back(1 + static_cast<uint32_t>(random()) % most);
     std::sort(t.thresholds.begin(), t.thresholds.end());
     t.thresholds.erase(std::unique(t.thresholds.begin(), t.thresholds.end()), t.thresholds.end());
   }
@@ -480,13 +480,13 @@ std::vector<Vector> int8_quantizer_vectors(bool energy) {
   for (int round = 0; round < (energy ? 1 : 40); ++round) {
     for (int k = 0; k < 5; ++k) stream.next(kOther);
     // For energy: 0.75 of the range becomes 127.
-    const uint32_t multiplier = energy ? 43349 : random() & 0xffff;
+    const uint32_t multiplier = energy ? 43349 : static_cast<uint32_t>(random() & 0xffff);
     const int shift = energy ? 32 : 1 + static_cast<int>(random() % 39);
     int8_load(stream, multiplier, shift);
     for (int k = 0; k < 5; ++k) stream.next(kOther);
     for (int k = 0; k < (energy ? 1000 : 200); ++k)
       int8_value(stream, random() & 1,
-                 energy ? laplacian_magnitude(random, 24) : (random() & 0xffffff) >> (random() % 24), multiplier, shift,
+                 energy ? laplacian_magnitude(random, 24) : static_cast<uint32_t>(random() & 0xffffff) >> (random() % 24), multiplier, shift,
                  energy ? kDense : kOther);
   }
   for (int k = 0; k < 5; ++k) stream.next(kOther);

@@ -51,13 +51,13 @@ def run(flow):
     # A netlist with one gate of another kind.
     part = parts.Part("lane", "counting-beta0", 3, _W)
     netlist_folder, key = flow.synthesise(part)
-    vectors, vectors_key = flow.vectors([part])
+    stream = flow.vectors([part]) / f"{part.id}.correctness.hex"
     text, changes = re.subn(r"\bXNOR2X1\b", "XOR2X1", (netlist_folder / "netlist.v").read_text(), count=1)
     if changes != 1:
         raise ValueError(f"the netlist of {part.id} has no XNOR2X1 to break: bring rtl/tools/mutants.py up to date")
     broken = netlist_folder / "broken.v"
     broken.write_text(text)
-    _, wrong = flow.once(netlist_folder / "broken.done", flow.digest(key, vectors_key, text), lambda: flow.simulate(
-        part, netlist_folder, broken, vectors / f"{part.id}.correctness.hex"))
+    _, wrong = flow.once(netlist_folder / "broken.done", flow.digest(key, stream, text), lambda: flow.simulate(
+        part, netlist_folder, broken, stream))
     flow.say(f"  mutant   {'netlist with a gate swapped':34} {'caught' if wrong else 'NOT CAUGHT'}")
     return caught + (wrong > 0), missed + (wrong == 0)

@@ -1,8 +1,8 @@
 // Post-processing of counters and of shift accumulators: sum of (row's value) times (row's stored constant), a row a cycle, then
 // the channel's scale.
 //
-// Numbers: term_i is a drained row, value + INIT (accumulator_bank), TERM_BITS; constants are signed, 16 bits, a fixed-point
-// power of the base times alpha and beta products as the term needs; the sum is signed, SUM_BITS, and wraps beyond. An output's
+// Numbers: term_i is a drained row, value + INIT (accumulator_bank), TERM_BITS; constants are {sign, 15-bit magnitude}, a fixed-point
+// power of the base times alpha and beta products as the term needs: signs and magnitudes make the smallest multiplier; the sum is signed, SUM_BITS, and wraps beyond. An output's
 // rows may come in several drains; last_i goes with its last row. With TABLE_IN_REGISTERS = 0 the constants lie in a memory outside
 // that is read by power_read_o; its word is taken one edge later.
 // Latency: 6 edges from the last row to valid_o. Source: DNA-TEQ (arXiv 2306.16430) for stored powers; the rest is ours.
@@ -39,11 +39,13 @@ module post_terms #(
   logic clk_term, clk_value, clk_sum;
   logic clk_scale, clk_value_scale, clk_sum_scale;
   logic [TERM_BITS-1:0] stored_q;
-  logic signed [TERM_BITS:0] value, value_q;
+  logic [TERM_BITS:0] difference;
+  logic [TERM_BITS-1:0] magnitude, magnitude_q;
   logic [15:0] power;
-  logic signed [15:0] power_q;
+  logic [14:0] power_q;
+  logic down_q;
   logic [20:0] scale_q, value_scale_q, sum_scale_q;  // {pre-shift, scale}
-  logic signed [TERM_BITS+16:0] product;
+  logic [TERM_BITS+14:0] product;
   logic [SUM_BITS-1:0] sum_q;
 
   always_ff @(posedge clk_i or negedge rst_ni) begin
@@ -95,17 +97,20 @@ module post_terms #(
     end
   endgenerate
 
-  assign value = $signed({1'b0, stored_q}) - $signed({1'b0, INIT});
+  assign difference = {1'b0, stored_q} - {1'b0, INIT};
+  assign magnitude  = (difference[TERM_BITS-1:0] ^ {TERM_BITS{difference[TERM_BITS]}}) + difference[TERM_BITS];
   clock_gate u_value_gate (.clk_i, .en_i(term_q), .clk_o(clk_value));
   always_ff @(posedge clk_value) begin
-    value_q <= value;
-    power_q <= power;
+    magnitude_q <= magnitude;
+    power_q     <= power[14:0];
+    down_q      <= power[15] ^ difference[TERM_BITS];
   end
 
-  assign product = value_q * power_q;
+  assign product = magnitude_q * power_q;
   clock_gate u_sum_gate (.clk_i, .en_i(value_valid_q), .clk_o(clk_sum));
   always_ff @(posedge clk_sum) begin
-    sum_q <= (first_q ? {SUM_BITS{1'b0}} : sum_q) + {{(SUM_BITS - TERM_BITS - 17) {product[TERM_BITS+16]}}, product};
+    sum_q <= (first_q ? {SUM_BITS{1'b0}} : sum_q) + ({{(SUM_BITS - TERM_BITS - 15) {1'b0}}, product} ^ {SUM_BITS{down_q}}) +
+             {{(SUM_BITS - 1) {1'b0}}, down_q};
   end
 
   channel_scale #(.SUM_BITS(SUM_BITS)) u_scale (

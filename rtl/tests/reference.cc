@@ -515,6 +515,9 @@ std::vector<int> powers_of(const Part& part) {
   return powers;
 }
 
+// As post_terms stores a constant.
+uint64_t sign_and_magnitude(int power) { return (power < 0 ? 0x8000U : 0U) | static_cast<unsigned>(std::abs(power)); }
+
 std::vector<Vector> post_vectors(const Part& part, bool energy) {
   DelayedStream stream(part.multiplies() ? 5 : 6, 25);
   std::mt19937 random(5);
@@ -524,11 +527,11 @@ std::vector<Vector> post_vectors(const Part& part, bool energy) {
   if (!part.multiplies()) {
     powers = powers_of(part);
     for (size_t k = 0; k < powers.size(); ++k) {
-      if (!energy && k % 3 == 1) powers[k] = static_cast<int16_t>(random());
+      if (!energy && k % 3 == 1) powers[k] = static_cast<int>(random() % 65535) - 32767;
       Vector& v = stream.next(kOther);
       v.set(80, 1, 1);
       v.set(81, 10, k);
-      v.set(91, 16, static_cast<uint64_t>(powers[k]));
+      v.set(91, 16, sign_and_magnitude(powers[k]));
     }
   } else if (part.design == "decode") {
     for (int side = 0; side < 2; ++side)
@@ -637,7 +640,7 @@ int test_pe(const Part& part, const Device& device) {
   }
   if (!part.multiplies()) {
     powers = powers_of(part);
-    for (size_t k = 0; k < powers.size(); ++k) load(1, k, static_cast<uint64_t>(powers[k]));
+    for (size_t k = 0; k < powers.size(); ++k) load(1, k, sign_and_magnitude(powers[k]));
   }
   if (part.design == "decode")
     for (int side = 0; side < 2; ++side)

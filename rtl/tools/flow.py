@@ -2,7 +2,7 @@
 """From SystemVerilog to tested netlists and the energy table. `make rtl-test` and `make rtl-report` run it.
 
   flow.py test      a short set: co-simulation, mutants, netlists of the main lanes, unit tests of the tools
-  flow.py report    all parts, then writes rtl/results/
+  flow.py report    all parts, then writes rtl/results/ (--most-exponent-bits N: only parts up to N, and so a smaller table)
   flow.py part ID   one part through everything, its figures as JSON
 
 What was done once for the same sources and tools is not done again (build/rtl/*/*.done).
@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -88,10 +89,22 @@ def once(stamp, key, work):
     return result
 
 
+def modules_of(text):
+    """The files of the modules that this text instantiates, directly or not, in MODULES' order."""
+    found, waiting = set(), [text]
+    while waiting:
+        text = waiting.pop()
+        for file in MODULES:
+            if file not in found and re.search(rf"^\s*{file.stem}\b", text, re.M):
+                found.add(file)
+                waiting.append(re.sub(rf"^module {file.stem}\b", "", file.read_text(), flags=re.M))
+    return [file for file in MODULES if file in found]
+
+
 # ---- co-simulation ----
 
 TEST_FILES = [RTL / "tests" / name for name in ("cosim.cc", "reference.cc", "reference.h", "vectors.h")]
-VERILATOR = ["verilator", "--cc", "--exe", "--build", "-O3", "--x-assign", "0", "-Wall", "-Wno-DECLFILENAME", "-Wno-WIDTH", "-Wno-UNUSED",
+VERILATOR = ["verilator", "--cc", "--exe", "-O3", "--x-assign", "0", "-Wall", "-Wno-DECLFILENAME", "-Wno-WIDTH", "-Wno-UNUSED",
              "-Wno-UNSIGNED", "-Wno-PINCONNECTEMPTY", "--top-module", "everything"]
 
 
@@ -101,11 +114,25 @@ def build_cosim(folder, group, modules, jobs=1):
     (folder / "parts_table.h").write_text('#pragma once\n#include "vectors.h"\nnamespace dnateq::rtl {\n' + parts.cpp_table(group) + "}\n")
     key = digest(*TEST_FILES, *modules, folder / "everything.sv", " ".join(VERILATOR), version("verilator"))
 
+    # What does not depend on the parts (half a minute of compiling a build): Verilator's run time and the reference.
+    shared = BUILD / "objects" / digest(*TEST_FILES[1:], version("verilator"))[:16]
+    same_for_all = ("verilated.o", "verilated_threads.o", "reference.o")
+
     def work():
-        shutil.rmtree(folder / "obj", ignore_errors=True)
-        run([*VERILATOR, "-j", jobs, "--Mdir", folder / "obj", "-CFLAGS", f"-std=c++20 -O1 -I{RTL / 'tests'} -I{folder}", "-MAKEFLAGS",
-             "OPT_FAST=-O1 OPT_SLOW=-O0", *modules, folder / "everything.sv", RTL / "tests" / "cosim.cc",
-             RTL / "tests" / "reference.cc"], folder / "build.log")
+        objects = folder / "obj"
+        shutil.rmtree(objects, ignore_errors=True)
+        run([*VERILATOR, "--Mdir", objects, "-CFLAGS", f"-std=c++20 -O1 -I{RTL / 'tests'} -I{folder}", *modules, folder / "everything.sv",
+             RTL / "tests" / "cosim.cc", RTL / "tests" / "reference.cc"], folder / "verilator.log")
+        for name in same_for_all:
+            if (shared / name).exists():
+                shutil.copy(shared / name, objects / name)
+        run(["make", "-s", "-j", str(jobs), "-C", objects, "-f", "Veverything.mk", "OPT_FAST=-O1", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"],
+            folder / "build.log")
+        shared.mkdir(parents=True, exist_ok=True)
+        for name in same_for_all:
+            if (objects / name).exists() and not (shared / name).exists():
+                shutil.copy(objects / name, shared / f"{name}.{os.getpid()}.{threading.get_ident()}")
+                os.replace(shared / f"{name}.{os.getpid()}.{threading.get_ident()}", shared / name)
         return True
 
     once(folder / "build.done", key, work)
@@ -115,7 +142,7 @@ def build_cosim(folder, group, modules, jobs=1):
 def cosim(name, group, jobs=1):
     """Returns (passed, failed)."""
     folder = BUILD / "cosim" / name
-    program, _ = build_cosim(folder, group, MODULES, jobs)
+    program, _ = build_cosim(folder, group, modules_of(parts.everything(group)), jobs)
     traces = folder / "traces"
     traces.mkdir(exist_ok=True)
     done = subprocess.run([program, "--write", traces], capture_output=True, text=True, check=False)
@@ -153,7 +180,7 @@ def vectors(group):
 # ---- netlists ----
 
 def synthesis_script(part, folder):
-    sources = " ".join(str(m) for m in MODULES if m.stem != "sram_1r1w" or part.name == "pe")
+    sources = " ".join(str(m) for m in modules_of(parts.top(part)))
     return f"""read_verilog -sv {sources} {folder / (part.id + ".sv")}
 read_liberty -lib {LIBERTY}
 hierarchy -check -top {part.id}
@@ -181,7 +208,7 @@ def synthesise(part):
     (folder / f"{part.id}.sv").write_text(parts.top(part))
     (folder / "wrapper.sv").write_text(parts.wrapper(part))
     script = synthesis_script(part, folder)
-    key = digest(*MODULES, folder / f"{part.id}.sv", folder / "wrapper.sv", *sorted((RTL / "synth").iterdir()), script, LIBERTY,
+    key = digest(*modules_of(parts.top(part)), folder / f"{part.id}.sv", folder / "wrapper.sv", *sorted((RTL / "synth").iterdir()), script, LIBERTY,
                  version("yosys"))
 
     def work():
@@ -341,23 +368,24 @@ def test():
     return failed == 0
 
 
-def groups():
-    """Parts that share a Verilator build: code and simulation time grow faster than the number of clocks in one."""
+def groups(most):
+    """Parts that share a Verilator build. Its code and time grow with the square of the clocks in it, and every row has one: parts
+    with many rows are built alone."""
     found = {}
-    for part in parts.simulated():
-        name = f"{part.name}_n{part.n}" if part.n < 5 else part.id
-        found.setdefault(name, []).append(part)
+    for part in (p for p in parts.simulated() if p.n <= most):
+        large = part.n > 5 or (part.n == 5 and part.histograms == 4)
+        found.setdefault(part.id if large else f"{part.name}_n{part.n}", []).append(part)
     return found
 
 
-def report():
+def report(most):
     failed = 0
     if not unit_tests():
         failed += 1
-    counts = in_parallel(lambda item: cosim(*item), groups().items())
+    counts = in_parallel(lambda item: cosim(*item), groups(most).items())
     rtl_passed, rtl_failed = sum(c[0] for c in counts), sum(c[1] for c in counts)
     caught, missed = mutants.run(sys.modules[__name__])
-    everything = parts.measured()
+    everything = [p for p in parts.measured() if p.n <= most]
     vectors(everything)
     pes = [p for p in parts.pes() if p.n in (0, 3) and p.storage == "registers"]
     order = sorted(everything + pes, key=lambda p: -p.n)  # the long ones first
@@ -366,7 +394,7 @@ def report():
     failed += rtl_failed + missed + agreed.count(False)
     if not failed:
         results.write(RTL / "results", {f["id"]: f for f in found}, {program: version(program) for program in TOOLS},
-                      f"rtl {rtl_passed}, netlists {len(agreed)}, mutants caught {caught}")
+                      f"{rtl_passed} parts' RTL, {len(agreed)} netlists, {caught} mutants caught")
         say(f"wrote {RTL / 'results'}")
     print(f"rtl: {rtl_passed + caught + agreed.count(True) + 1} passed, {failed} failed")
     return failed == 0
@@ -376,6 +404,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("test", "report", "part"))
     parser.add_argument("id", nargs="?")
+    parser.add_argument("--most-exponent-bits", type=int, default=7, choices=range(3, 8), help="report: leave out larger parts")
     options = parser.parse_args()
     missing = missing_tools()
     if missing:
@@ -390,7 +419,7 @@ def main():
             good = gates_agree(part)
             print(json.dumps(figures(part), indent=1))
         else:
-            good = test() if options.what == "test" else report()
+            good = test() if options.what == "test" else report(options.most_exponent_bits)
     except (FlowError, ValueError, OSError, subprocess.SubprocessError) as error:
         sys.exit(f"rtl: {error}")
     sys.exit(0 if good else 1)

@@ -75,12 +75,14 @@ def lane_row(part, figures):
 
 
 def rows_of(figures):
-    lanes = [row for row in (lane_row(p, figures[p.id]) for p in parts.lanes()) if row]
+    lanes = [row for row in (lane_row(p, figures[p.id]) for p in parts.lanes() if p.id in figures) if row]
     drains = {(r["part"].design, r["part"].n, r["part"].q): r for r in reversed(lanes) if r["part"].storage == "registers"}
     posts = []
     for part in parts.posts() + [parts.Part("post", "decode", n, parts.ACCUMULATOR_BITS, storage="none") for n in range(3, 8)]:
-        found = figures["post_int8_w24" if part.design == "decode" else part.id]
-        lane = drains[(part.design, part.n, part.q)]
+        found = figures.get("post_int8_w24" if part.design == "decode" else part.id)
+        lane = drains.get((part.design, part.n, part.q))
+        if not found or not lane:
+            continue
         row = {"part": part, "area": found["area_um2"], "period": found["period_ns"], "leakage": found["leakage_nw"],
                "idle": per_cycle(found, 4), "active": per_cycle(found, 1), "cycles": part.rows, "sram_pj": 0.0, "sram_um2": 0.0,
                "gates": found}
@@ -95,6 +97,8 @@ def rows_of(figures):
         posts.append(row)
     quantizers = []
     for part in parts.quantizers():
+        if part.id not in figures:
+            continue
         found = figures[part.id]
         quantizers.append({"part": part, "area": found["area_um2"], "period": found["period_ns"], "leakage": found["leakage_nw"],
                            "idle": per_cycle(found, 4), "active": per_cycle(found, 1), "cycles": 1, "sram_pj": 0.0, "sram_um2": 0.0,

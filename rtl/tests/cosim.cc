@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "Veverything.h"
-#include "reference.h"
 #include "parts_table.h"  // needs Part
+#include "reference.h"
 #include "verilated.h"
 
 namespace dnateq::rtl {

@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "reference.h"
 #include "parts_table.h"  // needs Part
+#include "reference.h"
 
 namespace {
 void write(const std::string& file, const std::vector<dnateq::rtl::Vector>& vectors) {
@@ -24,7 +24,8 @@ int main(int argc, char** argv) {
   try {
     if (argc < 3) throw std::runtime_error("usage: make_vectors FOLDER PART...");
     for (int k = 2; k < argc; ++k) {
-      const auto part = std::find_if(std::begin(kParts), std::end(kParts), [&](const Part& p) { return p.id == argv[k]; });
+      const auto part =
+          std::find_if(std::begin(kParts), std::end(kParts), [&](const Part& p) { return p.id == argv[k]; });
       if (part == std::end(kParts)) throw std::runtime_error(std::string("no part ") + argv[k]);
       const std::string stem = std::string(argv[1]) + "/" + argv[k];
       write(stem + ".correctness.hex", correctness_vectors(*part));

@@ -62,7 +62,8 @@ std::string Vector::line() const {
   char text[96];
   int used = std::snprintf(text, sizeof text, "%x", static_cast<unsigned>(phase));
   const auto append = [&](const auto& words) {
-    for (size_t k = words.size(); k-- > 0;) used += std::snprintf(text + used, sizeof text - static_cast<size_t>(used), "%08x", words[k]);
+    for (size_t k = words.size(); k-- > 0;)
+      used += std::snprintf(text + used, sizeof text - static_cast<size_t>(used), "%08x", words[k]);
   };
   append(in);
   append(mask);
@@ -148,7 +149,8 @@ Operand Draw::quantized(double value, double largest) {
   const auto level = [&](int i) { return std::exp2(step * (i - most)); };
   if (magnitude < level(0) / 2) return result;
   result.zero = false;
-  while (result.exponent < most && magnitude >= (level(result.exponent) + level(result.exponent + 1)) / 2) ++result.exponent;
+  while (result.exponent < most && magnitude >= (level(result.exponent) + level(result.exponent + 1)) / 2)
+    ++result.exponent;
   return result;
 }
 
@@ -165,7 +167,8 @@ Operand Draw::activation(double zeros) {
 Operand Draw::weight() {
   std::uniform_real_distribution<double> uniform;
   for (;;) {  // Box and Muller, since the library's Gaussian is not the same everywhere
-    const double value = std::sqrt(-2 * std::log1p(-uniform(random_))) * std::cos(2 * std::acos(-1.0) * uniform(random_));
+    const double value =
+        std::sqrt(-2 * std::log1p(-uniform(random_))) * std::cos(2 * std::acos(-1.0) * uniform(random_));
     const Operand w = quantized(value, 3.29);
     if (!w.zero) return w;
   }
@@ -309,8 +312,9 @@ std::vector<Vector> lane_correctness(const Part& part) {
       stream.pair(draw.any(0.2), draw.any(0.2));
   }
   stream.flush();
-  for (int k = 0; k < 9216; ++k) stream.pair(draw.activation(0.45), draw.weight());  // the longest K of VGG and ResNet, 1024 x 3 x 3
-  if (part.design == "decode") {  // other tables, with the largest levels in all places
+  for (int k = 0; k < 9216; ++k)
+    stream.pair(draw.activation(0.45), draw.weight());  // the longest K of VGG and ResNet, 1024 x 3 x 3
+  if (part.design == "decode") {                        // other tables, with the largest levels in all places
     stream.flush();
     for (int side = 0; side < 2; ++side)
       for (int e = 0; e < 1 << part.n; ++e) stream.load(side, e, side ? 127 : static_cast<int>(draw.random()() & 0x7f));
@@ -405,7 +409,8 @@ void load_thresholds(DelayedStream& stream, const Part& part, const Thresholds& 
     v.set(42, part.magnitude, data);
   };
   for (size_t k = 0; k < t.thresholds.size(); ++k) load(k, t.thresholds[k]);
-  load(uint64_t{1} << part.n, static_cast<uint64_t>(t.negative_levels) << (part.n + 1) | static_cast<uint64_t>(t.positive_levels));
+  load(uint64_t{1} << part.n,
+       static_cast<uint64_t>(t.negative_levels) << (part.n + 1) | static_cast<uint64_t>(t.positive_levels));
 }
 
 void quantize(DelayedStream& stream, const Part& part, const Thresholds& t, bool sign, uint32_t magnitude, int phase) {
@@ -414,7 +419,8 @@ void quantize(DelayedStream& stream, const Part& part, const Thresholds& t, bool
   v.set(1, 1, sign);
   v.set(2, part.magnitude, magnitude);
   const Operand code = t.quantize(sign, magnitude, part.magnitude == 31);
-  stream.expect(9, static_cast<uint64_t>(code.zero) << 8 | static_cast<uint64_t>(sign) << 7 | static_cast<uint64_t>(code.exponent));
+  stream.expect(9, static_cast<uint64_t>(code.zero) << 8 | static_cast<uint64_t>(sign) << 7 |
+                       static_cast<uint64_t>(code.exponent));
 }
 
 std::vector<Vector> quantizer_correctness(const Part& part) {
@@ -426,7 +432,8 @@ std::vector<Vector> quantizer_correctness(const Part& part) {
     for (int k = 0; k < part.n + 2; ++k) stream.next(kOther);  // nothing is in the pipeline while tables change
     load_thresholds(stream, part, t);
     std::vector<uint32_t> magnitudes{0, 1, (uint32_t{1} << part.magnitude) - 1};
-    if (part.magnitude == 31) magnitudes.insert(magnitudes.end(), {0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000, 0x00800000});
+    if (part.magnitude == 31)
+      magnitudes.insert(magnitudes.end(), {0x7f7fffff, 0x7f800000, 0x7f800001, 0x7fc00000, 0x00800000});
     for (const uint32_t threshold : t.thresholds)
       for (const uint32_t near : {threshold - 1, threshold, threshold + 1}) magnitudes.push_back(near);
     for (int k = 0; k < 500; ++k) magnitudes.push_back(static_cast<uint32_t>(random()) >> (32 - part.magnitude));
@@ -450,7 +457,8 @@ std::vector<Vector> quantizer_energy(const Part& part) {
   const Thresholds t = midpoints(part);
   load_thresholds(stream, part, t);
   for (int k = 0; k < part.n + 4; ++k) stream.next(kOther);
-  for (int k = 0; k < 1000; ++k) quantize(stream, part, t, random() & 1, laplacian_magnitude(random, part.magnitude), kDense);
+  for (int k = 0; k < 1000; ++k)
+    quantize(stream, part, t, random() & 1, laplacian_magnitude(random, part.magnitude), kDense);
   for (int k = 0; k < part.n + 4; ++k) stream.next(kOther);
   for (int k = 0; k < 200; ++k) stream.next(kIdle);
   return stream.finish();
@@ -485,16 +493,18 @@ std::vector<Vector> int8_quantizer_vectors(bool energy) {
     int8_load(stream, multiplier, shift);
     for (int k = 0; k < 5; ++k) stream.next(kOther);
     for (int k = 0; k < (energy ? 1000 : 200); ++k)
-      int8_value(stream, random() & 1,
-                 energy ? laplacian_magnitude(random, 24) : static_cast<uint32_t>(random() & 0xffffff) >> (random() % 24), multiplier, shift,
-                 energy ? kDense : kOther);
+      int8_value(
+          stream, random() & 1,
+          energy ? laplacian_magnitude(random, 24) : static_cast<uint32_t>(random() & 0xffffff) >> (random() % 24),
+          multiplier, shift, energy ? kDense : kOther);
   }
   for (int k = 0; k < 5; ++k) stream.next(kOther);
   for (int k = 0; k < 200; ++k) stream.next(energy ? kIdle : kOther);
   return stream.finish();
 }
 
-// Constants of the rows: fixed-point powers of the base, the largest 2^15 - 1; with four histograms alpha = 1, beta = -1/4.
+// Constants of the rows: fixed-point powers of the base, the largest 2^15 - 1; with four histograms alpha = 1, beta =
+// -1/4.
 std::vector<int> powers_of(const Part& part) {
   std::vector<int> powers;
   const double step = part.q > 0 ? 1.0 / part.q : 1.0 / (1 << (part.n - 2));
@@ -666,11 +676,14 @@ int test_pe(const Part& part, const Device& device) {
       v.set(1, 1, k == inputs - 1);
       v.set(2, 1, sign);
       v.set(3, 24, magnitude);
-      v.set(27, 8, int8 ? static_cast<uint64_t>(w.value) : static_cast<uint64_t>(w.sign) << 7 | static_cast<uint64_t>(w.exponent));
+      v.set(27, 8,
+            int8 ? static_cast<uint64_t>(w.value)
+                 : static_cast<uint64_t>(w.sign) << 7 | static_cast<uint64_t>(w.exponent));
       v.set(35, 1, w.zero);
       v.set(107, 16, scale);
       v.set(123, 5, static_cast<uint64_t>(pre_shift));
-      const Operand x = int8 ? int8_quantize(sign, magnitude, multiplier, shift) : thresholds.quantize(sign, magnitude, false);
+      const Operand x =
+          int8 ? int8_quantize(sign, magnitude, multiplier, shift) : thresholds.quantize(sign, magnitude, false);
       // Whether the pair is taken shows in this cycle; its result comes later.
       if (cycle(v) && valid) {
         lane.add(x, w);

@@ -1,5 +1,5 @@
-// The specification of every part in plain integers, and the streams that test it: random, worst cases, flushes, and those whose
-// energy is measured.
+// The specification of every part in plain integers, and the streams that test it: random, worst cases, flushes, and
+// those whose energy is measured.
 //
 // Non-goals: speed, and gates: a part is known here only by its inputs and outputs, a cycle at a time.
 #pragma once
@@ -47,9 +47,9 @@ struct Thresholds {
 };
 Operand int8_quantize(bool sign, uint32_t magnitude, uint32_t multiplier, int shift);
 
-// Trained networks' tensors, nearly: Gaussian weights, Laplacian activations, their 99.9 % quantile at the largest level, levels
-// of base 2^(1/q) with the part's q or else 2^(n-2), nearest level; values nearer to zero than to the smallest level are drawn
-// again. A share `zeros` of the activations is zero.
+// Trained networks' tensors, nearly: Gaussian weights, Laplacian activations, their 99.9 % quantile at the largest
+// level, levels of base 2^(1/q) with the part's q or else 2^(n-2), nearest level; values nearer to zero than to the
+// smallest level are drawn again. A share `zeros` of the activations is zero.
 class Draw {
  public:
   Draw(const Part& part, unsigned seed) : part_(part), random_(seed) {}
@@ -68,8 +68,8 @@ class Draw {
 std::vector<Vector> correctness_vectors(const Part& part);
 std::vector<Vector> energy_vectors(const Part& part);
 
-// A PE's test, written against a device that takes one vector's inputs and gives that cycle's outputs. Returns the number of
-// outputs that were right; throws std::runtime_error at the first wrong one.
+// A PE's test, written against a device that takes one vector's inputs and gives that cycle's outputs. Returns the
+// number of outputs that were right; throws std::runtime_error at the first wrong one.
 using Device = std::function<std::array<uint32_t, 3>(Vector&)>;
 int test_pe(const Part& part, const Device& device);
 

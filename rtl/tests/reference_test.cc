@@ -1,5 +1,5 @@
-// The RTL's reference is the library's arithmetic: its counters are count_scalar's, its quantizer the Encoder, its shift lane's
-// accumulators the counters' sum.
+// The RTL's reference is the library's arithmetic: its counters are count_scalar's, its quantizer the Encoder, its
+// shift lane's accumulators the counters' sum.
 #include "reference.h"
 
 #include <gtest/gtest.h>
@@ -105,7 +105,8 @@ TEST_P(EveryExponentWidth, QuantizerGivesTheEncodersCodes) {
   for (const bool sign : {false, true}) {
     for (const uint32_t threshold : thresholds.thresholds)
       for (const uint32_t magnitude : {threshold - 1, threshold, threshold + 1}) check(magnitude, sign);
-    for (const uint32_t magnitude : {0U, 1U, 0x7f7fffffU, 0x7f800000U, 0x7fc00000U, 0x7fffffffU}) check(magnitude, sign);
+    for (const uint32_t magnitude : {0U, 1U, 0x7f7fffffU, 0x7f800000U, 0x7fc00000U, 0x7fffffffU})
+      check(magnitude, sign);
     for (int k = 0; k < 20000; ++k) check(static_cast<uint32_t>(random()) >> 1, sign);
   }
 }

@@ -1,8 +1,8 @@
 // What a test bench gives to a part and expects of it, a clock cycle at a time, and the list of parts.
 //
-// A vector's inputs are applied just after a rising edge, while the clock is high (clock_gate.sv asks for it); its outputs are
-// compared just before the next one. Inputs and outputs are packed; the layouts, by kind of part, are those of
-// rtl/tools/parts.py. As a line of a file: hexadecimal {phase[3:0], in[127:0], mask[95:0], expected[95:0]}.
+// A vector's inputs are applied just after a rising edge, while the clock is high (clock_gate.sv asks for it); its
+// outputs are compared just before the next one. Inputs and outputs are packed; the layouts, by kind of part, are those
+// of rtl/tools/parts.py. As a line of a file: hexadecimal {phase[3:0], in[127:0], mask[95:0], expected[95:0]}.
 #pragma once
 
 #include <array>
@@ -36,8 +36,8 @@ struct Vector {
   std::array<uint32_t, 4> in{};
   std::array<uint32_t, 3> mask{}, expected{};
 
-  void set(int low, int bits, uint64_t value);            // of `in`
-  void expect(int low, int bits, uint64_t value);         // compares these bits
+  void set(int low, int bits, uint64_t value);     // of `in`
+  void expect(int low, int bits, uint64_t value);  // compares these bits
   bool agrees(const std::array<uint32_t, 3>& out) const;
   std::string line() const;
 };

@@ -37,6 +37,7 @@ LIBERTY = TECHNOLOGY / "osu018_stdcells.lib"
 CELLS = TECHNOLOGY / "osu018_stdcells.v"
 TOOLS = {"verilator": "verilator", "yosys": "yosys", "iverilog": "iverilog", "sta": "opensta"}
 _print = threading.Lock()
+_vectors = threading.Lock()
 
 
 class FlowError(RuntimeError):
@@ -170,35 +171,38 @@ def vectors(group):
             old.unlink()
         return True
 
-    once(folder / "build.done", key, build)
-    wanted = [p.id for p in group if not (folder / f"{p.id}.energy.hex").exists()]
-    if wanted:
-        run([folder / "make_vectors", folder, *wanted], folder / "run.log")
+    with _vectors:
+        once(folder / "build.done", key, build)
+        wanted = [p.id for p in group if not (folder / f"{p.id}.energy.hex").exists()]
+        if wanted:
+            run([folder / "make_vectors", folder, *wanted], folder / "run.log")
     return folder
 
 
 # ---- netlists ----
 
-def synthesis_script(part, folder):
-    sources = " ".join(str(m) for m in modules_of(parts.top(part)))
-    return f"""read_verilog -sv {sources} {folder / (part.id + ".sv")}
-read_liberty -lib {LIBERTY}
+def synthesis_script(part):
+    """Yosys names cells after source files and lines and orders by name: only names without a folder give the same netlist
+    everywhere, so the script runs beside copies of what it reads."""
+    sources = " ".join(m.name for m in modules_of(parts.top(part)))
+    return f"""read_verilog -sv {sources} {part.id}.sv
+read_liberty -lib cells.lib
 hierarchy -check -top {part.id}
 synth -flatten -top {part.id} -run begin:fine
 maccmap
-techmap -map {RTL / "synth" / "osu018_arithmetic.v"}
+techmap -map osu018_arithmetic.v
 synth -top {part.id} -run fine:check
-dfflibmap -liberty {LIBERTY}
+dfflibmap -liberty cells.lib
 opt
-abc -liberty {LIBERTY} -script {RTL / "synth" / "osu018.abc"}
+abc -liberty cells.lib -script osu018.abc
 opt_clean -purge
 splitnets
 rename -hide w:* w:*_i %d w:*_o %d
 rename -enumerate -pattern net_%
 opt_clean -purge
 check -assert -mapped
-write_verilog -noattr -noexpr {folder / "netlist.v"}
-write_json {folder / "netlist.json"}
+write_verilog -noattr -noexpr netlist.v
+write_json netlist.json
 """
 
 
@@ -207,13 +211,16 @@ def synthesise(part):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{part.id}.sv").write_text(parts.top(part))
     (folder / "wrapper.sv").write_text(parts.wrapper(part))
-    script = synthesis_script(part, folder)
-    key = digest(*modules_of(parts.top(part)), folder / f"{part.id}.sv", folder / "wrapper.sv", *sorted((RTL / "synth").iterdir()), script, LIBERTY,
-                 version("yosys"))
+    script = synthesis_script(part)
+    read = modules_of(parts.top(part)) + sorted((RTL / "synth").iterdir())
+    key = digest(*read, folder / f"{part.id}.sv", folder / "wrapper.sv", script, LIBERTY, version("yosys"))
 
     def work():
+        for file in read:
+            shutil.copy(file, folder)
+        shutil.copy(LIBERTY, folder / "cells.lib")
         (folder / "synthesis.ys").write_text(script)
-        run(["yosys", "-q", folder / "synthesis.ys"], folder / "yosys.log")
+        run(["yosys", "-q", "synthesis.ys"], folder / "yosys.log", cwd=folder)
         return True
 
     once(folder / "netlist.done", key, work)

@@ -227,11 +227,14 @@ def synthesise(part):
     return folder, key
 
 
+BENCH = [RTL / "tests" / "bench.v", RTL / "modules" / "level_table.sv", RTL / "modules" / "sram_1r1w.sv"]
+
+
 def simulate(part, folder, netlist, stream, vcd=None):
     """Cycles and how many of them were wrong; the netlist at its cells' delays."""
     program = folder / f"{netlist.stem}.vvp"
     # The cells come first: after SystemVerilog files Icarus 11 drops their delays, which the bench notices.
-    run(["iverilog", "-g2012", "-gspecify", "-o", program, "-s", "bench", f"-DDUT=vector_{part.id}", CELLS, RTL / "tests" / "bench.v",
+    run(["iverilog", "-g2012", "-gspecify", "-o", program, "-s", "bench", f"-DDUT=vector_{part.id}", "-DSRAM_CLOCK_TO_DATA=#1", CELLS, RTL / "tests" / "bench.v",
          folder / "wrapper.sv", RTL / "modules" / "clock_gate.sv", RTL / "modules" / "level_table.sv", RTL / "modules" / "sram_1r1w.sv",
          netlist], folder / "iverilog.log")
     with open(stream, encoding="ascii") as file:
@@ -253,7 +256,7 @@ def gates_agree(part):
         stream = next((BUILD / "cosim").glob(f"*/traces/{part.id}.correctness.hex"))
     else:
         stream = vectors([part]) / f"{part.id}.correctness.hex"
-    cycles, wrong = once(folder / "agree.done", digest(key, stream, RTL / "tests" / "bench.v", version("iverilog")),
+    cycles, wrong = once(folder / "agree.done", digest(key, stream, *BENCH, version("iverilog")),
                          lambda: simulate(part, folder, folder / "netlist.v", stream))
     say(f"  netlist  {part.id:34} {f'FAILED: {wrong} of {cycles} cycles differ' if wrong else f'{cycles} cycles'}")
     return wrong == 0
@@ -328,7 +331,7 @@ def figures(part):
         vcd.unlink()
         return found
 
-    found = once(folder / "energy.done", digest(key, stream, RTL / "tests" / "bench.v", *tools, version("iverilog")), work)
+    found = once(folder / "energy.done", digest(key, stream, *BENCH, *tools, version("iverilog")), work)
     period, hold = timing(part)
     found = dict(found, id=part.id, period_ns=period, hold_slack_ns=hold)
     say(f"  energy   {part.id:34} {found['area_um2']:.0f} um2, {period:.2f} ns")

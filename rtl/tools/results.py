@@ -13,7 +13,7 @@ SRAM_COUNTERS_PJ = {"counting": {3: 1.0, 4: 1.3, 5: 2.2, 6: 3.5, 7: 4.8}, "count
 SRAM_COUNTERS_NM, SRAM_COUNTERS_V = 45, 1.0
 # Read of a table of constants: CACTI, 32 nm: words, word bits, pJ a read.
 SRAM_TABLES = ((64, 12, 0.197), (256, 12, 0.400), (512, 16, 0.79))
-SRAM_TABLES_NM, SRAM_TABLES_V = 32, 1.0
+SRAM_TABLES_NM, SRAM_TABLES_V = 32, 0.9
 # 32 KB x 64 bits at 32 nm: 56,605 um2.
 SRAM_UM2_PER_BIT, SRAM_AREA_NM = 56605 / (32 * 1024 * 8), 32
 NM, VOLT = 180, 1.8
@@ -133,6 +133,8 @@ counter_bits = {part.width if part.name != "quantizer" else 0}
             text += f"q = {part.q}\n"
         if part.design == "shift":
             text = text.rstrip("\n") + f"  # accumulators of {bits} bits: counter_bits and the largest shift\n"
+        if part.name == "lane":
+            text += f"horizon = {part.horizon}\n"
         text += f"""storage = "{storage_of(row)}"
 area_um2 = {row['area']:.1f}
 period_ns = {row['period']:.2f}

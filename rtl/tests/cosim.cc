@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "Veverything.h"
-#include "parts_table.h"  // needs Part
+#include "parts_table.h"
 #include "reference.h"
 #include "verilated.h"
 

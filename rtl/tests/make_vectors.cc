@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "parts_table.h"  // needs Part
+#include "parts_table.h"
 #include "reference.h"
 
 namespace {

@@ -568,7 +568,7 @@ std::vector<Vector> post_vectors(const Part& part, bool energy) {
         const int64_t value = lane.drain(row);
         const bool last = d == drains - 1 && row == part.rows() - 1;
         const uint32_t scale = energy ? 40000 : random() & 0xffff;
-        const int pre_shift = energy ? std::max(0, part.term_bits() + (part.multiplies() ? 0 : 16) - 22)
+        const int pre_shift = energy ? std::clamp(part.term_bits() + (part.multiplies() ? 0 : 16) - 22, 0, 31)
                                      : static_cast<int>(random() & 31);
         if (!energy && random() % 8 == 0) stream.next(kOther);
         Vector& v = stream.next(energy ? kDense : kOther);

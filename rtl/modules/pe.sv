@@ -95,20 +95,39 @@ module pe #(
       endcase
     end
   end
-  always_ff @(posedge clk_i) begin
-    term_row_q  <= row_q;
-    term_last_q <= output_ends_q & row_is_last;
-    if (take) begin
-      scale_q     <= scale_i;
-      pre_shift_q <= pre_shift_i;
-    end
+  // What goes straight into a gated register comes from a gated one: their clocks are late by the same gate, so that it holds.
+  logic clk_term, clk_take;
+  clock_gate u_term_gate (.clk_i, .en_i(drain), .clk_o(clk_term));
+  always_ff @(posedge clk_term) term_row_q <= row_q;
+  always_ff @(posedge clk_i) term_last_q <= output_ends_q & row_is_last;
+  clock_gate u_take_gate (.clk_i, .en_i(take), .clk_o(clk_take));
+  always_ff @(posedge clk_take) begin
+    scale_q     <= scale_i;
+    pre_shift_q <= pre_shift_i;
   end
 
   // Weights wait for the quantizer.
-  logic [9*QUANTIZER_LATENCY-1:0] weights_q;
+  logic [QUANTIZER_LATENCY:0] waiting;  // which of the places holds one
+  logic [QUANTIZER_LATENCY-1:0] waiting_q;
+  logic [9*(QUANTIZER_LATENCY+1)-1:0] weights;
   logic [8:0] weight;
-  always_ff @(posedge clk_i) weights_q <= {weights_q[9*(QUANTIZER_LATENCY-1)-1:0], weight_i};
-  assign weight = weights_q[9*QUANTIZER_LATENCY-1-:9];
+  always_ff @(posedge clk_i or negedge rst_ni) begin
+    if (!rst_ni) waiting_q <= '0;
+    else waiting_q <= waiting[QUANTIZER_LATENCY-1:0];
+  end
+  assign waiting = {waiting_q, take};
+  assign weights[0+:9] = weight_i;
+  genvar p;
+  generate
+    for (p = 0; p < QUANTIZER_LATENCY; p = p + 1) begin : gen_place
+      logic clk_place;
+      logic [8:0] weight_q;
+      clock_gate u_gate (.clk_i, .en_i(waiting[p]), .clk_o(clk_place));
+      always_ff @(posedge clk_place) weight_q <= weights[9*p+:9];
+      assign weights[9*(p+1)+:9] = weight_q;
+    end
+  endgenerate
+  assign weight = weights[9*QUANTIZER_LATENCY+:9];
 
   generate
     if (DESIGN == 0) begin : gen_int8

@@ -3,7 +3,7 @@ preset ?= release
 build_dir := build/$(preset)
 sources = $(shell git ls-files -co --exclude-standard -- '*.h' '*.cc')
 
-.PHONY: help setup configure build demo test bench fuzz format format-check tidy clean
+.PHONY: help setup configure build demo test bench fuzz format format-check tidy rtl-test rtl-report clean
 
 help:
 	@echo "make setup   install Debian packages and the virtual environment (only what is missing)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test    build, then all tests"
 	@echo "make bench   FP32, the demo's networks and their peers side by side"
 	@echo "make fuzz    every fuzzer for seconds=20 each"
+	@echo "make rtl-test    processing elements in SystemVerilog: co-simulation, netlists, mutants; make rtl-report: all of them, energies"
 	@echo "make format  clang-format in place;  make tidy  clang-tidy;  make clean  remove build/ and out/"
 
 setup:
@@ -34,6 +35,14 @@ bench: demo
 
 fuzz: setup
 	@tools/fuzz.sh $(or $(seconds),20)
+
+rtl-test:
+	@tools/setup.sh --rtl
+	@python3 rtl/tools/flow.py test
+
+rtl-report:
+	@tools/setup.sh --rtl
+	@python3 rtl/tools/flow.py report
 
 format:
 	clang-format -i $(sources)

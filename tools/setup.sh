@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages (only those that are missing) and .venv with the pinned wheels.
 # Quick when nothing changed. Further requirement files can be named: tools/setup.sh requirements-examples.txt
+# tools/setup.sh --rtl installs the tools of rtl/ instead, and no .venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +14,12 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   clang libclang-rt-14-dev clang-format clang-tidy
 )
-requirements=(requirements.txt "$@")
+if [[ ${1:-} == --rtl ]]; then
+  packages=(g++ make python3 verilator yosys iverilog opensta qflow-tech-osu018)
+  requirements=()
+else
+  requirements=(requirements.txt "$@")
+fi
 
 if command -v dpkg-query >/dev/null; then
   installed=$(dpkg-query -W -f='${db:Status-Abbrev}${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^ii *//p' || true)
@@ -35,6 +41,7 @@ else
   echo "setup: this isn't Debian; install the equivalents of: ${packages[*]}" >&2
 fi
 
+if ((!${#requirements[@]})); then exit 0; fi
 hash=$(cat "${requirements[@]}" | sha256sum | cut -d' ' -f1)
 stamp=.venv/.dnateq-$(printf '%s-' "${requirements[@]%.txt}")ready
 if ! .venv/bin/python -c '' 2>/dev/null; then

@@ -91,14 +91,19 @@ EnergyTable load_energy_table(const std::filesystem::path& file) {
 const Part& EnergyTable::find(const std::string& name, Design design, int exponent_bits, const std::string& storage,
                               int q, int counter_bits) const {
   const std::string design_name = to_string(design);
+  const Part* found = nullptr;
   for (const Part& part : parts) {
-    if (part.name == name && (part.design == design_name || part.design == "all") &&
-        part.exponent_bits == exponent_bits && (storage.empty() || part.storage == storage) &&
-        (q == 0 || part.q == 0 || part.q == q) &&
+    // Codes of fewer bits run on the narrowest lane that holds them.
+    const bool holds = exponent_bits == 0 ? part.exponent_bits == 0 : part.exponent_bits >= exponent_bits;
+    if (part.name == name && (part.design == design_name || part.design == "all") && holds &&
+        (found == nullptr || part.exponent_bits < found->exponent_bits ||
+         (part.exponent_bits == found->exponent_bits && part.counter_bits > found->counter_bits)) &&
+        (storage.empty() || part.storage == storage) && (q == 0 || part.q == 0 || part.q == q) &&
         (counter_bits == 0 || part.counter_bits == 0 || part.counter_bits == counter_bits)) {
-      return part;
+      found = &part;
     }
   }
+  if (found != nullptr) return *found;
   std::string wanted = fmt::format("{} of design {}", name, design_name);
   if (exponent_bits > 0) wanted += fmt::format(" with {} exponent bits", exponent_bits);
   if (q > 0) wanted += fmt::format(", q = {}", q);

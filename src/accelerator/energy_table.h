@@ -43,8 +43,8 @@ struct EnergyTable {
   double delay_scale = 1;  // the same for period_ns
   std::vector<Part> parts;
 
-  // The part for these; throws Error that names what is missing and the file. An empty storage, q = 0 and counter_bits
-  // = 0 match any; of several the first counts.
+  // The part for these, or the narrowest one of more exponent bits; throws Error that names what is missing and the
+  // file. An empty storage, q = 0 and counter_bits = 0 match any: of several the widest, whose counters last longest.
   const Part& find(const std::string& name, Design design, int exponent_bits, const std::string& storage, int q = 0,
                    int counter_bits = 0) const;
 };

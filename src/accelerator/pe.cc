@@ -43,9 +43,12 @@ int root_of(const Layer& layer) {
   return static_cast<int>(q);
 }
 
-void check_speed(const Config& config, const Part& part) {
+// Clock cycles that one of the part's takes: more than one where it is slower than the clock. A lane must keep up, the
+// units that lanes share may run at a fraction of the clock.
+int64_t cycles_of_step(const Config& config, const Part& part) {
   const double needs = part.period_ns * config.energies.delay_scale, has = 1000 / config.array.clock_mhz;
-  if (needs <= has) return;
+  if (needs <= has) return 1;
+  if (part.name != "lane") return static_cast<int64_t>(std::ceil(needs / has));
   throw Error(fmt::format(
       "{}: the {} of design {} with {} exponent bits needs {:.3g} ns at energies.delay_scale, "
       "array.clock_mhz = {} leaves {:.3g}: lower the clock",
@@ -85,13 +88,15 @@ ProcessingElement processing_element(const Config& config, Design design, const 
   pe.lane = &table.find("lane", design, pe.exponent_bits, storage, pe.q, width);
   pe.post = &table.find("post", design, pe.exponent_bits, "", pe.q, width);
   pe.quantizer = &table.find("quantizer", design, pe.exponent_bits, "");
-  for (const Part* part : {pe.lane, pe.post, pe.quantizer}) check_speed(config, *part);
-  pe.post_cycles = static_cast<int64_t>(std::ceil(pe.post->cycles));
-  if (const int64_t least = bins(design, pe.exponent_bits, pe.q); pe.post_cycles < least) {
+  cycles_of_step(config, *pe.lane);
+  pe.quantizer_cycles = cycles_of_step(config, *pe.quantizer);
+  const auto steps = static_cast<int64_t>(std::ceil(pe.post->cycles));
+  pe.post_cycles = steps * cycles_of_step(config, *pe.post);
+  if (const int64_t least = bins(design, pe.exponent_bits, pe.q); steps < least) {
     throw Error(
         fmt::format("{}: the post of design {} with {} exponent bits has cycles = {}, but an output has {} values to "
                     "read, one a cycle",
-                    table.file, to_string(design), pe.exponent_bits, pe.post_cycles, least));
+                    table.file, to_string(design), pe.exponent_bits, steps, least));
   }
   const int bits = pe.lane->counter_bits;
   pe.flush_after = pe.lane->horizon > 0 ? pe.lane->horizon : pairs_until_flush(design, bits);
@@ -111,7 +116,7 @@ ProcessingElement processing_element(const Config& config, Design design, const 
 
 int64_t post_time(const Config& config, const ProcessingElement& pe, int64_t outputs, bool last) {
   const int64_t post = ceil_div(outputs, config.array.post_processors) * pe.post_cycles;
-  return last ? std::max(post, ceil_div(outputs, config.array.quantizers)) : post;
+  return last ? std::max(post, ceil_div(outputs, config.array.quantizers) * pe.quantizer_cycles) : post;
 }
 
 }  // namespace dnateq::accelerator

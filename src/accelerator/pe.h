@@ -32,14 +32,15 @@ struct ProcessingElement {
   const Part* lane = nullptr;
   const Part* post = nullptr;
   const Part* quantizer = nullptr;
-  int64_t flush_after = 0;  // pairs
-  int64_t post_cycles = 0;  // of a post-processor, one output
+  int64_t flush_after = 0;       // pairs
+  int64_t post_cycles = 0;       // of a post-processor, one output
+  int64_t quantizer_cycles = 1;  // of a quantizer, one output
 
   int64_t flushes(int64_t pairs) const { return (pairs + flush_after - 1) / flush_after - 1; }  // beyond the last
 };
 
 // Throws Error naming layer and key: bits outside the range, a base that shift cannot do, counters too narrow, a part
-// that is missing or slower than the clock.
+// that is missing, a lane slower than the clock. Slower post-processors and quantizers take more cycles a step.
 ProcessingElement processing_element(const Config& config, Design design, const Layer& layer);
 
 // Cycles in which a tile's post-processors (and at an output's end its quantizers) serve `outputs` lanes.

@@ -71,6 +71,19 @@ TEST(ProcessingElement, SharesPostProcessors) {
   EXPECT_EQ(post_time(config, processing_element(config, Design::kDecode, layer_of(3)), 25, true), 25);
 }
 
+TEST(ProcessingElement, UnitsSlowerThanTheClockTakeMoreCyclesAStep) {
+  Config config = testing::test_config();
+  config.array.post_processors = config.array.quantizers = 1;
+  const double clock_ns = 1000 / config.array.clock_mhz / config.energies.delay_scale;
+  for (Part& part : config.energies.parts) {
+    if (part.name == "post") part.period_ns = 1.5 * clock_ns;
+    if (part.name == "quantizer") part.period_ns = 2.5 * clock_ns;
+  }
+  const ProcessingElement pe = processing_element(config, Design::kDecode, layer_of(3));
+  EXPECT_EQ(post_time(config, pe, 10, false), 20);
+  EXPECT_EQ(post_time(config, pe, 10, true), 30);
+}
+
 TEST(ProcessingElement, RefusesWhatItCannotRun) {
   Config config = testing::test_config();
   const auto of = [&](Design design, const Layer& layer) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
@@ -149,6 +150,7 @@ class Simulation {
                                       output.bits,
                                       output.stays,
                                       pe.post_cycles,
+                                      pe.quantizer_cycles,
                                       pe.flush_after};
     const auto found = runs_.find(key);
     if (found != runs_.end()) return found->second;
@@ -282,7 +284,7 @@ class Simulation {
     const double idle = 1 - (1 - layer.weights.zero_fraction) * (1 - layer.activations.zero_fraction);
     pj["lanes"] =
         static_cast<double>(result.macs) * (idle * pe.lane->idle_pj + (1 - idle) * pe.lane->active_pj) * scale;
-    pj["post"] = times * (outputs + flushes) * static_cast<double>(pe.post_cycles) * pe.post->active_pj * scale;
+    pj["post"] = times * (outputs + flushes) * std::ceil(pe.post->cycles) * pe.post->active_pj * scale;
     pj["quantizers"] = times * outputs * pe.quantizer->active_pj * scale;
     const double ns = static_cast<double>(result.cycles.total()) * 1000 / config_.array.clock_mhz;
     pj["dram_background"] = ns * config_.memory.background_mw_per_vault * static_cast<double>(tiles_);  // mW ns = pJ

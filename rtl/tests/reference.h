@@ -42,7 +42,7 @@ Scaled channel_scale(__int128 sum, int sum_bits, uint32_t scale, int pre_shift);
 
 struct Thresholds {
   std::vector<uint32_t> thresholds;  // 2^n, ascending
-  int positive_levels, negative_levels;
+  int positive_levels = 0, negative_levels = 0;
   Operand quantize(bool sign, uint32_t magnitude, bool is_float) const;
 };
 Operand int8_quantize(bool sign, uint32_t magnitude, uint32_t multiplier, int shift);

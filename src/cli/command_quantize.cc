@@ -350,7 +350,7 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
   const std::filesystem::path key_file = folder / "made_of";
   const std::string key = prepared.fingerprint + " " + calibration.fingerprint();
   std::string made_of;
-  if (std::ifstream stream(key_file); arguments.resume && std::getline(stream, made_of) && made_of == key) return model;
+  if (std::ifstream stream(key_file); std::getline(stream, made_of) && made_of == key) return model;
   std::filesystem::create_directories(folder, failed);
   std::error_code ignored;
   std::filesystem::remove(key_file, ignored);

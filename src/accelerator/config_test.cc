@@ -148,6 +148,11 @@ TEST(EnergyTable, RefusesWhatIsUnknownMissingOrNegative) {
   EXPECT_THAT(error_of([] { load_energy_table("/nowhere/t.toml"); }), HasSubstr("/nowhere/t.toml"));
 }
 
+TEST(EnergyTable, LettersBeyondAsciiAreRefused) {
+  EXPECT_THAT(error_of([] { parse_energy_table("# a comment\nI\xEF\xBB\xAF", "t.toml"); }),
+              AllOf(HasSubstr("t.toml: line 2"), HasSubstr("ASCII")));
+}
+
 TEST(Design, NamesGoBothWays) {
   for (const Design design : all_designs()) EXPECT_EQ(design_from_string(to_string(design)), design);
   EXPECT_THAT(error_of([] { design_from_string("magic"); }), HasSubstr("counting-beta0"));

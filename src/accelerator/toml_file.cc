@@ -124,6 +124,13 @@ void TomlTable::finish() const {
 }
 
 TomlFile parse_toml(std::string_view text, const std::string& name) {
+  // A letter beyond ASCII in a key is another such place of toml++, in a function that must not throw.
+  if (const auto at =
+          std::find_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) > 127; });
+      at != text.end()) {
+    throw Error(fmt::format("{}: line {} has a character that is not ASCII: write it without", name,
+                            1 + std::count(text.begin(), at, '\n')));
+  }
   toml::table parsed;
   try {
     parsed = toml::parse(text, name);

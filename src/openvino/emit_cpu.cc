@@ -19,7 +19,7 @@ std::vector<float> whole_bias(const Target& target, std::shared_ptr<ov::Node>& e
   if (!add) return bias;
   const auto constant = ov::as_type_ptr<op::Constant>(add->get_input_node_shared_ptr(1 - input.get_index()));
   if (!constant || constant->get_element_type() != ov::element::f32 ||
-      !is_per_channel(constant->get_shape(), bias_shape(target)) ||
+      !is_per_channel(constant->get_shape(), target.layer->bias_shape()) ||
       add->get_output_partial_shape(0).rank() != target.node->get_output_partial_shape(0).rank())
     return bias;
   const std::vector<float> added = constant->cast_vector<float>();

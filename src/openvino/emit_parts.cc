@@ -117,16 +117,6 @@ void replace_and_keep_names(const std::shared_ptr<ov::Node>& old_node, const Nod
   old_node->output(0).replace(to);
 }
 
-ov::Shape bias_shape(const Target& target) {
-  const auto rows = static_cast<size_t>(target.layer->rows);
-  if (target.layer->kind == LayerKind::kMatMul)
-    return target.layer->weight_port == 0 ? ov::Shape{rows, 1} : ov::Shape{rows};
-  const size_t weight_rank = target.weight_shape.size();
-  ov::Shape shape(target.layer->kind == LayerKind::kGroupConvolution ? weight_rank - 1 : weight_rank, 1);
-  shape[1] = rows;
-  return shape;
-}
-
 bool is_per_channel(ov::Shape shape, const ov::Shape& channels) {
   if (ov::shape_size(shape) == 1) return shape.size() <= channels.size();
   while (shape.size() > channels.size() && shape.front() == 1) shape.erase(shape.begin());
@@ -141,7 +131,7 @@ void add_bias(const Target& target) {
   if (bias.size() != static_cast<size_t>(target.layer->rows))
     throw Error("Layer '" + target.layer->name + "': the bias has " + std::to_string(bias.size()) + " values for " +
                 std::to_string(target.layer->rows) + " channels.");
-  const ov::Shape shape = bias_shape(target);
+  const ov::Shape shape = target.layer->bias_shape();
   const auto consumers = target.node->output(0).get_target_inputs();
   if (consumers.size() == 1) {
     const ov::Input<ov::Node> input = *consumers.begin();

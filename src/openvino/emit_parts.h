@@ -44,9 +44,6 @@ std::vector<std::vector<const Target*>> group_by_tensor(const Copy& copy, const 
 
 void replace_and_keep_names(const std::shared_ptr<ov::Node>& old_node, const NodeOutput& replacement);
 
-// Shape of a per-channel constant that broadcasts against the layer's output, aligned at the last axis.
-ov::Shape bias_shape(const Target& target);
-
 // True if `shape` is one value per channel or one for all, along the axis where `channels` is not one.
 bool is_per_channel(ov::Shape shape, const ov::Shape& channels);
 

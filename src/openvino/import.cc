@@ -459,6 +459,15 @@ std::vector<float> Layer::weight_matrix() const {
   return matrix;
 }
 
+ov::Shape Layer::bias_shape() const {
+  const auto channels = static_cast<size_t>(rows);
+  if (kind == LayerKind::kMatMul) return weight_port == 0 ? ov::Shape{channels, 1} : ov::Shape{channels};
+  const size_t weight_rank = node->get_input_shape(weight_port).size();
+  ov::Shape shape(kind == LayerKind::kGroupConvolution ? weight_rank - 1 : weight_rank, 1);
+  shape[1] = channels;
+  return shape;
+}
+
 std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file) {
   std::error_code ignored;
   if (!std::filesystem::exists(file, ignored)) throw Error(fmt::format("there is no model file '{}'", file.string()));

@@ -34,6 +34,8 @@ struct Layer {
 
   std::shared_ptr<ov::op::v0::Constant> weights() const;
   std::vector<float> weight_matrix() const;  // rows x columns
+  // Of one value per output channel, to be added to the layer's output: broadcasts from the last axis on.
+  ov::Shape bias_shape() const;
   // The Constant's layout again, from a rows x columns matrix.
   template <typename T>
   std::vector<T> to_model_layout(const std::vector<T>& matrix) const;

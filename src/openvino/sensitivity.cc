@@ -20,15 +20,6 @@ constexpr int64_t kRowsAlone = 1 << 13;          // positions to solve a layer b
 constexpr size_t kStages = 8;                    // a disturbance then runs 4.5 eighths of the network, on average
 constexpr size_t kStartBytes = size_t{1} << 28;  // kept of the tensors that a stage starts with, all samples
 
-// Shape of one value per output channel, to be added to the layer's output.
-ov::Shape bias_shape(const Layer& layer) {
-  const auto rows = static_cast<size_t>(layer.rows);
-  if (layer.kind == LayerKind::kMatMul) return layer.weight_port == 0 ? ov::Shape{rows, 1} : ov::Shape{rows};
-  ov::Shape shape(static_cast<size_t>(layer.node->get_output_partial_shape(0).rank().get_length()), 1);
-  shape[1] = rows;
-  return shape;
-}
-
 // The samples to measure by.
 struct SampleSet {
   const Calls& calls;
@@ -126,7 +117,7 @@ class DisturbedNetwork {
       weights.push_back(std::make_shared<op::Parameter>(ov::element::f32, weights_.back().get_shape()));
       node->input(layer.weight_port).replace_source_output(weights.back());
       const bool has_bias = layer.kind != LayerKind::kEmbedding;
-      biases_.emplace_back(ov::element::f32, has_bias ? bias_shape(layer) : ov::Shape{1});
+      biases_.emplace_back(ov::element::f32, has_bias ? layer.bias_shape() : ov::Shape{1});
       std::fill_n(biases_.back().data<float>(), biases_.back().get_size(), 0.0F);
       biases.push_back(std::make_shared<op::Parameter>(ov::element::f32, biases_.back().get_shape()));
       if (!has_bias) continue;

@@ -56,7 +56,7 @@ class Job {
     const bool real_levels = options.family != Family::kFree || options.strategy == "paper";
     request_.arithmetic = real_levels ? Arithmetic::kExponential : Arithmetic::kInt8Grid;
     metric_ = metric_from_string(!options.metric.empty() ? options.metric : labels.empty() ? "cosine" : "top1");
-    if (metric_ != Metric::kCommand) output_ = find_output(*prepared.model, options.output, prepared.file);
+    if (!is_external(metric_)) output_ = find_output(*prepared.model, options.output, prepared.file);
     low_bit_activations_ = options.emit_exact && !options.weights_only;
   }
 
@@ -108,6 +108,13 @@ class Job {
       return;
     }
     if (!labels_.empty()) throw Error("--labels belong to --validation samples; give those too");
+    if (is_external(metric_)) {  // judged on samples of its own
+      solve_ = part_of(calibration_, 0, n);
+      search_ = part_of(calibration_, 0, n);
+      judge_ = part_of(calibration_, 0, n);
+      samples_from_ = "the metric's own";
+      return;
+    }
     const int64_t held = n >= 8 ? n / 8 : 0;
     const int64_t parts = options_.max_loss ? 2 : 1;
     solve_ = part_of(calibration_, 0, n - parts * held);
@@ -165,7 +172,7 @@ class Job {
       measure_options.output = output_;
       // A command may read any output; so may whoever takes a network of several outputs further.
       measure_options.all_outputs =
-          metric_ == Metric::kCommand || (options_.output.empty() && prepared_.model->outputs().size() > 1);
+          is_external(metric_) || (options_.output.empty() && prepared_.model->outputs().size() > 1);
       measure_options.seed = options_.seed;
       measure_options.threads = options_.threads;
       measure_options.progress = options_.progress;
@@ -301,11 +308,11 @@ class Job {
     const std::filesystem::path folder = directory_ / "measurements" / "candidate";
     std::filesystem::create_directories(folder);
     save_model_files(model, folder);
-    return run_command(options_.metric.substr(8), folder / "model.xml");
+    return options_.judge(folder / "model.xml");
   }
 
   double command_reference() {
-    if (!command_reference_) command_reference_ = run_command(options_.metric.substr(8), options_.model_file);
+    if (!command_reference_) command_reference_ = options_.judge(options_.model_file);
     return *command_reference_;
   }
 
@@ -316,7 +323,7 @@ class Job {
 
   void judge(Candidate& candidate) {
     const std::shared_ptr<ov::Model> model = emitted(candidate);
-    if (metric_ == Metric::kCommand)
+    if (is_external(metric_))
       candidate.loss = loss_of(metric_, command_reference(), command_score(model));
     else
       candidate.loss = loss_of(metric_, mean(reference_scores(search_)), mean(scores(model, search_, "judging")));
@@ -492,7 +499,7 @@ class Job {
       Candidate candidate = candidate_for(weight_threshold, activation_threshold);
       complete(candidate);
       const std::shared_ptr<ov::Model> model = emitted(candidate);
-      candidate.loss = metric_ == Metric::kCommand
+      candidate.loss = is_external(metric_)
                            ? loss_of(metric_, command_reference(), command_score(model))
                            : loss_of(metric_, mean(reference_scores(search_)), mean(scores(model, search_, "judging")));
       note_step(candidate, fmt::format("Thr_w {:.3g}, Thr_act {:.3g}", weight_threshold, activation_threshold));
@@ -549,7 +556,7 @@ class Job {
 
   // The metric of somebody else's INT8 model of the same network, on the same samples.
   double evaluate_int8() {
-    if (metric_ == Metric::kCommand) return run_command(options_.metric.substr(8), options_.int8_model);
+    if (is_external(metric_)) return options_.judge(options_.int8_model);
     std::shared_ptr<ov::Model> model;
     try {
       model = core_.read_model(options_.int8_model.string());
@@ -577,19 +584,20 @@ class Job {
     QuantizeResult result;
     const std::vector<LayerCodes> codes = codes_of(best);
     MetricResult metric;
-    metric.name = to_string(metric_);
+    metric.name =
+        metric_ == Metric::kFunction ? options_.metric.substr(options_.metric.find(':') + 1) : to_string(metric_);
     metric.quantized = metric.exact = kNotMeasured;
-    metric.samples = judge_.calls->samples();
+    metric.samples = is_external(metric_) ? 0 : judge_.calls->samples();
     metric.samples_from = samples_from_;
     std::vector<double> fp32_scores;
-    if (metric_ == Metric::kCommand) {
+    if (is_external(metric_)) {
       metric.reference = command_reference();
     } else {
       fp32_scores = reference_scores(judge_);
       metric.reference = mean(fp32_scores);
     }
     const auto evaluate = [&](const std::shared_ptr<ov::Model>& model, const std::string& stage) {
-      if (metric_ == Metric::kCommand) return command_score(model);
+      if (is_external(metric_)) return command_score(model);
       const std::vector<double> got = scores(model, judge_, stage);
       std::tie(metric.confidence_low, metric.confidence_high) = paired_interval(got, fp32_scores, options_.seed + 1);
       return mean(got);

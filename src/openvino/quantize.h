@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <openvino/openvino.hpp>
 #include <optional>
 #include <string>
@@ -24,6 +25,8 @@ struct QuantizeOptions {
   std::optional<double> target_weight_bits, target_activation_bits;
   std::optional<int> weight_bits, activation_bits;  // the same width everywhere
   std::string metric;                               // empty: top1 with labels, else cosine
+  // Of an external metric: the number for a model file, higher is better. What it throws comes through.
+  std::function<double(const std::filesystem::path& model)> judge;
   std::string output;                               // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
   bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)

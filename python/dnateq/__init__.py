@@ -10,9 +10,9 @@ times results beside FP32 and others' INT8; `simulate` asks what an accelerator 
 
 from dnateq._models import load
 from dnateq._program import bench, simulate
-from dnateq._quantize import allocate, analyze, quantize
+from dnateq._quantize import allocate, analyze, quantize, quantize_many
 from dnateq._recipe import Recipe
-from dnateq._result import Result
+from dnateq._result import ManyResult, Result
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "Result", "allocate", "analyze", "bench", "load", "quantize", "simulate"]
+__all__ = ["ManyResult", "Recipe", "Result", "allocate", "analyze", "bench", "load", "quantize", "quantize_many", "simulate"]

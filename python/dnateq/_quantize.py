@@ -2,8 +2,9 @@
 
 import math
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from dnateq import _core, _watch
 from dnateq._data import Transform, labels_of, spool
 from dnateq._models import compile_for_judging, file_of
 from dnateq._program import program
-from dnateq._result import Result
+from dnateq._result import ManyResult, Result
 
 Metric = Callable[[openvino.CompiledModel], float]
+JointMetric = Callable[[dict[str, openvino.CompiledModel]], float]
+Judge = Callable[[list[Path]], float]
+_STRATEGIES = ("optimal", "paper", "uniform")
 _NAMED_METRICS = ("top1", "top5", "agreement", "cosine", "kl")
 
 
@@ -24,20 +28,19 @@ _NAMED_METRICS = ("top1", "top5", "agreement", "cosine", "kl")
 class _Kept:
     """What a result needs to be allocated again."""
 
-    folders: list[Any]
+    folders: "_Folders"
     data: _core.Data
-    judge: Callable[[Path], float] | None
+    judge: Judge | None
     threads: int
 
 
 def _python_names(sentence: str) -> str:
     """The library's sentences name the program's options; a Python user knows them as keywords."""
-    import re
     names = {"ignore": "ignored", "expect-m": "expect_rows", "resume": "resume=True"}
     return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")), sentence)
 
 
-def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Callable[[Path], float] | None = None) -> Any:
+def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None) -> Any:
     try:
         return _watch.run(work, progress, judge)
     except _core.Error as error:
@@ -63,6 +66,65 @@ def _bits(value: float | tuple[float, float]) -> str:
 def _first(samples: Any) -> Any:
     """The first sample, for tracing; the iterable must be readable again."""
     return next(iter(samples), None)
+
+
+def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
+               weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str,
+               expect_rows: int | None, weights_only: bool, budget: float | None, seed: int,
+               resume: bool) -> _core.QuantizeArguments:
+    """The options that all networks of a search have in common. Raises ValueError and TypeError."""
+    arguments = _core.QuantizeArguments()
+    wishes = [max_loss is not None, target_bits is not None, weight_bits is not None or activation_bits is not None]
+    if sum(wishes) > 1:
+        raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
+    if max_loss is not None:
+        arguments.max_loss = f"{max_loss:.17g}"
+    if target_bits is not None:
+        arguments.target_bits = _bits(target_bits)
+    for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
+        if bits is not None:
+            if not 2 <= bits <= most:
+                raise ValueError(f"{name} is {bits}; it must lie between 2 and {most}")
+            setattr(arguments, name, bits)
+    if strategy not in _STRATEGIES:
+        raise ValueError(f"strategy is '{strategy}'; give one of {', '.join(_STRATEGIES)}")
+    if isinstance(metric, str) and metric not in _NAMED_METRICS:
+        raise ValueError(f"metric is '{metric}'; give a function, or one of {', '.join(_NAMED_METRICS)}")
+    if metric is not None and not isinstance(metric, str) and not callable(metric):
+        raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
+    arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
+    arguments.expect_m = expect_rows or 0
+    arguments.weights_only, arguments.seed, arguments.resume = weights_only, seed, resume
+    arguments.budget = f"{budget:.17g}" if budget is not None else ""
+    if callable(metric):
+        arguments.metric = "function:" + str(getattr(metric, "__name__", type(metric).__name__))
+    elif metric is not None:
+        arguments.metric = str(metric)
+    return arguments
+
+
+class _Folders:
+    """Temporary folders, which go with this object."""
+
+    def __init__(self) -> None:
+        self._made: list[tempfile.TemporaryDirectory[str]] = []
+
+    def make(self) -> Path:
+        """A new one."""
+        self._made.append(tempfile.TemporaryDirectory(prefix="dnateq-"))
+        return Path(self._made[-1].name)
+
+
+def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform | None, what: str,
+                      folders: _Folders) -> tuple[Path, list[str], _core.Spool]:
+    """A network's file, the names of its inputs, its calibration samples."""
+    example = _first(samples) if type(model).__module__.startswith("torch") else None
+    file = file_of(model, Path() if isinstance(model, (str, os.PathLike)) else folders.make(), example)
+    try:
+        names = _core.input_names(file)
+    except _core.Error as error:
+        raise ValueError(_python_names(str(error))) from None
+    return file, names, spool(samples, names, transform, what)
 
 
 def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
@@ -121,68 +183,108 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     Example:
         >>> result = dnateq.quantize("resnet.onnx", images, target_bits=(3.6, 3.8), emit="both")  # doctest: +SKIP
     """
-    arguments = _core.QuantizeArguments()
-    wishes = [max_loss is not None, target_bits is not None, weight_bits is not None or activation_bits is not None]
-    if sum(wishes) > 1:
-        raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
-    if max_loss is not None:
-        arguments.max_loss = f"{max_loss:.17g}"
-    if target_bits is not None:
-        arguments.target_bits = _bits(target_bits)
-    for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
-        if bits is not None:
-            if not 2 <= bits <= most:
-                raise ValueError(f"{name} is {bits}; it must lie between 2 and {most}")
-            setattr(arguments, name, bits)
-    for name, value, known in (("strategy", strategy, ("optimal", "paper", "uniform")),):
-        if value not in known:
-            raise ValueError(f"{name} is '{value}'; give one of {', '.join(known)}")
-    if isinstance(metric, str) and metric not in _NAMED_METRICS:
-        raise ValueError(f"metric is '{metric}'; give a function, or one of {', '.join(_NAMED_METRICS)}")
-    if metric is not None and not isinstance(metric, str) and not callable(metric):
-        raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
     if callable(metric) and (validation is not None or labels is not None):
         raise ValueError("a metric of your own brings its own samples; leave validation and labels out")
     if labels is not None and validation is None:
         raise ValueError("labels belong to validation samples; give those too")
-    arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
+    arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+                           activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
+                           expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
     arguments.ignore, arguments.only, arguments.untie = list(ignored), list(only), list(untie)
     arguments.output = output or ""
-    arguments.expect_m = expect_rows or 0
-    arguments.weights_only, arguments.seed, arguments.resume = weights_only, seed, resume
-    arguments.budget = f"{budget:.17g}" if budget is not None else ""
     arguments.int8 = os.fspath(int8) if int8 is not None else "none"
 
-    folders: list[Any] = []
-
-    def temporary() -> Path:
-        folders.append(tempfile.TemporaryDirectory(prefix="dnateq-"))
-        return Path(folders[-1].name)
-
-    example = _first(calibration) if type(model).__module__.startswith("torch") else None
-    file = file_of(model, temporary() if not isinstance(model, (str, os.PathLike)) else Path(), example)
+    folders = _Folders()
+    file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", folders)
     arguments.model = str(file)
-    try:
-        names = _core.input_names(file)
-    except _core.Error as error:
-        raise ValueError(_python_names(str(error))) from None
-    data = _core.Data(spool(calibration, names, transform, "calibration"),
+    data = _core.Data(kept_samples,
                       None if validation is None else spool(validation, names, transform, "validation", labels is not None),
                       [] if labels is None else labels_of(labels))
-
-    judge: Callable[[Path], float] | None = None
+    judge = None
     if callable(metric):
         function = metric
-        arguments.metric = "function:" + str(getattr(metric, "__name__", type(metric).__name__))
 
-        def judge(path: Path) -> float:
-            return _score_of(function, compile_for_judging(path, threads))
-    elif metric is not None:
-        arguments.metric = metric
+        def judge(files: list[Path]) -> float:
+            return _score_of(function, compile_for_judging(files[0], threads))
 
-    target = Path(directory) if directory is not None else temporary()
+    target = Path(directory) if directory is not None else folders.make()
     summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge)
     return Result(target, summary, _Kept(folders, data, judge, threads))
+
+
+def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
+                  transform: Transform | None = None, max_loss: float | None = None,
+                  target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
+                  activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
+                  ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
+                  untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
+                  weights_only: bool = False, budget: float | None = None, seed: int = 0, threads: int = 0,
+                  directory: str | os.PathLike[str] | None = None, resume: bool = False,
+                  progress: bool | _watch.Progress = True) -> ManyResult:
+    """Quantizes several networks that work together, such as encoder and decoder, under one metric.
+
+    Bits are shared out over the layers of all of them. How much a network's own error counts is found by quantizing each
+    alone, coarsely, and asking the metric: one more call of it a network.
+
+    Args:
+        models: by name, each as in `quantize`.
+        calibration: samples of each network, by the same names.
+        metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, higher is better.
+        ignored, only, untie: patterns of layers by network's name.
+        transform, max_loss, target_bits, weight_bits, activation_bits, strategy, family, emit, expect_rows, weights_only, budget,
+            seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+        directory: each network's result lies in the folder of its name there.
+
+    Returns:
+        The results by name.
+
+    Raises:
+        As `quantize`.
+
+    Source: ours.
+
+    Example:
+        >>> results = dnateq.quantize_many({"encoder": "encoder.onnx", "decoder": "decoder.onnx"},
+        ...                                {"encoder": sentences, "decoder": steps}, metric=bleu)  # doctest: +SKIP
+        >>> results["decoder"].model  # doctest: +SKIP
+    """
+    if not isinstance(models, Mapping) or not models:
+        raise TypeError("models is no mapping of networks by name; for one network call quantize")
+    for name in models:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"a network is called {name!r}; use letters, digits, '_', '-' and '.', since a folder is called so")
+    if not callable(metric):
+        raise TypeError("several networks are judged together by a metric of your own; metric must be a function")
+    for what, given in (("calibration", calibration), ("ignored", ignored), ("only", only), ("untie", untie)):
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"{what} is a {type(given).__name__}; give a mapping by the networks' names")
+        strangers = set(given or ()) - set(models)
+        if strangers:
+            raise ValueError(f"{what} names '{sorted(strangers)[0]}', and the networks are: {', '.join(models)}")
+    missing = [name for name in models if name not in calibration]
+    if missing:
+        raise ValueError(f"calibration has no samples of '{missing[0]}'")
+    folders = _Folders()
+    arguments, samples = [], []
+    for name, model in models.items():
+        one = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+                         activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
+                         expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
+        file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
+        one.model, one.int8 = str(file), "none"
+        one.ignore, one.only = list((ignored or {}).get(name, ())), list((only or {}).get(name, ()))
+        one.untie = list((untie or {}).get(name, ()))
+        arguments.append(one)
+        samples.append(kept_samples)
+    names = list(models)
+
+    def judge(files: list[Path]) -> float:
+        return _score_of(metric, {name: compile_for_judging(file, threads) for name, file in zip(names, files, strict=True)})
+
+    target = Path(directory) if directory is not None else folders.make()
+    summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge)
+    return ManyResult(target, {name: Result(target / name, summary, folders)
+                               for name, summary in zip(names, summaries, strict=True)})
 
 
 def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_loss: float | None = None,
@@ -215,12 +317,9 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         raise ValueError(_python_names(str(error))) from None
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
     arguments.max_loss = f"{max_loss:.17g}" if max_loss is not None else ""
-    folders = list(kept.folders)
-    if directory is None:
-        folders.append(tempfile.TemporaryDirectory(prefix="dnateq-"))
-    target = Path(directory) if directory is not None else Path(folders[-1].name)
+    target = Path(directory) if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
-    return Result(target, _watched(work, progress, kept.judge), _Kept(folders, kept.data, kept.judge, kept.threads))
+    return Result(target, _watched(work, progress, kept.judge), kept)
 
 
 def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, only: Sequence[str] = (),

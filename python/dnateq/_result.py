@@ -3,6 +3,7 @@
 import html
 import os
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,44 @@ class Result:
     def _tensor_mean(self) -> float:
         mean: float = self.summary["all"]["tensor_mean_bits"]
         return mean
+
+
+class ManyResult(Mapping[str, Result]):
+    """Results of networks that were quantized together, by name.
+
+    Attributes:
+        directory: the folder of the results' folders.
+    """
+
+    def __init__(self, directory: Path, results: dict[str, Result]) -> None:
+        self.directory = directory
+        self._results = results
+
+    def __getitem__(self, name: str) -> Result:
+        return self._results[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @property
+    def metric(self) -> dict[str, Any]:
+        """The common metric, as `Result.metric`."""
+        return next(iter(self._results.values())).metric
+
+    def save(self, directory: str | os.PathLike[str]) -> Path:
+        """Copies each result to the folder of its name in `directory`. Raises as `Result.save`."""
+        for name, result in self._results.items():
+            result.save(Path(directory) / name)
+        return Path(directory)
+
+    def __repr__(self) -> str:
+        return f"<dnateq.ManyResult {dict(self._results)!r}>"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<h4>{html.escape(name)}</h4>{result._repr_html_()}" for name, result in self._results.items())
 
 
 def _curve_svg(curve: list[tuple[float, float]], chosen: float) -> str:

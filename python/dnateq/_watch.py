@@ -52,7 +52,7 @@ def _nothing(_stage: str, _done: int, _total: int) -> None:
     pass
 
 
-def run(work: _core.Work, progress: bool | Progress, judge: Callable[[Path], float] | None = None) -> Any:
+def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]], float] | None = None) -> Any:
     """The work's result. Raises what it, `judge` or `progress` raises, and KeyboardInterrupt; then the work stops."""
     bars = _Bars() if progress is True else None
     show: Progress = bars if bars is not None else progress if callable(progress) else _nothing

@@ -76,6 +76,17 @@ void add_call(Spool& spool, const std::vector<AnyArray>& arrays) {
   spool.add(views);
 }
 
+// Samples came from Python: where a work's thread gives them back, it needs the GIL, which who waits for it must not
+// hold.
+class PythonWork : public Work {
+ public:
+  using Work::Work;
+  ~PythonWork() {
+    const nb::gil_scoped_release released;
+    finish();
+  }
+};
+
 int threads_or_all(int threads) {
   return threads > 0 ? threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
 }
@@ -96,7 +107,7 @@ Setting setting_of(const QuantizeArguments& arguments, const Data& data, int thr
   Setting setting;
   setting.options = options_of(arguments, threads, work.progress(), data.validation != nullptr, !data.labels.empty());
   if (arguments.metric.starts_with("function:"))
-    setting.options.judge = [&work](const std::filesystem::path& models) { return work.ask(models); };
+    setting.options.judge = [&work](const std::vector<std::filesystem::path>& models) { return work.ask(models); };
   setting.hooks.open = [data](const std::vector<std::string>&) {
     return JobData{data.calibration, data.validation, data.labels};
   };
@@ -106,31 +117,51 @@ Setting setting_of(const QuantizeArguments& arguments, const Data& data, int thr
   return setting;
 }
 
-std::unique_ptr<Work> quantize_work(const QuantizeArguments& arguments, const Data& data,
-                                    const std::filesystem::path& directory, int threads,
-                                    const std::filesystem::path& program) {
+std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, const Data& data,
+                                          const std::filesystem::path& directory, int threads,
+                                          const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
-  return std::make_unique<Work>(most, [=](Work& work) {
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
     const Setting setting = setting_of(arguments, data, most, program, work);
     return summary_of(run_quantize_job(directory, arguments, setting.options, setting.hooks)).dump();
   });
 }
 
-std::unique_ptr<Work> allocate_work(const std::filesystem::path& from, const QuantizeArguments& arguments,
-                                    const Data& data, const std::filesystem::path& directory, int threads,
-                                    const std::filesystem::path& program) {
+std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& names,
+                                               const std::vector<QuantizeArguments>& arguments,
+                                               const std::vector<std::shared_ptr<Spool>>& samples,
+                                               const std::filesystem::path& directory, int threads,
+                                               const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
-  return std::make_unique<Work>(most, [=](Work& work) {
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
+    const Setting setting = setting_of(arguments.front(), {}, most, program, work);
+    std::vector<JobNetwork> networks;
+    for (size_t n = 0; n < names.size(); ++n)
+      networks.push_back({names[n], arguments[n], [calibration = samples[n]](const auto&) {
+                            return JobData{calibration, nullptr, {}};
+                          }});
+    nlohmann::ordered_json summaries = nlohmann::ordered_json::array();
+    for (const FinishedJob& job : run_quantize_many_job(directory, networks, setting.options, program))
+      summaries.push_back(summary_of(job));
+    return summaries.dump();
+  });
+}
+
+std::unique_ptr<PythonWork> allocate_work(const std::filesystem::path& from, const QuantizeArguments& arguments,
+                                          const Data& data, const std::filesystem::path& directory, int threads,
+                                          const std::filesystem::path& program) {
+  const int most = threads_or_all(threads);
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
     const Setting setting = setting_of(arguments, data, most, program, work);
     return summary_of(run_allocate_job(from, directory, arguments, setting.options, setting.hooks)).dump();
   });
 }
 
-std::unique_ptr<Work> analyze_work(const std::string& model, const std::shared_ptr<Spool>& calibration,
-                                   const std::vector<std::string>& only, const std::vector<std::string>& ignore,
-                                   int threads) {
+std::unique_ptr<PythonWork> analyze_work(const std::string& model, const std::shared_ptr<Spool>& calibration,
+                                         const std::vector<std::string>& only, const std::vector<std::string>& ignore,
+                                         int threads) {
   const int most = threads_or_all(threads);
-  return std::make_unique<Work>(most, [=](Work& work) {
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
     return analyze(
                model, {only, ignore}, [&](const auto&) { return calibration; }, most, work.progress())
         .dump();
@@ -237,26 +268,33 @@ NB_MODULE(_core, module) {
       .def(nb::init<std::shared_ptr<Spool>, std::shared_ptr<Spool>, std::vector<int64_t>>(), "calibration"_a,
            "validation"_a.none(), "labels"_a);
 
-  nb::class_<Work> work(module, "Work", "Long work on a thread of its own.");
+  nb::class_<PythonWork> work(module, "Work", "Long work on a thread of its own.");
   nb::enum_<Work::News>(work, "News")
       .value("NONE", Work::News::kNone)
       .value("QUESTION", Work::News::kQuestion)
       .value("FINISHED", Work::News::kFinished);
-  work.def("wait", &Work::wait, "seconds"_a, nb::call_guard<nb::gil_scoped_release>(),
-           "Returns at a question, at the end, or after `seconds`; raises what the work threw.")
+  work.def(
+          "wait", [](PythonWork& self, double seconds) { return self.wait(seconds); }, "seconds"_a,
+          nb::call_guard<nb::gil_scoped_release>(),
+          "Returns at a question, at the end, or after `seconds`; raises what the work threw.")
       .def(
           "take_steps",
-          [](Work& self) {
+          [](PythonWork& self) {
             std::vector<std::tuple<std::string, size_t, size_t>> steps;
             for (const Work::Step& step : self.take_steps()) steps.emplace_back(step.stage, step.done, step.total);
             return steps;
           },
           "(stage, done, total) of each stage since the last call.")
-      .def("question", &Work::question, "Model file to judge.")
-      .def("answer", &Work::answer, "score"_a)
-      .def("result", &Work::result, "JSON document, once finished.")
-      .def("stop", &Work::stop);
+      .def(
+          "question", [](PythonWork& self) { return self.question(); }, "Model files to judge.")
+      .def(
+          "answer", [](PythonWork& self, double score) { self.answer(score); }, "score"_a)
+      .def(
+          "result", [](PythonWork& self) { return self.result(); }, "JSON document, once finished.")
+      .def("stop", [](PythonWork& self) { self.stop(); });
   module.def("quantize", &quantize_work, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
+  module.def("quantize_many", &quantize_many_work, "names"_a, "arguments"_a, "samples"_a, "directory"_a, "threads"_a,
+             "program"_a);
   module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
   module.def("analyze", &analyze_work, "model"_a, "calibration"_a, "only"_a, "ignore"_a, "threads"_a);
 

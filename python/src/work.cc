@@ -26,9 +26,9 @@ Work::Work(int threads, Body body)
         changed_.notify_all();
       }) {}
 
-Work::~Work() {
+void Work::finish() {
   stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 Work::News Work::wait(double seconds) {
@@ -46,9 +46,9 @@ std::vector<Work::Step> Work::take_steps() {
   return std::exchange(steps_, {});
 }
 
-std::filesystem::path Work::question() {
+std::vector<std::filesystem::path> Work::question() {
   const std::lock_guard lock(mutex_);
-  return question_.value_or(std::filesystem::path());
+  return question_.value_or(std::vector<std::filesystem::path>());
 }
 
 void Work::answer(double score) {
@@ -80,7 +80,7 @@ bool Work::note(const std::string& stage, size_t done, size_t total) {
   return !stopping_;
 }
 
-double Work::ask(const std::filesystem::path& models) {
+double Work::ask(const std::vector<std::filesystem::path>& models) {
   std::unique_lock lock(mutex_);
   question_ = models;
   score_.reset();

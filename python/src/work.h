@@ -22,8 +22,7 @@ class Work {
 
   // Starts at once. `threads`: the most that TBB may use meanwhile.
   Work(int threads, Body body);
-  // Stops the work and waits for its end.
-  ~Work();
+  ~Work() { finish(); }
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
 
@@ -34,16 +33,18 @@ class Work {
   enum class News { kNone, kQuestion, kFinished };
   // Returns when there is a question, when the work has finished, or after `seconds`. Throws what the work threw.
   News wait(double seconds);
-  std::vector<Step> take_steps();    // the latest of each stage since the last call, in order
-  std::filesystem::path question();  // the model file, or folder of models, to judge
+  std::vector<Step> take_steps();                 // the latest of each stage since the last call, in order
+  std::vector<std::filesystem::path> question();  // the model files to judge
   void answer(double score);
   std::string result();  // once it has finished
+  // Stops the work and waits for its end. Whatever the body holds is gone then.
+  void finish();
   // The next progress report, or a question under way, ends the work with Cancelled.
   void stop();
 
   // For the body.
   Progress progress();
-  double ask(const std::filesystem::path& models);  // blocks until answer()
+  double ask(const std::vector<std::filesystem::path>& models);  // blocks until answer()
 
  private:
   bool note(const std::string& stage, size_t done, size_t total);
@@ -51,7 +52,7 @@ class Work {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Step> steps_;
-  std::optional<std::filesystem::path> question_;
+  std::optional<std::vector<std::filesystem::path>> question_;
   std::optional<double> score_;
   bool stopping_ = false, finished_ = false;
   std::string result_;

@@ -38,7 +38,7 @@ def test_own_metric_leads_the_search(network, samples, quiet):
     assert result.metric["name"] == "metric" and result.metric["reference"] == 1.0
     assert result.metric["exact"] >= 0.8
     assert metric(ov.compile_model(result.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})) == result.metric["quantized"]
-    assert metric(ov.compile_model(result.exact_model, "CPU")) == result.metric["exact"]
+    assert metric(ov.compile_model(result.exact_model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})) == result.metric["exact"]
     assert [row["layer"] for row in result.layers] == ["first", "second", "classifier"]
     assert all(2 <= row["weight_bits"] <= 8 for row in result.layers)
     assert len(result.recipe.steps) >= 1

@@ -121,7 +121,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.budget_seconds = parse_time(arguments.budget);
   options.resume = arguments.resume;
   options.options_text = options_text(arguments);
-  options.model_file = arguments.model;
+  options.has_labels = has_labels;
   options.progress = std::move(progress);
   if (options.strategy == "paper") {
     if (!options.emit_exact)
@@ -136,8 +136,8 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   const std::string metric = arguments.metric;
   if (!metric.empty()) metric_from_string(metric);
   if (metric.starts_with("command:"))
-    options.judge = [command = metric.substr(8)](const std::filesystem::path& model) {
-      return run_command(command, model);
+    options.judge = [command = metric.substr(8)](const std::vector<std::filesystem::path>& models) {
+      return run_command(command, models.front());
     };
   if (!metric.empty() && is_external(metric_from_string(metric)) && !arguments.output_name.empty())
     throw Error("--output has no meaning with a --metric of your own; leave it out");

@@ -105,25 +105,38 @@ ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_
   return input;
 }
 
+PreparedModel import_for(ov::Core& core, const QuantizeArguments& arguments) {
+  PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
+  if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
+    throw Error(
+        fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
+  return prepared;
+}
+
+// What a folder holds beside the models and the recipe. Returns RAM.
+int64_t complete_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+                        const QuantizeResult& result, const std::string& fingerprint,
+                        const std::filesystem::path& int8_model, const std::filesystem::path& program) {
+  const int64_t ram = ram_of(program, directory / "model.xml");
+  ReportInput input = report_input(result, ram, ram_of(program, arguments.model));
+  if (!int8_model.empty()) input.bytes_ram_int8 = ram_of(program, int8_model);
+  write_file_atomically(directory / "report.html", render_html(input));
+  save_report_input(input, directory);
+  write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, fingerprint).dump(1));
+  return ram;
+}
+
 FinishedJob fill_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                         QuantizeOptions options, const JobHooks& hooks) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared =
-      import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
-  if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
-    throw Error(
-        fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
+  const PreparedModel prepared = import_for(core, arguments);
   const JobData data = hooks.open(input_names(*prepared.model));
   if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration);
-  QuantizeResult result =
-      quantize(core, prepared, *data.calibration, data.validation.get(), data.labels, options, directory);
-  const int64_t ram = ram_of(hooks.program, directory / "model.xml");
-  ReportInput input = report_input(result, ram, ram_of(hooks.program, arguments.model));
-  if (!options.int8_model.empty()) input.bytes_ram_int8 = ram_of(hooks.program, options.int8_model);
-  write_file_atomically(directory / "report.html", render_html(input));
-  save_report_input(input, directory);
-  write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, prepared.fingerprint).dump(1));
+  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, directory};
+  QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
+  const int64_t ram =
+      complete_folder(directory, arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
   return {std::move(result), ram};
 }
 
@@ -142,6 +155,43 @@ auto with_folder(const std::filesystem::path& directory, const Work& work) {
 }
 
 }  // namespace
+
+std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program) {
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());
+  std::vector<PreparedModel> prepared;
+  std::vector<JobData> data;
+  std::vector<NetworkInput> inputs;
+  for (const JobNetwork& network : networks) {
+    prepared.push_back(import_for(core, network.arguments));
+    data.push_back(network.open(input_names(*prepared.back().model)));
+  }
+  for (size_t n = 0; n < networks.size(); ++n) {
+    const std::filesystem::path folder = directory / networks[n].name;
+    if (options.resume && !std::filesystem::is_directory(folder / "measurements"))
+      throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", folder.string()));
+    inputs.push_back({networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folder});
+  }
+  std::vector<OutputFolder> folders;
+  for (const NetworkInput& input : inputs) folders.emplace_back(input.directory);
+  try {
+    std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
+    std::vector<FinishedJob> jobs;
+    for (size_t n = 0; n < networks.size(); ++n) {
+      const int64_t ram =
+          complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
+      jobs.push_back({std::move(results[n]), ram});
+    }
+    return jobs;
+  } catch (const Cancelled&) {
+    throw;
+  } catch (...) {
+    for (const OutputFolder& folder : folders) folder.discard();
+    throw;
+  }
+}
 
 Json summary_of(const FinishedJob& job) {
   const auto& [result, ram] = job;

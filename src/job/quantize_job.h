@@ -31,6 +31,13 @@ struct JobHooks {
   std::filesystem::path program;
 };
 
+// One network among several.
+struct JobNetwork {
+  std::string name;  // its result lies in the folder DIR/NAME
+  QuantizeArguments arguments;
+  std::function<JobData(const std::vector<std::string>& inputs)> open;
+};
+
 struct FinishedJob {
   QuantizeResult result;
   int64_t ram = 0;  // resident bytes of the compiled model; 0: not measured
@@ -40,6 +47,12 @@ struct FinishedJob {
 // it was Cancelled: that can be resumed. Throws Error.
 FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                              QuantizeOptions options, const JobHooks& hooks);
+
+// The same for several networks under one external metric: `options` are the common ones; of each network's arguments
+// its model and patterns of layers count. In the networks' order.
+std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program);
 
 // Bits, metric and bytes in short: {"weights", "activations", "all", "metric", "bytes", "seconds"}.
 nlohmann::ordered_json summary_of(const FinishedJob& job);

@@ -28,6 +28,7 @@ demo: build
 	@tools/demo.sh
 
 test: build
+	@tools/setup.sh requirements-test.txt
 	ctest --preset $(preset) --parallel $(shell nproc)
 
 bench: demo

@@ -229,6 +229,6 @@ def _curve_svg(curve: list[tuple[float, float]], chosen: float) -> str:
     dot_x, dot_y = at(*min(points, key=lambda point: abs(point[0] - chosen)))
     labels = (f"<text x='{margin}' y='{height - 6}'>{left:.1f}</text><text x='{width - margin}' y='{height - 6}' "
               f"text-anchor='end'>{right:.1f} bits a tensor</text><text x='4' y='12'>predicted divergence, "
-              f"1e{low:.1f} to 1e{high:.1f}</text>")
+              f"{10**low:.1g} to {10**high:.1g}</text>")
     return (f"<svg width='{width}' height='{height}' font-size='11' fill='currentColor'><polyline points='{line}' fill='none' "
             f"stroke='currentColor'/><circle cx='{dot_x:.1f}' cy='{dot_y:.1f}' r='4'/>{labels}</svg>")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,22 @@ def compile_for_judging(file: Path, threads: int) -> openvino.CompiledModel:
     return core().compile_model(file, "CPU", settings)
 
 
+def is_torch(model: Any) -> bool:
+    """Whether it is a PyTorch module."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _as_tensors(example: Any) -> Any:
+    """A sample with its arrays as PyTorch's tensors."""
+    torch = sys.modules["torch"]
+    if isinstance(example, Mapping):
+        return {name: torch.as_tensor(value) for name, value in example.items()}
+    if isinstance(example, (tuple, list)):
+        return tuple(torch.as_tensor(value) for value in example)
+    return torch.as_tensor(example)
+
+
 def file_of(model: Any, folder: Path, example: Any = None) -> Path:
     """The model as a file: itself, or written to `folder`. `example`: an input, for PyTorch's modules.
 
@@ -69,9 +86,8 @@ def file_of(model: Any, folder: Path, example: Any = None) -> Path:
         if not path.exists():
             raise FileNotFoundError(f"there is no model file '{path}'; check the path")
         return path
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(model, torch.nn.Module):
-        model = openvino.convert_model(model, example_input=example)
+    if is_torch(model):
+        model = openvino.convert_model(model, example_input=None if example is None else _as_tensors(example))
     if isinstance(model, openvino.Model):
         folder.mkdir(parents=True, exist_ok=True)
         openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)

@@ -1,5 +1,6 @@
 """Quantization with the user's own data, metric and progress."""
 
+import itertools
 import math
 import os
 import re
@@ -13,7 +14,7 @@ import openvino
 
 from dnateq import _core, _watch
 from dnateq._data import Transform, labels_of, spool
-from dnateq._models import compile_for_judging, file_of
+from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
 from dnateq._result import ManyResult, Result
 
@@ -59,13 +60,8 @@ def _score_of(metric: Callable[..., float], argument: Any) -> float:
     return score
 
 
-def _bits(value: float | tuple[float, float]) -> str:
-    return "/".join(f"{bits:g}" for bits in value) if isinstance(value, tuple) else f"{value:g}"
-
-
-def _first(samples: Any) -> Any:
-    """The first sample, for tracing; the iterable must be readable again."""
-    return next(iter(samples), None)
+def _bits(value: float | Sequence[float]) -> str:
+    return "/".join(repr(float(bits)) for bits in value) if isinstance(value, Sequence) else repr(float(value))
 
 
 def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
@@ -78,7 +74,7 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     if sum(wishes) > 1:
         raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
     if max_loss is not None:
-        arguments.max_loss = f"{max_loss:.17g}"
+        arguments.max_loss = repr(float(max_loss))
     if target_bits is not None:
         arguments.target_bits = _bits(target_bits)
     for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
@@ -95,7 +91,7 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
     arguments.expect_m = expect_rows or 0
     arguments.weights_only, arguments.seed, arguments.resume = weights_only, seed, resume
-    arguments.budget = f"{budget:.17g}" if budget is not None else ""
+    arguments.budget = repr(float(budget)) if budget is not None else ""
     if callable(metric):
         arguments.metric = "function:" + str(getattr(metric, "__name__", type(metric).__name__))
     elif metric is not None:
@@ -118,7 +114,12 @@ class _Folders:
 def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform | None, what: str,
                       folders: _Folders) -> tuple[Path, list[str], _core.Spool]:
     """A network's file, the names of its inputs, its calibration samples."""
-    example = _first(samples) if type(model).__module__.startswith("torch") else None
+    example = None
+    if is_torch(model):  # it is traced with the first sample
+        rest = iter(samples)
+        first = next(rest, None)
+        samples = itertools.chain([] if first is None else [first], rest)
+        example = transform(first) if transform is not None and first is not None else first
     file = file_of(model, Path() if isinstance(model, (str, os.PathLike)) else folders.make(), example)
     try:
         names = _core.input_names(file)
@@ -316,7 +317,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     except _core.Error as error:
         raise ValueError(_python_names(str(error))) from None
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
-    arguments.max_loss = f"{max_loss:.17g}" if max_loss is not None else ""
+    arguments.max_loss = repr(float(max_loss)) if max_loss is not None else ""
     target = Path(directory) if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
     return Result(target, _watched(work, progress, kept.judge), kept)
@@ -342,13 +343,8 @@ def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | No
         >>> dnateq.analyze("resnet.onnx", images)[0]["best"]  # doctest: +SKIP
         'exponential'
     """
-    with tempfile.TemporaryDirectory(prefix="dnateq-") as folder:
-        file = file_of(model, Path(folder), _first(calibration) if type(model).__module__.startswith("torch") else None)
-        try:
-            names = _core.input_names(file)
-        except _core.Error as error:
-            raise ValueError(_python_names(str(error))) from None
-        samples = spool(calibration, names, transform, "calibration")
-        document = _watched(_core.analyze(str(file), samples, list(only), list(ignored), threads), progress)
+    folders = _Folders()
+    file, _, samples = _file_and_samples(model, calibration, transform, "calibration", folders)
+    document = _watched(_core.analyze(str(file), samples, list(only), list(ignored), threads), progress)
     tensors: list[dict[str, Any]] = document["tensors"]
     return tensors

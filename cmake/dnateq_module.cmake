@@ -1,3 +1,6 @@
+# Test code runs once: most of its compile time would go into optimizing gtest's and gmock's templates.
+set(DNATEQ_TEST_OPTIMIZATION "-O1" CACHE STRING "Optimization of test code; the libraries keep the build type's")
+
 # dnateq_module(NAME [DEPENDS target...]): a static library `dnateq_NAME` of the folder's *.cc, and one test program
 # `NAME_test` of its *_test.cc.
 function(dnateq_module name)
@@ -14,6 +17,7 @@ function(dnateq_module name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE dnateq_${name} GTest::gtest_main GTest::gmock)
     dnateq_warnings(${name}_test)
+    target_compile_options(${name}_test PRIVATE ${DNATEQ_TEST_OPTIMIZATION})
     gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60)
   endif()
 endfunction()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dnateq import _core
+from dnateq import _core, _watch
 
 Transform = Callable[[Any], Any]
 
@@ -16,11 +16,18 @@ Transform = Callable[[Any], Any]
 def _array(value: Any, name: str, index: int) -> npt.NDArray[Any]:
     if hasattr(value, "detach"):  # a torch.Tensor
         value = value.detach().cpu()
+        if str(getattr(value, "dtype", "")) == "torch.bfloat16":  # which numpy does not have
+            value = value.float()
     elif type(value).__name__ == "Tensor" and hasattr(value, "data"):  # an openvino.Tensor
         value = value.data
-    array: npt.NDArray[Any] = np.asarray(value)
-    if array.dtype.hasobject or array.dtype.kind not in "fiub":
-        raise TypeError(f"sample {index} gives {array.dtype} for model input '{name}'; give numbers, all of one shape")
+    try:
+        array: npt.NDArray[Any] = np.asarray(value)
+    except (TypeError, ValueError) as error:  # such as lists of different lengths
+        raise type(error)(f"sample {index} gives a {type(value).__name__} that is no array for model input '{name}' ({error}); "
+                          "give numbers, all of one shape") from error
+    if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+        raise TypeError(f"sample {index} gives {array.dtype} for model input '{name}'; give float32, float64, float16, bool or "
+                        "integers, all of one shape")
     native = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
     # ascontiguousarray makes a number an array of one
     return native if native.flags.c_contiguous else np.ascontiguousarray(native)
@@ -57,6 +64,9 @@ def spool(samples: Any, names: list[str], transform: Transform | None, what: str
         raise TypeError(f"{what} is a {type(samples).__name__}; give an iterable of arrays, or of dicts by the model's inputs")
     if isinstance(samples, Mapping):
         raise TypeError(f"{what} is one mapping; give an iterable of samples, such as a list of dicts")
+    if transform is not None and not callable(transform):
+        raise TypeError(f"transform is a {type(transform).__name__}; give a function")
+    _watch.use()
     kept = _core.Spool(Path(tempfile.gettempdir()) if folder is None else folder, what, names)
     for index, item in enumerate(samples):
         arrays = _arrays(transform(item) if transform is not None else item, names, index)
@@ -75,7 +85,14 @@ def spool(samples: Any, names: list[str], transform: Transform | None, what: str
 
 def labels_of(labels: Any) -> list[int]:
     """Whole numbers, one a validation sample."""
-    array = np.asarray(labels)
+    try:
+        array = np.asarray(labels if hasattr(labels, "__len__") else list(labels))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"labels are no list of whole numbers, one a sample of validation: {error}") from error
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise TypeError(f"labels are {array.dtype} of shape {array.shape}; give whole numbers, one a sample of validation")
-    return [int(label) for label in array]
+    numbers = [int(label) for label in array]
+    for index, number in enumerate(numbers):
+        if not 0 <= number < 2**31:
+            raise ValueError(f"label {number} of sample {index} of validation is no class; count classes from 0")
+    return numbers

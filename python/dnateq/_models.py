@@ -8,6 +8,7 @@ from typing import Any
 
 import openvino
 
+from dnateq import _watch
 from dnateq._program import extension
 
 _core: openvino.Core | None = None
@@ -16,6 +17,7 @@ _core: openvino.Core | None = None
 def core() -> openvino.Core:
     """One Core with our operations for this process: models that it read need it as long as they live."""
     global _core
+    _watch.use()
     if _core is None:
         _core = openvino.Core()
         _core.add_extension(str(extension()))
@@ -33,23 +35,32 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
         The model. Compile it as any other: `openvino.compile_model(model, "CPU")`.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
+        FileNotFoundError: there is no such file or folder, or no exact model in it.
         ValueError: it is no model, or a damaged one.
 
     Example:
         >>> model = dnateq.load("resnet-quantized")  # doctest: +SKIP
     """
-    file = Path(path)
-    if file.is_dir():
-        file = file / "exact" / "model.xml" if exact and (file / "exact" / "model.xml").exists() else file / "model.xml"
-        if not file.exists() and (file.parent / "openvino_model.xml").exists():
-            file = file.parent / "openvino_model.xml"
+    file = folder = Path(path)
+    if folder.is_dir():
+        names = ["model.xml", "openvino_model.xml"]
+        names.insert(0 if exact else 2, "exact/model.xml")
+        file = next((folder / name for name in names if (folder / name).exists()), folder / "model.xml")
     if not file.exists():
         raise FileNotFoundError(f"there is no model '{file}'; give the folder of a result, or a model's file")
     try:
-        return core().read_model(file)
+        model = core().read_model(file)
     except RuntimeError as error:
         raise ValueError(f"'{file}' cannot be read: {str(error).strip().splitlines()[-1]}") from error
+    if exact and folder.is_dir() and _emission(model) != "exact":
+        raise FileNotFoundError(f"'{folder}' has no exact model; quantize with emit=\"both\" or \"exact\"")
+    return model
+
+
+def _emission(model: openvino.Model) -> str:
+    """What a model was written for: `standard`, `cpu`, `exact`; empty: it is none of ours."""
+    where = ["dnateq", "emission"]
+    return str(model.get_rt_info(where).astype(str)) if model.has_rt_info(where) else ""
 
 
 def compile_for_judging(file: Path, threads: int) -> openvino.CompiledModel:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +25,10 @@ def extension() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """This process's environment, in which the program finds the OpenVINO that Python uses."""
+    """This process's environment, in which the program finds the Python that runs, and its OpenVINO."""
     libraries = str(Path(openvino.__file__).parent / "libs")
     before = os.environ.get("LD_LIBRARY_PATH")
-    return {**os.environ, "LD_LIBRARY_PATH": f"{libraries}:{before}" if before else libraries}
+    return {**os.environ, "DNATEQ_PYTHON": sys.executable, "LD_LIBRARY_PATH": f"{libraries}:{before}" if before else libraries}
 
 
 def run(arguments: Sequence[str]) -> Any:
@@ -42,7 +43,7 @@ def run(arguments: Sequence[str]) -> Any:
 
 
 def _folder_of(result: Any) -> str:
-    return os.fspath(getattr(result, "directory", result))
+    return str(os.fspath(getattr(result, "directory", result)))
 
 
 def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: bool = False,

@@ -13,6 +13,7 @@ from typing import Any
 import openvino
 
 from dnateq import _core, _watch
+from dnateq._checks import patterns, real, text, whole
 from dnateq._data import Transform, labels_of, spool
 from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
@@ -38,12 +39,13 @@ class _Kept:
 def _python_names(sentence: str) -> str:
     """The library's sentences name the program's options; a Python user knows them as keywords."""
     names = {"ignore": "ignored", "expect-m": "expect_rows", "resume": "resume=True"}
-    return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")), sentence)
+    return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")),
+                  sentence.replace("; see --help", ""))
 
 
-def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None) -> Any:
+def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None, keep: Any = None) -> Any:
     try:
-        return _watch.run(work, progress, judge)
+        return _watch.run(work, progress, judge, keep)
     except _core.Error as error:
         raise ValueError(_python_names(str(error))) from None
 
@@ -60,8 +62,9 @@ def _score_of(metric: Callable[..., float], argument: Any) -> float:
     return score
 
 
-def _bits(value: float | Sequence[float]) -> str:
-    return "/".join(repr(float(bits)) for bits in value) if isinstance(value, Sequence) else repr(float(value))
+def _bits(value: float | tuple[float, float]) -> str:
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    return "/".join(repr(real("target_bits", bits)) for bits in pair)
 
 
 def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
@@ -74,14 +77,14 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     if sum(wishes) > 1:
         raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
     if max_loss is not None:
-        arguments.max_loss = repr(float(max_loss))
+        arguments.max_loss = repr(real("max_loss", max_loss))
     if target_bits is not None:
         arguments.target_bits = _bits(target_bits)
     for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
         if bits is not None:
-            if not 2 <= bits <= most:
-                raise ValueError(f"{name} is {bits}; it must lie between 2 and {most}")
-            setattr(arguments, name, bits)
+            setattr(arguments, name, whole(name, bits, 2, most))
+    for name, value in (("strategy", strategy), ("family", family), ("emit", emit)):
+        text(name, value)
     if strategy not in _STRATEGIES:
         raise ValueError(f"strategy is '{strategy}'; give one of {', '.join(_STRATEGIES)}")
     if isinstance(metric, str) and metric not in _NAMED_METRICS:
@@ -89,9 +92,10 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     if metric is not None and not isinstance(metric, str) and not callable(metric):
         raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
     arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
-    arguments.expect_m = expect_rows or 0
-    arguments.weights_only, arguments.seed, arguments.resume = weights_only, seed, resume
-    arguments.budget = repr(float(budget)) if budget is not None else ""
+    arguments.expect_m = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
+    arguments.weights_only, arguments.resume = bool(weights_only), bool(resume)
+    arguments.seed = whole("seed", seed, 0, 2**64 - 1)
+    arguments.budget = repr(real("budget", budget)) if budget is not None else ""
     if callable(metric):
         arguments.metric = "function:" + str(getattr(metric, "__name__", type(metric).__name__))
     elif metric is not None:
@@ -191,8 +195,12 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                            expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
-    arguments.ignore, arguments.only, arguments.untie = list(ignored), list(only), list(untie)
-    arguments.output = output or ""
+    arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
+    arguments.untie = patterns("untie", untie)
+    arguments.output = text("output", output) if output is not None else ""
+    threads = whole("threads", threads, 0, 1 << 16)
+    if int8 not in (None, "none") and not Path(int8).exists():
+        raise FileNotFoundError(f"there is no model file '{int8}'; check int8")
     arguments.int8 = os.fspath(int8) if int8 is not None else "none"
 
     folders = _Folders()
@@ -209,7 +217,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             return _score_of(function, compile_for_judging(files[0], threads))
 
     target = Path(directory) if directory is not None else folders.make()
-    summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge)
+    summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge, folders)
     return Result(target, summary, _Kept(folders, data, judge, threads))
 
 
@@ -265,6 +273,7 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     missing = [name for name in models if name not in calibration]
     if missing:
         raise ValueError(f"calibration has no samples of '{missing[0]}'")
+    threads = whole("threads", threads, 0, 1 << 16)
     folders = _Folders()
     arguments, samples = [], []
     for name, model in models.items():
@@ -273,8 +282,9 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
                          expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
         file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
         one.model, one.int8 = str(file), "none"
-        one.ignore, one.only = list((ignored or {}).get(name, ())), list((only or {}).get(name, ()))
-        one.untie = list((untie or {}).get(name, ()))
+        one.ignore = patterns(f"ignored['{name}']", (ignored or {}).get(name, ()))
+        one.only = patterns(f"only['{name}']", (only or {}).get(name, ()))
+        one.untie = patterns(f"untie['{name}']", (untie or {}).get(name, ()))
         arguments.append(one)
         samples.append(kept_samples)
     names = list(models)
@@ -283,7 +293,7 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         return _score_of(metric, {name: compile_for_judging(file, threads) for name, file in zip(names, files, strict=True)})
 
     target = Path(directory) if directory is not None else folders.make()
-    summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge)
+    summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge, folders)
     return ManyResult(target, {name: Result(target / name, summary, folders)
                                for name, summary in zip(names, summaries, strict=True)})
 
@@ -307,6 +317,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     Example:
         >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
     """
+    _watch.use()
     kept = result._keep
     if not isinstance(kept, _Kept):
         raise ValueError("the samples of this result are gone; quantize again")
@@ -317,10 +328,10 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     except _core.Error as error:
         raise ValueError(_python_names(str(error))) from None
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
-    arguments.max_loss = repr(float(max_loss)) if max_loss is not None else ""
+    arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
     target = Path(directory) if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
-    return Result(target, _watched(work, progress, kept.judge), kept)
+    return Result(target, _watched(work, progress, kept.judge, kept), kept)
 
 
 def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, only: Sequence[str] = (),
@@ -345,6 +356,8 @@ def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | No
     """
     folders = _Folders()
     file, _, samples = _file_and_samples(model, calibration, transform, "calibration", folders)
-    document = _watched(_core.analyze(str(file), samples, list(only), list(ignored), threads), progress)
+    work = _core.analyze(str(file), samples, patterns("only", only), patterns("ignored", ignored),
+                         whole("threads", threads, 0, 1 << 16))
+    document = _watched(work, progress)
     tensors: list[dict[str, Any]] = document["tensors"]
     return tensors

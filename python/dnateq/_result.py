@@ -17,6 +17,13 @@ from dnateq._recipe import Recipe
 _FILES = ("model.xml", "model.bin", "exact", "recipe.dnateq.json", "report.html", "measurements")
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class Result:
     """A quantized network.
 
@@ -91,23 +98,28 @@ class Result:
 
         Raises:
             FileExistsError: a file stands in the folder's place.
+            FileNotFoundError: the result's own folder is gone.
         """
         target = Path(directory)
         if target.exists() and not target.is_dir():
             raise FileExistsError(f"'{target}' is a file, and a result is a folder; choose another name")
+        if not (self.directory / "recipe.dnateq.json").exists():
+            raise FileNotFoundError(f"the result's own folder '{self.directory}' is gone")
         target.mkdir(parents=True, exist_ok=True)
+        if target.samefile(self.directory):
+            return target
         for name in _FILES:
-            source = self.directory / name
-            if not source.exists() or source == target / name:
-                continue
-            part = target / (name + ".part")
-            if source.is_dir():
-                shutil.rmtree(part, ignore_errors=True)
-                shutil.copytree(source, part)
-                shutil.rmtree(target / name, ignore_errors=True)
-            else:
-                shutil.copyfile(source, part)
-            part.replace(target / name)
+            source, part = self.directory / name, target / (name + ".part")
+            try:
+                if source.is_dir():
+                    shutil.copytree(source, part, dirs_exist_ok=True)
+                elif source.exists():
+                    shutil.copyfile(source, part)
+                _remove(target / name)  # of another result
+                if part.exists():
+                    part.replace(target / name)
+            finally:
+                _remove(part)
         return target
 
     def report(self, path: str | os.PathLike[str]) -> Path:

@@ -1,7 +1,9 @@
 """Waits for work in the library: draws its progress, asks the user's metric, and lets Ctrl-C through."""
 
 import atexit
+import ctypes
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -12,12 +14,38 @@ from dnateq import _core
 
 Progress = Callable[[str, int, int], None]
 _SECONDS_TO_STOP = 0.8
-_stopping: list[_core.Work] = []  # whose threads are at their last step; Python waits for them when it ends
+_running: list[_core.Work] = []
+# Works whose threads are at their last step, with what these still use; Python waits for them when it ends.
+_stopping: list[tuple[_core.Work, Any]] = []
+_used = _forked = False  # has worked; worked before it was forked
 
 
 @atexit.register
 def _let_go() -> None:
+    while _stopping:
+        _stopping.pop()
+
+
+def _after_fork() -> None:
+    """Threads do not survive a fork: whoever waited for the parent's in the child would wait forever."""
+    global _forked
+    _forked = _used
+    for work in (*_running, *(work for work, _ in _stopping)):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(work))  # never destroyed here
+    _running.clear()
     _stopping.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def use() -> None:
+    """Notes that this process has threads of the library. Raises RuntimeError in a fork of one that had."""
+    global _used
+    if _forked:
+        raise RuntimeError("dnateq worked before this process was forked, and its threads are not here; start processes by "
+                           "multiprocessing.get_context('spawn')")
+    _used = True
 
 
 class _Bars:
@@ -52,10 +80,15 @@ def _nothing(_stage: str, _done: int, _total: int) -> None:
     pass
 
 
-def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]], float] | None = None) -> Any:
-    """The work's result. Raises what it, `judge` or `progress` raises, and KeyboardInterrupt; then the work stops."""
+def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]], float] | None = None,
+        keep: Any = None) -> Any:
+    """The work's result. Raises what it, `judge` or `progress` raises, and KeyboardInterrupt; then the work stops.
+
+    `keep`: what must live as long as the work's thread, such as the folder that it writes to.
+    """
     bars = _Bars() if progress is True else None
     show: Progress = bars if bars is not None else progress if callable(progress) else _nothing
+    _running.append(work)
     try:
         while True:
             news = work.wait(0.1)
@@ -67,20 +100,27 @@ def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]
                 assert judge is not None
                 work.answer(judge(work.question()))
     except BaseException:
-        _stop(work)
+        if work in _running:  # not in a fork that the metric made
+            _stop(work, keep)
         raise
     finally:
+        if work in _running:
+            _running.remove(work)
         if bars is not None:
             bars.close()
 
 
-def _stop(work: _core.Work) -> None:
+def _finished(work: _core.Work, seconds: float) -> bool:
+    try:
+        return bool(work.wait(seconds) == _core.Work.News.FINISHED)
+    except Exception:  # Cancelled, or what is being raised already
+        return True
+
+
+def _stop(work: _core.Work, keep: Any) -> None:
+    _stopping.append((work, keep))  # first: a second Ctrl-C may come while we wait
     work.stop()
     end = time.monotonic() + _SECONDS_TO_STOP
-    try:
-        while time.monotonic() < end:
-            if work.wait(0.05) == _core.Work.News.FINISHED:
-                return
-    except Exception:  # Cancelled, or what is being raised already
-        return
-    _stopping.append(work)
+    while not _finished(work, 0.05) and time.monotonic() < end:
+        pass
+    _stopping[:] = [entry for entry in _stopping if not _finished(entry[0], 0)]

@@ -87,8 +87,10 @@ class PythonWork : public Work {
   }
 };
 
+// No more than there are: each costs a stream of OpenVINO, and thousands of them minutes.
 int threads_or_all(int threads) {
-  return threads > 0 ? threads : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  const int all = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return threads > 0 ? std::min(threads, all) : all;
 }
 
 struct Data {

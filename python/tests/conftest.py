@@ -6,8 +6,7 @@ import pytest
 from openvino import opset13 as ops
 
 
-@pytest.fixture
-def samples() -> list[np.ndarray]:
+def some_samples() -> list[np.ndarray]:
     random = np.random.default_rng(1)
     return [random.standard_normal((1, 3, 8, 8)).astype(np.float32) for _ in range(24)]
 
@@ -18,8 +17,7 @@ def _layer(x: ov.Output, weights: np.ndarray, name: str) -> ov.Output:
     return ops.relu(y).output(0)
 
 
-@pytest.fixture
-def network() -> ov.Model:
+def small_network() -> ov.Model:
     """Two convolutions and a classifier: [N,3,8,8] -> [N,5]."""
     random = np.random.default_rng(0)
 
@@ -34,3 +32,13 @@ def network() -> ov.Model:
     y.set_friendly_name("classifier")
     y.output(0).set_names({"scores"})
     return ov.Model([ops.result(y)], [x], "small")
+
+
+@pytest.fixture
+def samples() -> list[np.ndarray]:
+    return some_samples()
+
+
+@pytest.fixture
+def network() -> ov.Model:
+    return small_network()

@@ -9,6 +9,7 @@
 
 #include "data/file.h"
 #include "data/samples.h"
+#include "data/scratch_file.h"
 
 namespace dnateq {
 
@@ -23,9 +24,6 @@ class Spool final : public Samples {
   // A file in `folder`, without a name: it goes with this object, or the process. `source` is what messages call the
   // samples; `inputs` names the arrays of every call. Throws Error if there can be no file.
   Spool(const std::filesystem::path& folder, std::string source, std::vector<std::string> inputs);
-  ~Spool() override;
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
 
   // One call: an array for each of `inputs`, in their order. Throws Error for NaN, infinity and a full disk; the call
   // is not there then.
@@ -48,7 +46,7 @@ class Spool final : public Samples {
 
   std::string source_;
   std::vector<std::string> inputs_;
-  int file_ = -1;
+  ScratchFile file_;
   int64_t end_ = 0;
   bool stackable_ = true;
   std::vector<std::vector<Place>> calls_;

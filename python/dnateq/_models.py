@@ -35,7 +35,7 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
         FileNotFoundError: there is no such file or folder.
         ValueError: it is no model, or a damaged one.
 
-    Example:
+    Examples:
         >>> model = dnateq.load("resnet-quantized")  # doctest: +SKIP
     """
     file = Path(path)

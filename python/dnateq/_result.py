@@ -136,7 +136,7 @@ class Result:
             FileNotFoundError: `source` is no folder.
             ValueError: there is no exact model.
 
-        Example:
+        Examples:
             >>> result.save_pretrained("bert-quantized", source="bert")  # doctest: +SKIP
         """
         target = Path(directory)

@@ -2,7 +2,7 @@
 """Checks docs/: builds the site strictly, follows the links of all Markdown files, runs the code blocks and docstrings.
 
     check.py site     mkdocs --strict into build/docs; nothing in it may be fetched from elsewhere
-    check.py links    relative links and anchors of README, HACKING and their like
+    check.py links    relative links and anchors of README, HACKING and their like; that files.md has every key of a recipe
     check.py code     ```python and ```sh blocks of docs/, page by page, in a folder of small networks (fixture.py), then the
                       examples in the docstrings of python/dnateq
 
@@ -76,6 +76,11 @@ def links():
             elif anchor and to.suffix == ".md" and anchor not in anchors_of(to.read_text()):
                 print(f"{name}: {target}: there is no such heading")
                 failed = 1
+    written = set(re.findall(r'json\["(\w+)"\]', (ROOT / "src/core/recipe.cc").read_text()))
+    described = set(re.findall(r"`(\w+)`", (ROOT / "docs/reference/files.md").read_text()))
+    for key in sorted(written - described ):
+        print(f"docs/reference/files.md does not describe the recipe's key {key}")
+        failed = 1
     return failed
 
 
@@ -112,6 +117,37 @@ def run_shell(block, folder):
         raise RuntimeError(finished.stderr.strip() or finished.stdout)
 
 
+class AnyResult(doctest.OutputChecker):
+    """An example that names no result may have any."""
+
+    def check_output(self, want, got, optionflags):
+        return want == "" or super().check_output(want, got, optionflags)
+
+
+def docstrings(dnateq, fixture):
+    """Runs what stands in docstrings after >>>, the skipped too: there are a resnet.onnx, `images` and a `result` of it here."""
+    import openvino
+    runner = doctest.DocTestRunner(checker=AnyResult())
+    with tempfile.TemporaryDirectory(prefix="dnateq-docs-") as folder:
+        os.chdir(folder)
+        fixture.make(Path(folder))
+        Path("model.xml").rename("resnet.xml")
+        Path("model.bin").rename("resnet.bin")
+        Path("bert").mkdir()
+        images = fixture.images()
+        result = dnateq.quantize("resnet.xml", images, weight_bits=4, progress=False)
+        result.save("resnet-quantized")
+        for name in dnateq.__all__:
+            for test in doctest.DocTestFinder().find(getattr(dnateq, name), f"dnateq.{name}"):
+                test.globs = {"dnateq": dnateq, "openvino": openvino, "images": images, "result": result}
+                for example in test.examples:
+                    example.source = example.source.replace(".onnx", ".xml")
+                    example.options.clear()
+                runner.run(test)
+        os.chdir(ROOT)
+    return runner.tries, runner.failures
+
+
 def code(pages):
     import dnateq
     import fixture
@@ -119,7 +155,8 @@ def code(pages):
     tools = Path(tempfile.mkdtemp(prefix="dnateq-docs-"))
     (tools / "dnateq").symlink_to(_program.program())
     os.environ.update(_program.environment())
-    os.environ["PATH"] = f"{tools}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    examples = os.environ.get("DNATEQ_EXAMPLES", ROOT / "build/release/bin")
+    os.environ["PATH"] = f"{tools}:{examples}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     failed = ran = 0
     for page in sorted(pages or (ROOT / "docs").rglob("*.md")):
         page = page.resolve()
@@ -145,13 +182,8 @@ def code(pages):
                 print(f"{block.where} {time.monotonic() - begin:.1f} s", flush=True)
             os.chdir(ROOT)
     if not pages:
-        tests = [test for module in ("_models", "_program", "_quantize", "_recipe", "_result")
-                 for test in doctest.DocTestFinder().find(importlib.import_module(f"dnateq.{module}"))]
-        runner = doctest.DocTestRunner()
-        for test in tests:
-            runner.run(test)
-        failed += runner.failures
-        ran += runner.tries
+        tries, failures = docstrings(dnateq, fixture)
+        ran, failed = ran + tries, failed + failures
     print(f"docs: {ran} blocks and examples ran, {failed} failed")
     return 1 if failed or not ran else 0
 

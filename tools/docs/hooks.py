@@ -1,5 +1,6 @@
 """What mkdocs does beside itself: the program's own --help as a page, formulas as MathML, links into the repository."""
 
+import ast
 import html
 import logging
 import os
@@ -21,19 +22,34 @@ def help_of(*command):
     return subprocess.run([program(), *command, "--help"], capture_output=True, text=True, check=True).stdout
 
 
+# One entry of CLI11's help, such as `  --crop INT:INT in [0 - 16384]    images: centre crop`; a long one has its sentence below.
+ENTRY = re.compile(r"""\ \ (?P<option>[-\w,]+)
+    (?:\ (?P<kind>(?:TEXT|INT|UINT|FLOAT)(?::\{[^}]*\}|:\w+\ in\ \[[^\]]*\])?))?
+    (?P<required>\ REQUIRED)?(?P<many>\ \.\.\.)?
+    (?:\ +(?P<sentence>\S.*))?$""", re.VERBOSE)
+
+
+def what_it_takes(kind):
+    """`INT:INT in [2 - 7]` -> `2 to 7`; `TEXT:{rgb,bgr}` -> `rgb, bgr`."""
+    if listed := re.fullmatch(r"TEXT:\{(.*)\}", kind):
+        return listed[1].replace(",", ", ")
+    if within := re.search(r"\[(\S+) - (\S+)\]", kind):
+        return f"{within[1]} to {within[2]}"
+    return {"TEXT": "text", "INT": "number", "UINT": "number", "FLOAT": "number"}.get(kind, kind)
+
+
 def options_of(text):
-    """(name and value, sentence) of the entries under one heading of CLI11's help."""
+    """Dicts of option, takes, required, sentence: the entries under one heading."""
     entries = []
     for line in text.splitlines():
-        entry = re.match(r"  (\S.*?)(?:\s{2,}(.*)|$)", line) if not line.startswith("   ") else None
-        if entry is not None:
-            # a name that fills its column leaves one space before the sentence
-            name, sentence = entry[1], entry[2]
-            if sentence is None and (split := re.match(r"(\S+(?: (?:TEXT|INT|UINT|FLOAT)\S*)?(?: REQUIRED)?) (.*)", name)):
-                name, sentence = split[1], split[2]
-            entries.append([name, sentence or ""])
-        elif entries:
-            entries[-1][1] = f"{entries[-1][1]} {line.strip()}".strip()
+        if line.startswith("   "):
+            entries[-1]["sentence"] = f"{entries[-1]['sentence']} {line.strip()}".strip()
+            continue
+        found = ENTRY.match(line)
+        if found is None:
+            raise ValueError(f"this line of the help is not understood; see tools/docs/hooks.py: {line}")
+        takes = what_it_takes(found["kind"] or "") + (", more than once" if found["many"] else "")
+        entries.append({"option": found["option"], "takes": takes, "required": found["required"], "sentence": found["sentence"] or ""})
     return entries
 
 
@@ -42,45 +58,41 @@ def section(text, name):
     return options_of(found[1]) if found else []
 
 
-def kind_of(name):
-    """`--crop INT:INT in [0 - 16384]` -> option and what it takes, the type said once."""
-    option, _, kind = name.partition(" ")
-    required = "REQUIRED" in kind
-    kind = re.sub(r"\b(TEXT|INT|UINT|FLOAT):(INT|UINT|FLOAT)\b", r"\1", kind.replace(" REQUIRED", "").replace("REQUIRED", ""))
-    many = kind.endswith("...")
-    kind = kind.removesuffix("...").strip().removeprefix("TEXT:")
-    return option, kind + (", may be repeated" if many else ""), required
-
-
 def command_line_reference():
     """Markdown of every command; raises where the help has a form that this does not know."""
-    commands = section(help_of(), "Subcommands")
     lines = []
-    for command, sentence in commands:
-        text = help_of(command)
+    for command in section(help_of(), "Subcommands"):
+        name, text = command["option"], help_of(command["option"])
         positionals, options = section(text, "Positionals"), section(text, "Options")
-        if not positionals or len(options) < 3:
-            raise ValueError(f"dnateq {command} --help is not understood; see tools/docs/hooks.py")
-        mentioned = set(re.findall(r"^  (?:-\w,)?(--[a-z0-9-]+)", text, re.MULTILINE))
-        listed = {option for name, _ in options for option in kind_of(name)[0].split(",")}
-        if mentioned - listed:
-            raise ValueError(f"dnateq {command}: the page lacks {mentioned - listed}")
-        arguments = " ".join(name.split()[0].upper() for name, _ in positionals)
-        lines += [f"## dnateq {command}", "", sentence[:1].upper() + sentence[1:] + ".", "", "```text",
-                  f"dnateq {command} {arguments} [options]", "```", ""]
-        lines += ["| | takes | |", "|---|---|---|"]
-        for name, meaning in positionals + options:
-            option, kind, required = kind_of(name)
-            if option == "-h,--help":
+        named = {option for entry in options for option in entry["option"].split(",")}
+        missing = set(re.findall(r"^  (?:-\w,)?(--[a-z0-9-]+)", text, re.MULTILINE)) - named
+        if missing or not positionals:
+            raise ValueError(f"of dnateq {name} the page lacks {missing or 'its arguments'}; see tools/docs/hooks.py")
+        sentence = command["sentence"]
+        lines += [f"## dnateq {name}", "", sentence[:1].upper() + sentence[1:] + ".", "", "```text",
+                  f"dnateq {name} {' '.join(entry['option'].upper() for entry in positionals)} [options]", "```", "",
+                  "| | takes | |", "|---|---|---|"]
+        for entry in positionals + options:
+            if entry["option"] == "-h,--help":
                 continue
-            meaning = meaning + (" **Required.**" if required else "")
-            cells = [f"`{option.replace(',', '`, `')}`", f"`{kind}`" if kind else "", html.escape(meaning, quote=False)]
+            meaning = html.escape(entry["sentence"], quote=False) + (". **Required.**" if entry["required"] else "")
+            cells = [f"`{entry['option'].replace(',', '`, `')}`", entry["takes"], meaning]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        examples = re.search(r"^Examples?: ((?:.*\n?)*)", text, re.MULTILINE)
-        if examples:
+        if examples := re.search(r"^Examples?: ((?:.*\n?)*)", text, re.MULTILINE):
             lines += ["", "```text", *(line.strip() for line in examples[1].strip().splitlines()), "```"]
         lines.append("")
     return "\n".join(lines)
+
+
+# What a reader looks for first; names of dnateq.__all__ that are not here follow.
+ORDER = ["quantize", "quantize_many", "Result", "ManyResult", "allocate", "analyze", "load", "extension", "Recipe", "bench", "simulate"]
+
+
+def python_reference():
+    tree = ast.parse((ROOT / "python/dnateq/__init__.py").read_text())
+    names = next(ast.literal_eval(node.value) for node in tree.body
+                 if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__")
+    return "\n\n".join(f"::: dnateq.{name}" for name in sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else 99))
 
 
 def on_page_markdown(markdown, page, **_):
@@ -89,6 +101,8 @@ def on_page_markdown(markdown, page, **_):
             markdown = markdown.replace("<!-- every command -->", command_line_reference())
         else:
             log.warning("%s is missing, so the page of its commands is empty; make build first", program())
+
+    markdown = markdown.replace("<!-- every name -->", python_reference())
 
     def to_repository(match):
         target = (ROOT / "docs" / page.file.src_uri).parent / match[2].partition("#")[0]

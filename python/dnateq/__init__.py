@@ -9,10 +9,11 @@ times results beside FP32 and others' INT8; `simulate` asks what an accelerator 
 """
 
 from dnateq._models import load
-from dnateq._program import bench, simulate
+from dnateq._program import bench, extension, simulate
 from dnateq._quantize import allocate, analyze, quantize, quantize_many
 from dnateq._recipe import Recipe
 from dnateq._result import ManyResult, Result
 
 __version__ = "0.1.0"
-__all__ = ["ManyResult", "Recipe", "Result", "allocate", "analyze", "bench", "load", "quantize", "quantize_many", "simulate"]
+__all__ = ["ManyResult", "Recipe", "Result", "allocate", "analyze", "bench", "extension", "load", "quantize",
+           "quantize_many", "simulate"]

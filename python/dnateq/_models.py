@@ -38,7 +38,7 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
         FileNotFoundError: there is no such file or folder, or no exact model in it.
         ValueError: it is no model, or a damaged one.
 
-    Example:
+    Examples:
         >>> model = dnateq.load("resnet-quantized")  # doctest: +SKIP
     """
     file = folder = Path(path)

@@ -20,7 +20,15 @@ def program() -> Path:
 
 
 def extension() -> Path:
-    """OpenVINO's extension with our operations, for `Core.add_extension`."""
+    """Path of OpenVINO's extension with our operations, for a `Core` that is not ours.
+
+    Returns:
+        The path of `libdnateq_openvino.so`. `load` needs no such call.
+
+    Examples:
+        >>> core = openvino.Core()
+        >>> core.add_extension(dnateq.extension())
+    """
     return _HERE / "lib" / "libdnateq_openvino.so"
 
 
@@ -68,8 +76,8 @@ def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: 
     Raises:
         ValueError: what the program says.
 
-    Example:
-        >>> dnateq.bench("resnet.onnx", [result], seconds=5)["models"]  # doctest: +SKIP
+    Examples:
+        >>> dnateq.bench("resnet.onnx", [result], seconds=5)["results"]  # doctest: +SKIP
     """
     arguments = ["bench", os.fspath(model), "--batch", str(batch), "--threads", str(threads), "--seconds", str(seconds)]
     for result in results:
@@ -104,7 +112,7 @@ def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = No
     Raises:
         ValueError: what the program says.
 
-    Example:
+    Examples:
         >>> dnateq.simulate("resnet50", bits="3")["designs"][0]["design"]
         'int8'
     """

@@ -181,11 +181,11 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     Raises:
         ValueError, TypeError, FileNotFoundError: wrong model, samples or options; the sentence names what and where.
         KeyboardInterrupt: within a second. The best so far, and what `resume` goes on from, stays in `directory`.
-        Whatever `metric`, `transform` or an iterable raises, unchanged.
+        Exception: whatever `metric`, `transform` or an iterable raises, unchanged.
 
     Source: DNA-TEQ (arXiv 2306.16430) for the codes; the search is ours (docs: the mathematics).
 
-    Example:
+    Examples:
         >>> result = dnateq.quantize("resnet.onnx", images, target_bits=(3.6, 3.8), emit="both")  # doctest: +SKIP
     """
     if callable(metric) and (validation is not None or labels is not None):
@@ -312,9 +312,9 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         The new result.
 
     Raises:
-        As `quantize`.
+        ValueError: as `quantize`; also where the result is of an earlier process, whose samples are gone.
 
-    Example:
+    Examples:
         >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
     """
     _watch.use()
@@ -346,11 +346,11 @@ def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | No
         minimum, maximum, best (normal, exponential, pareto or uniform: least residual sum of squares), fits.
 
     Raises:
-        As `quantize`.
+        ValueError, TypeError, FileNotFoundError: as `quantize`.
 
-    Source: paper, section III-B.
+    Source: DNA-TEQ (arXiv 2306.16430), its analysis of tensors' distributions.
 
-    Example:
+    Examples:
         >>> dnateq.analyze("resnet.onnx", images)[0]["best"]  # doctest: +SKIP
         'exponential'
     """

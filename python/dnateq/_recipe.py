@@ -12,7 +12,7 @@ class Recipe:
     Attributes:
         data: the whole document, as parsed JSON (docs: file formats).
 
-    Example:
+    Examples:
         >>> recipe = dnateq.Recipe.load("resnet-quantized")  # doctest: +SKIP
         >>> recipe.layers[0]["weights"]["code"]["stored_bits"]  # doctest: +SKIP
         4

@@ -15,6 +15,8 @@ from dnateq._recipe import Recipe
 
 # What a result's folder keeps when it is saved.
 _FILES = ("model.xml", "model.bin", "exact", "recipe.dnateq.json", "report.html", "measurements")
+# Weights of other frameworks, in a Hugging Face folder: the quantized ones stand in their place.
+_WEIGHTS = (".bin", ".ckpt", ".h5", ".index.json", ".msgpack", ".onnx", ".onnx_data", ".pt", ".pth", ".safetensors", ".xml")
 
 
 def _remove(path: Path) -> None:
@@ -49,9 +51,15 @@ class Result:
     @property
     def exact_model(self) -> openvino.Model:
         """The network whose activations have the recipe's few bits. Raises ValueError if `emit` did not ask for it."""
-        if not (self.directory / "exact" / "model.xml").exists() and "exact" not in self.recipe.data.get("options", ""):
-            raise ValueError('this result has no exact model; quantize with emit="both" or "exact"')
+        self._exact_folder()
         return load(self.directory, exact=True)
+
+    def _exact_folder(self) -> Path:
+        if (self.directory / "exact" / "model.xml").exists():
+            return self.directory / "exact"
+        if "exact" in self.recipe.data.get("options", ""):  # it alone was asked for
+            return self.directory
+        raise ValueError('this result has no exact model; quantize with emit="both" or "exact"')
 
     @property
     def recipe(self) -> Recipe:
@@ -120,6 +128,48 @@ class Result:
                     part.replace(target / name)
             finally:
                 _remove(part)
+        return target
+
+    def save_pretrained(self, directory: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, *,
+                        exact: bool = False) -> Path:
+        """Writes a folder that Hugging Face's optimum-intel reads: `openvino_model.xml` and `.bin`, and the recipe.
+
+        A network with our operations (all but `emit="standard"`) also needs the extension there: docs, Hugging Face.
+
+        Args:
+            directory: where to write.
+            source: the original network's folder; its files except weights (configuration, tokenizer) are copied.
+            exact: the exact model instead of the one for speed.
+
+        Returns:
+            The folder.
+
+        Raises:
+            FileExistsError: a file stands in the folder's place.
+            FileNotFoundError: `source` is no folder.
+            ValueError: there is no exact model.
+
+        Examples:
+            >>> result.save_pretrained("bert-quantized", source="bert")  # doctest: +SKIP
+        """
+        target = Path(directory)
+        if target.exists() and not target.is_dir():
+            raise FileExistsError(f"'{target}' is a file, and a model is a folder; choose another name")
+        if source is not None and not Path(source).is_dir():
+            raise FileNotFoundError(f"there is no folder '{source}' to copy configuration and tokenizer from")
+        models = self._exact_folder() if exact else self.directory
+        target.mkdir(parents=True, exist_ok=True)
+        others = [] if source is None else [file for file in Path(source).iterdir()
+                                            if file.is_file() and not file.name.endswith(_WEIGHTS)]
+        copies = [(file, file.name) for file in others]
+        copies += [(self.directory / "recipe.dnateq.json", "recipe.dnateq.json"), (models / "model.bin", "openvino_model.bin"),
+                   (models / "model.xml", "openvino_model.xml")]
+        for file, name in copies:
+            if target / name == file:
+                continue
+            part = target / (name + ".part")
+            shutil.copyfile(file, part)
+            part.replace(target / name)
         return target
 
     def report(self, path: str | os.PathLike[str]) -> Path:

@@ -80,6 +80,27 @@ def test_save_load_report_and_table(network, samples, quiet, tmp_path):
     assert dnateq.Recipe.load(tmp_path / "again.json") == recipe
 
 
+def test_save_pretrained(network, samples, quiet, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json", "openvino_model.bin"):
+        (source / name).write_text("theirs")
+    result = dnateq.quantize(network, samples, target_bits=4, emit="both", **quiet)
+    folder = result.save_pretrained(tmp_path / "kept", source)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "openvino_model.bin", "openvino_model.xml",
+                                                             "recipe.dnateq.json", "tokenizer.json"]
+    np.testing.assert_array_equal(scores(ov.compile_model(dnateq.load(folder), "CPU"), samples),
+                                  scores(ov.compile_model(result.model, "CPU"), samples))
+    exact = result.save_pretrained(tmp_path / "exact", exact=True)
+    assert (exact / "openvino_model.bin").read_bytes() == (result.directory / "exact/model.bin").read_bytes()
+    assert result.save_pretrained(folder, folder) == folder  # in place
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        result.save_pretrained(tmp_path / "other", tmp_path / "nothing")
+    with pytest.raises(ValueError, match="no exact model"):
+        dnateq.quantize(network, samples, target_bits=4, **quiet).save_pretrained(tmp_path / "other", exact=True)
+    assert not (tmp_path / "other").exists()
+
+
 def test_notebook(network, samples, quiet, tmp_path):
     result = dnateq.quantize(network, samples, target_bits=4, **quiet)
     page = result._repr_html_()

@@ -188,8 +188,11 @@ def test_a_result_whose_folder_is_gone(network, samples, tmp_path):
             use()
     for use in (lambda: result.report(tmp_path / "r.html"), result._repr_html_, lambda: result.plot_tensor("first"),
                 lambda: dnateq.allocate(result, target_bits=3, progress=False)):
-        with pytest.raises(ValueError, match="out"):
+        with pytest.raises(ValueError, match="out") as caught:
             use()
+        assert caught.type is ValueError
+    with pytest.raises(TypeError, match="result is a str"):
+        dnateq.allocate("out", target_bits=3)
     assert not (tmp_path / "kept").exists() and not (tmp_path / "r.html").exists()
 
 

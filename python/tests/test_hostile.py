@@ -288,9 +288,9 @@ def test_a_full_disk_and_folders_that_cannot_be_written(tmp_path, network, sampl
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try: dnateq.quantize("model.xml", samples, target_bits=4, **options)
-except ValueError as error: print(error)
+except ValueError as error: print(type(error).__name__, error)
 """, cwd=saved(network, tmp_path))
-    assert "samples of calibration cannot be kept on disk: File too large; set TMPDIR" in finished.stdout, finished.stderr
+    assert "ValueError the samples of calibration cannot be kept on disk: File too large; set TMPDIR" in finished.stdout, finished.stderr
     for folder in ("/proc/none", tmp_path / "net/model.xml"):
         with pytest.raises((ValueError, OSError), match=str(folder)):
             dnateq.quantize(network, samples, directory=folder, **SETTINGS)

@@ -1,9 +1,13 @@
-"""Kinds and ranges of arguments, refused with one sentence that names the argument."""
+"""Kinds and ranges of arguments, refused with one sentence that names the argument; the library's errors as Python's."""
 
+import contextlib
 import math
 import operator
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from dnateq import _core
 
 
 def text(name: str, value: Any) -> str:
@@ -42,3 +46,19 @@ def patterns(name: str, value: Any) -> list[str]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise TypeError(f"{name} is a {type(value).__name__}; give a list of regular expressions")
     return [text(f"a pattern of {name}", pattern) for pattern in value]
+
+
+def python_names(sentence: str) -> str:
+    """The library's sentences name the program's options; a Python user knows them as keywords."""
+    names = {"ignore": "ignored", "expect-m": "expect_rows", "resume": "resume=True"}
+    sentence = re.sub(r"(?<!\S)-o\b", "directory", sentence.replace("; see --help", ""))
+    return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")), sentence)
+
+
+@contextlib.contextmanager
+def library_errors() -> Iterator[None]:
+    """The library's errors as ValueError."""
+    try:
+        yield
+    except _core.Error as error:
+        raise ValueError(python_names(str(error))) from None

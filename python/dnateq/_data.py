@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dnateq import _core, _watch
+from dnateq._checks import library_errors
 
 Transform = Callable[[Any], Any]
 
@@ -67,17 +68,20 @@ def spool(samples: Any, names: list[str], transform: Transform | None, what: str
     if transform is not None and not callable(transform):
         raise TypeError(f"transform is a {type(transform).__name__}; give a function")
     _watch.use()
-    kept = _core.Spool(Path(tempfile.gettempdir()) if folder is None else folder, what, names)
+    with library_errors():
+        kept = _core.Spool(Path(tempfile.gettempdir()) if folder is None else folder, what, names)
     for index, item in enumerate(samples):
         arrays = _arrays(transform(item) if transform is not None else item, names, index)
         if not rows:
-            kept.add(arrays)
+            with library_errors():
+                kept.add(arrays)
             continue
         counts = {array.shape[0] if array.ndim else -1 for array in arrays}
         if len(counts) != 1 or -1 in counts:
             raise ValueError(f"sample {index} of {what}: with labels, the first axis of every array counts samples")
         for row in range(counts.pop()):
-            kept.add([array[row:row + 1] for array in arrays])
+            with library_errors():
+                kept.add([array[row:row + 1] for array in arrays])
     if len(kept) == 0:
         raise ValueError(f"{what} is empty; give at least one sample (a generator can be read only once)")
     return kept

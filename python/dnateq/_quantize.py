@@ -13,7 +13,7 @@ from typing import Any
 import openvino
 
 from dnateq import _core, _watch
-from dnateq._checks import patterns, real, text, whole
+from dnateq._checks import patterns, python_names, real, text, whole
 from dnateq._data import Transform, labels_of, spool
 from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
@@ -36,18 +36,11 @@ class _Kept:
     threads: int
 
 
-def _python_names(sentence: str) -> str:
-    """The library's sentences name the program's options; a Python user knows them as keywords."""
-    names = {"ignore": "ignored", "expect-m": "expect_rows", "resume": "resume=True"}
-    return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")),
-                  sentence.replace("; see --help", ""))
-
-
 def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None, keep: Any = None) -> Any:
     try:
         return _watch.run(work, progress, judge, keep)
     except _core.Error as error:
-        raise ValueError(_python_names(str(error))) from None
+        raise ValueError(python_names(str(error))) from None
 
 
 def _score_of(metric: Callable[..., float], argument: Any) -> float:
@@ -128,7 +121,7 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
     try:
         names = _core.input_names(file)
     except _core.Error as error:
-        raise ValueError(_python_names(str(error))) from None
+        raise ValueError(python_names(str(error))) from None
     return file, names, spool(samples, names, transform, what)
 
 
@@ -318,6 +311,8 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
     """
     _watch.use()
+    if not isinstance(result, Result):
+        raise TypeError(f"result is a {type(result).__name__}; give what quantize returned")
     kept = result._keep
     if not isinstance(kept, _Kept):
         raise ValueError("the samples of this result are gone; quantize again")
@@ -326,7 +321,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     try:
         arguments = _core.arguments_of_result(result.directory)
     except _core.Error as error:
-        raise ValueError(_python_names(str(error))) from None
+        raise ValueError(python_names(str(error))) from None
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
     arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
     target = Path(directory) if directory is not None else kept.folders.make()
@@ -358,6 +353,6 @@ def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | No
     file, _, samples = _file_and_samples(model, calibration, transform, "calibration", folders)
     work = _core.analyze(str(file), samples, patterns("only", only), patterns("ignored", ignored),
                          whole("threads", threads, 0, 1 << 16))
-    document = _watched(work, progress)
+    document = _watched(work, progress, keep=folders)
     tensors: list[dict[str, Any]] = document["tensors"]
     return tensors

@@ -10,6 +10,7 @@ from typing import Any
 import openvino
 
 from dnateq import _core
+from dnateq._checks import library_errors
 from dnateq._models import load
 from dnateq._recipe import Recipe
 
@@ -99,7 +100,8 @@ class Result:
     @property
     def curve(self) -> list[tuple[float, float]]:
         """(mean bits a tensor, predicted divergence of the output) of every allocation, from few bits to many."""
-        return _core.bits_loss_curve(self.directory)
+        with library_errors():
+            return _core.bits_loss_curve(self.directory)
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Copies the result to a folder, which `load`, `Recipe.load` and the program take.
@@ -174,7 +176,8 @@ class Result:
 
     def report(self, path: str | os.PathLike[str]) -> Path:
         """Writes the report, one HTML file that needs no other."""
-        _core.write_report(self.directory, Path(path))
+        with library_errors():
+            _core.write_report(self.directory, Path(path))
         return Path(path)
 
     def plot_tensor(self, layer: str, kind: str = "weights", ax: Any = None) -> Any:
@@ -194,7 +197,8 @@ class Result:
         """
         if kind not in ("weights", "activations"):
             raise ValueError(f"kind is '{kind}'; give 'weights' or 'activations'")
-        tensor = _core.tensor(self.directory, layer, kind == "weights")
+        with library_errors():
+            tensor = _core.tensor(self.directory, layer, kind == "weights")
         if ax is None:
             try:
                 from matplotlib import pyplot

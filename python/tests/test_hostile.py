@@ -188,8 +188,11 @@ def test_a_result_whose_folder_is_gone(network, samples, tmp_path):
             use()
     for use in (lambda: result.report(tmp_path / "r.html"), result._repr_html_, lambda: result.plot_tensor("first"),
                 lambda: dnateq.allocate(result, target_bits=3, progress=False)):
-        with pytest.raises(ValueError, match="out"):
+        with pytest.raises(ValueError, match="out") as caught:
             use()
+        assert caught.type is ValueError
+    with pytest.raises(TypeError, match="result is a str"):
+        dnateq.allocate("out", target_bits=3)
     assert not (tmp_path / "kept").exists() and not (tmp_path / "r.html").exists()
 
 
@@ -285,9 +288,9 @@ def test_a_full_disk_and_folders_that_cannot_be_written(tmp_path, network, sampl
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try: dnateq.quantize("model.xml", samples, target_bits=4, **options)
-except ValueError as error: print(error)
+except ValueError as error: print(type(error).__name__, error)
 """, cwd=saved(network, tmp_path))
-    assert "samples of calibration cannot be kept on disk: File too large; set TMPDIR" in finished.stdout, finished.stderr
+    assert "ValueError the samples of calibration cannot be kept on disk: File too large; set TMPDIR" in finished.stdout, finished.stderr
     for folder in ("/proc/none", tmp_path / "net/model.xml"):
         with pytest.raises((ValueError, OSError), match=str(folder)):
             dnateq.quantize(network, samples, directory=folder, **SETTINGS)

@@ -245,10 +245,11 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
 
     Source: ours.
 
-    Example:
-        >>> results = dnateq.quantize_many({"encoder": "encoder.onnx", "decoder": "decoder.onnx"},
-        ...                                {"encoder": sentences, "decoder": steps}, metric=bleu)  # doctest: +SKIP
-        >>> results["decoder"].model  # doctest: +SKIP
+    Examples:
+        >>> models = {"left": "resnet.onnx", "right": "resnet.onnx"}
+        >>> samples = {"left": images, "right": images}
+        >>> results = dnateq.quantize_many(models, samples, metric=lambda pair: 1.0, target_bits=4)  # doctest: +SKIP
+        >>> results["left"].model  # doctest: +SKIP
     """
     if not isinstance(models, Mapping) or not models:
         raise TypeError("models is no mapping of networks by name; for one network call quantize")

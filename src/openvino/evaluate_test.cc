@@ -212,5 +212,12 @@ TEST(RunOutput, KeepsEverySamplesValuesInOrder) {
   EXPECT_THAT(error_of([&] { run_output(core, model, calls, 1, 1, {}, "running"); }), HasSubstr("not float32"));
 }
 
+TEST(Loss, MeetsItsLimitWhateverTheRounding) {
+  EXPECT_GT(0.88 - 0.87, 0.01);
+  EXPECT_TRUE(within(0.88 - 0.87, 0.01));
+  EXPECT_FALSE(within(0.0101, 0.01));
+  EXPECT_FALSE(within(std::numeric_limits<double>::quiet_NaN(), 0.01));
+}
+
 }  // namespace
 }  // namespace dnateq::testing

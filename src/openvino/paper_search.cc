@@ -79,9 +79,9 @@ PaperOutcome search_paper(const Network& network, const Calls& calls, const Quan
         loss_of(candidate, fmt::format("Thr_w {:.3g}, Thr_act {:.3g}", weight_threshold, activation_threshold));
     least_loss = std::min(least_loss, loss);
     const bool fewer = !best || tensor_mean(candidate.allocation) < tensor_mean(best->allocation);
-    const bool within = loss <= *options.max_loss;
-    if (within && fewer) best = std::move(candidate);
-    return within;
+    const bool met = within(loss, *options.max_loss);
+    if (met && fewer) best = std::move(candidate);
+    return met;
   };
   double threshold_found = 0;
   for (const double threshold : paper_thresholds()) {

@@ -255,7 +255,7 @@ class Job {
       tried_points.insert(point);
       least_loss = std::min(least_loss, candidate.loss);
       const double candidate_loss = candidate.loss;
-      if (candidate_loss <= limit) {
+      if (within(candidate_loss, limit)) {
         best = std::move(candidate);
         keep(*best);
       }
@@ -269,7 +269,7 @@ class Job {
       }
     for (int tried = 0; tried < kMostCandidates || !best; ++tried) {
       const double loss = try_point(next), predicted = front[static_cast<size_t>(next)].divergence;
-      if (loss <= limit) {
+      if (within(loss, limit)) {
         enough = next;
       } else {
         too_few = next;

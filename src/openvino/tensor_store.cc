@@ -74,7 +74,8 @@ TensorStore::TensorStore(size_t memory_bytes, std::filesystem::path folder)
 
 TensorStore::Kept TensorStore::keep(const ov::Tensor& values) {
   ov::Tensor tensor = values;
-  if (!values.is_continuous()) {
+  const bool empty = values.get_size() == 0;  // OpenVINO's copy_to() may crash on such a tensor
+  if (!empty && !values.is_continuous()) {
     tensor = ov::Tensor(values.get_element_type(), values.get_shape());
     values.copy_to(tensor);
   }
@@ -107,7 +108,7 @@ TensorStore::Kept TensorStore::keep(const ov::Tensor& values) {
   }
   if (place->offset < 0) {
     place->tensor = ov::Tensor(place->type, place->shape);
-    tensor.copy_to(place->tensor);
+    if (!empty) tensor.copy_to(place->tensor);
   }
   Kept kept;
   kept.place_ = place;

@@ -85,5 +85,14 @@ TEST(TensorStore, ServesSeveralThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
+TEST(TensorStore, KeepsEmptyTensors) {
+  TensorStore store(0, testing::TempDir());
+  const ov::Tensor whole(ov::element::f32, ov::Shape{1, 2, 4, 3});
+  const ov::Tensor none(whole, ov::Coordinate{0, 0, 0, 0},
+                        ov::Coordinate{1, 2, 0, 3});  // strided, as OpenVINO may give
+  EXPECT_EQ(store.keep(none).load().get_shape(), (ov::Shape{1, 2, 0, 3}));
+  EXPECT_EQ(store.keep(ov::Tensor(ov::element::f32, ov::Shape{0, 5})).load().get_shape(), (ov::Shape{0, 5}));
+}
+
 }  // namespace
 }  // namespace dnateq

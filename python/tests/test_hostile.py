@@ -237,6 +237,11 @@ INTERRUPTED = """
 def interrupt(*seconds):
     for after in seconds:
         threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupted(*seconds):  # while the library works
+    def progress(*step):
+        interrupt(*seconds)
+        time.sleep(60)
+    return progress
 """
 
 
@@ -245,9 +250,9 @@ def interrupt(*seconds):
                 "dnateq.quantize(network, some(), **options)"),
     ("metric", "def metric(model):\n  interrupt(0.05)\n  time.sleep(60)\n"
                "dnateq.quantize(network, samples, metric=metric, max_loss=.5, **options)"),
-    ("work", "interrupt(0.2)\nwhile True: dnateq.quantize(network, samples, target_bits=4, **options)"),
-    ("work, twice", "interrupt(0.2, 0.22)\nwhile True: dnateq.quantize(network, samples, target_bits=4, **options)"),
-    ("analysis", "interrupt(0.2)\nwhile True: dnateq.analyze(network, samples, progress=False)"),
+    ("work", "dnateq.quantize(network, samples, target_bits=4, threads=1, progress=interrupted(0))"),
+    ("work, twice", "dnateq.quantize(network, samples, target_bits=4, threads=1, progress=interrupted(0, 0.02))"),
+    ("analysis", "dnateq.analyze(network, samples, progress=interrupted(0))"),
 ])
 def test_interrupts_leave_nothing(tmp_path, when, code):
     finished = run(tmp_path, INTERRUPTED + code)

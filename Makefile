@@ -3,13 +3,14 @@ preset ?= release
 build_dir := build/$(preset)
 sources = $(shell git ls-files -co --exclude-standard -- '*.h' '*.cc')
 
-.PHONY: help setup configure build demo test bench fuzz format format-check tidy rtl-test rtl-report clean
+.PHONY: help setup configure build demo docs test bench fuzz format format-check tidy rtl-test rtl-report clean
 
 help:
 	@echo "make setup   install Debian packages and the virtual environment (only what is missing)"
 	@echo "make build   build/release/bin/dnateq and build/release/lib/libdnateq_openvino.so; preset=dev: with sanitizers"
 	@echo "make demo    quantize a real sentence-embedding network and write a report, out/demo/report.html"
 	@echo "make test    build, then all tests"
+	@echo "make docs    the site, build/docs/index.html"
 	@echo "make bench   FP32, the demo's networks and their peers side by side"
 	@echo "make fuzz    every fuzzer for seconds=20 each"
 	@echo "make rtl-test    processing elements in SystemVerilog: co-simulation, netlists, mutants; make rtl-report: all of them, energies"
@@ -27,7 +28,13 @@ build: configure
 demo: build
 	@tools/demo.sh
 
+docs: build
+	@tools/setup.sh requirements-docs.txt
+	@.venv/bin/python tools/docs/check.py site
+	@.venv/bin/python tools/docs/check.py links
+
 test: build
+	@tools/setup.sh requirements-docs.txt requirements-test.txt
 	ctest --preset $(preset) --parallel $(shell nproc)
 
 bench: demo

@@ -9,7 +9,6 @@ example:
 """
 
 import argparse
-import contextlib
 import hashlib
 import itertools
 import json
@@ -212,9 +211,13 @@ def make(job, peer, key):
         raise Unmakeable("ONNX Runtime's peers are made of an ONNX file")
     job.args.cache.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="making-", dir=job.args.cache))
+    before = Path.cwd()
     try:
-        with contextlib.chdir(work):  # ONNX Runtime's shape inference leaves files where it stands when it fails
+        os.chdir(work)  # ONNX Runtime's shape inference leaves files where it stands when it fails
+        try:
             maker(job, work)
+        finally:
+            os.chdir(before)
         for left in work.iterdir():
             if not left.name.startswith("model."):
                 left.unlink()

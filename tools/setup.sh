@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 # zipcmp, zipmerge, ziptool: Debian's CMake file of libzip wants the programs to exist.
 packages=(
-  build-essential g++ cmake ninja-build pkg-config python3 python3-venv
+  build-essential g++ cmake ninja-build pkg-config python3 python3-dev python3-venv
   libcli11-dev nlohmann-json3-dev libfmt-dev libeigen3-dev zlib1g-dev
   libzip-dev zipcmp zipmerge ziptool libarchive-dev libjpeg62-turbo-dev libpng-dev
   libtomlplusplus-dev

@@ -12,6 +12,8 @@ PAD, BOS, EOS = 0, 1, 2
 
 
 class Transformer:
+    """`encoder` and `decoder`: files, models, or compiled models."""
+
     def __init__(self, encoder, decoder, spm, extension=None, threads=0):
         core = ov.Core()
         if extension:
@@ -20,8 +22,9 @@ class Transformer:
         config = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if threads:
             config["INFERENCE_NUM_THREADS"] = threads
-        self.encoder = core.compile_model(str(encoder), "CPU", config).create_infer_request()
-        self.decoder = core.compile_model(str(decoder), "CPU", config).create_infer_request()
+        self.encoder, self.decoder = (
+            (model if isinstance(model, ov.CompiledModel) else core.compile_model(model, "CPU", config)).create_infer_request()
+            for model in (encoder, decoder))
         self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(spm))
         inputs = self.decoder.model_inputs
         self.context_names = [p.any_name for p in inputs if p.any_name == "src_mask" or p.any_name.startswith("cross_")]

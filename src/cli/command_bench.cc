@@ -61,10 +61,14 @@ int run_bench(const BenchArguments& arguments, const CommonArguments& common) {
   parse_shapes(arguments.shapes);
 
   const fs::path scripts = scripts_folder();
-  if (arguments.peers && !run_to_end({(scripts / "tools" / "peers.sh").string()})) return 1;
-  const fs::path python = arguments.peers ? peers_python(scripts) : scripts / ".venv/bin/python";
+  if (arguments.peers && !run_to_end({(scripts / "tools" / "peers.sh").string(), peers_folder(scripts).string()}))
+    return 1;
+  const fs::path python = arguments.peers ? peers_python(scripts) : bench_python(scripts);
   if (access(python.c_str(), X_OK) != 0)
-    throw Error(fmt::format("there is no Python with OpenVINO at '{}'; run tools/setup.sh", python.string()));
+    throw Error(
+        fmt::format("there is no Python with OpenVINO at '{}'; run tools/setup.sh, or `python -m dnateq bench` of the "
+                    "installed package",
+                    python.string()));
   std::vector<std::string> words = {python.string(), (scripts / "bench" / "speed.py").string(), arguments.model,
                                     "--prog", "dnateq"};
   const fs::path extension = program_folder() / "../lib/libdnateq_openvino.so";

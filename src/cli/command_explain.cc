@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "dnateq/error.h"
+#include "job/result_folder.h"
 #include "openvino/explain.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"

@@ -9,14 +9,15 @@
 #include <thread>
 
 #include "cli/commands.h"
-#include "cli/output_folder.h"
 #include "core/atomic_file.h"
-#include "core/distribution.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
+#include "job/analysis.h"
+#include "job/output_folder.h"
+#include "job/result_folder.h"
+#include "openvino/calls.h"
 #include "openvino/evaluate.h"
 #include "openvino/import.h"
-#include "openvino/measure.h"
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
@@ -42,12 +43,6 @@ std::vector<float> parse_list(const std::string& text, const char* option) {
 std::shared_ptr<ov::Model> read_any(ov::Core& core, const std::string& file) {
   core.add_extension(ops::operation_extensions());
   return read_model(core, file);
-}
-
-std::vector<std::string> input_names(const ov::Model& model) {
-  std::vector<std::string> names;
-  for (const auto& input : model.inputs()) names.push_back(input.get_any_name());
-  return names;
 }
 
 }  // namespace
@@ -152,58 +147,24 @@ void save_analysis(const Json& document, const std::filesystem::path& directory)
 }  // namespace
 
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
-  ov::Core core;
-  core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore});
-  const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
-  const Calls calls(*data, *prepared.model);
-  const ActivationHistograms activations =
-      measure_activations(core, prepared, calls, thread_count(common), common.progress);
-  Json tensors = Json::array();
-  std::string table;
-  std::map<std::string, int> weight_votes, activation_votes;
-  const auto describe = [&](const std::string& layer, const std::string& tensor, const char* kind,
-                            const Histogram& histogram) {
-    Json fits = Json::array();
-    const std::vector<DistributionFit> found = fit_distributions(histogram);
-    for (const DistributionFit& fit : found)
-      fits.push_back(
-          {{"name", fit.name}, {"rss", fit.rss}, {"ks", fit.ks}, {"parameters", {fit.parameter1, fit.parameter2}}});
-    const std::string best = best_of_paper_families(found);
-    ++(std::string(kind) == "weights" ? weight_votes : activation_votes)[best];
-    tensors.push_back({{"layer", layer},
-                       {"tensor", tensor},
-                       {"kind", kind},
-                       {"values", histogram.count()},
-                       {"zeros", histogram.zeros()},
-                       {"minimum", histogram.minimum()},
-                       {"maximum", histogram.maximum()},
-                       {"best", best},
-                       {"fits", fits}});
-    const auto count = static_cast<double>(std::max<uint64_t>(histogram.count(), 1));
-    table +=
-        fmt::format("{:<44} {:<11} {:<12} zeros {:>5.1f} %  [{:.4g}, {:.4g}]\n", layer, kind, best,
-                    100.0 * static_cast<double>(histogram.zeros()) / count, histogram.minimum(), histogram.maximum());
-  };
-  for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    const Layer& layer = prepared.layers[l];
-    Histogram weights;
-    weights.add(layer.weight_matrix());
-    describe(layer.name, layer.weights()->get_friendly_name(), "weights", weights);
-    const int a = activations.of_layer[l];
-    if (a >= 0)
-      describe(layer.name, activations.tensors[static_cast<size_t>(a)].tensor, "activations",
-               activations.tensors[static_cast<size_t>(a)].histogram);
-  }
-  const Json document = {
-      {"model", arguments.model}, {"weights", weight_votes}, {"activations", activation_votes}, {"tensors", tensors}};
+  const Json document = analyze(
+      arguments.model, {arguments.only, arguments.ignore},
+      [&](const std::vector<std::string>& inputs) { return open_data(arguments.calibration, inputs); },
+      thread_count(common), common.progress);
   if (!arguments.directory.empty()) save_analysis(document, arguments.directory);
   if (common.json) {
     print_json(document);
   } else {
-    fmt::print("{}", table);
-    for (const auto& [name, count] : weight_votes) fmt::print("weights: {} tensors follow {}\n", count, name);
-    for (const auto& [name, count] : activation_votes) fmt::print("activations: {} tensors follow {}\n", count, name);
+    for (const Json& tensor : document["tensors"]) {
+      const auto count = static_cast<double>(std::max<uint64_t>(tensor["values"].get<uint64_t>(), 1));
+      fmt::print("{:<44} {:<11} {:<12} zeros {:>5.1f} %  [{:.4g}, {:.4g}]\n", tensor["layer"].get<std::string>(),
+                 tensor["kind"].get<std::string>(), tensor["best"].get<std::string>(),
+                 100.0 * tensor["zeros"].get<double>() / count, tensor["minimum"].get<double>(),
+                 tensor["maximum"].get<double>());
+    }
+    for (const char* kind : {"weights", "activations"})
+      for (const auto& [name, count] : document[kind].items())
+        fmt::print("{}: {} tensors follow {}\n", kind, count.get<int>(), name);
   }
   return 0;
 }

@@ -10,10 +10,12 @@
 #include "accelerator/simulate.h"
 #include "accelerator/sweep.h"
 #include "cli/commands.h"
-#include "cli/output_folder.h"
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
+#include "job/output_folder.h"
+#include "job/result_folder.h"
 #include "openvino/accelerator_workload.h"
+#include "openvino/calls.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"
 #include "report/accelerator_document.h"
@@ -111,12 +113,6 @@ ListSettings list_settings(const SimulateArguments& arguments) {
     list.precision.origin += ", zeros asked for";
   }
   return list;
-}
-
-std::vector<std::string> input_names(const ov::Model& model) {
-  std::vector<std::string> names;
-  for (const auto& input : model.inputs()) names.push_back(input.get_any_name());
-  return names;
 }
 
 std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const PreparedModel& prepared,

@@ -10,36 +10,15 @@
 #include <vector>
 
 #include "data/samples.h"
-#include "dnateq/recipe.h"
+#include "job/arguments.h"
 #include "openvino/progress.h"
-#include "report/report.h"
 
 namespace dnateq {
-
-struct DataArguments {
-  std::string path;
-  std::string mean = "0,0,0", std = "1,1,1";
-  int resize = 0, crop = 0;
-  std::string color = "rgb", layout = "nchw";
-};
 
 struct CommonArguments {
   bool json = false, quiet = false;
   int threads = 0;  // 0 = all processors
   Progress progress;
-};
-
-struct QuantizeArguments {
-  std::string model, labels, metric, max_loss, target_bits, budget, output_name, strategy = "optimal", family = "free",
-                                                                                 emit = "both", directory, int8;
-  DataArguments calibration;
-  std::string validation;
-  int weight_bits = 0, activation_bits = 0;
-  int64_t expect_m = 0;  // 0: as the calibration samples have them
-  bool weights_only = false, resume = false;
-  std::vector<std::string> only, ignore, untie;
-  uint64_t seed = 0;
-  std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };
 
 struct AllocateArguments {
@@ -80,7 +59,7 @@ struct SimulateArguments {
   int64_t batch = 1;
 };
 
-int run_quantize(const QuantizeArguments& arguments, const CommonArguments& common);
+int run_quantize(const QuantizeArguments& arguments, const std::string& directory, const CommonArguments& common);
 int run_allocate(const AllocateArguments& arguments, const CommonArguments& common);
 int run_eval(const EvalArguments& arguments, const CommonArguments& common);
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common);
@@ -94,10 +73,6 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
 int run_ram(const std::string& model);
 
 // Shared parts.
-// The recipe of a result folder. Throws Error if there is none, or it belongs to another model than the rest.
-Recipe load_result(const std::filesystem::path& folder);
-// The recipe, and what the report draws beside it. Throws Error as load_result(), and for damaged measurements.
-ReportInput load_report_input(const std::filesystem::path& folder);
 int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);

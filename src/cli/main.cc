@@ -82,6 +82,7 @@ int main(int argc, char** argv) {
   CommonArguments common;
 
   QuantizeArguments quantize;
+  std::string quantize_directory;
   CLI::App* command = app.add_subcommand("quantize", "quantize a network");
   command->footer(
       "Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
@@ -128,7 +129,7 @@ int main(int argc, char** argv) {
                       "of the calibration data, where dnateq bench --peers has installed it)");
   command->add_option("--seed", quantize.seed, "seed");
   command->add_flag("--resume", quantize.resume, "go on with an interrupted run in the same -o");
-  command->add_option("-o", quantize.directory, "folder for the result")->required();
+  command->add_option("-o", quantize_directory, "folder for the result")->required();
   add_common(command, common);
 
   AllocateArguments allocate;
@@ -278,7 +279,7 @@ int main(int argc, char** argv) {
     int status = 0;
     if (app.got_subcommand("quantize")) {
       stopped = kStoppedQuantize;
-      status = run_quantize(quantize, common);
+      status = run_quantize(quantize, quantize_directory, common);
     }
     if (app.got_subcommand("allocate")) status = run_allocate(allocate, common);
     if (app.got_subcommand("eval")) status = run_eval(eval, common);

@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "dnateq/error.h"
 
@@ -36,7 +38,21 @@ fs::path scripts_folder() {
   return folder;
 }
 
-fs::path peers_python(const fs::path& scripts) { return scripts / "build/peers-venv/bin/python"; }
+fs::path bench_python(const fs::path& scripts) {
+  const char* of_package = std::getenv("DNATEQ_PYTHON");  // NOLINT(concurrency-mt-unsafe)
+  return of_package != nullptr && *of_package != 0 ? fs::path(of_package) : scripts / ".venv/bin/python";
+}
+
+fs::path peers_folder(const fs::path& scripts) {
+  if (fs::is_regular_file(scripts / "CMakeLists.txt")) return scripts / "build/peers-venv";
+  for (const auto& [variable, below] : {std::pair("XDG_CACHE_HOME", "dnateq"), std::pair("HOME", ".cache/dnateq")}) {
+    const char* folder = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe)
+    if (folder != nullptr && *folder == '/') return fs::path(folder) / below / "peers-venv";
+  }
+  return fs::temp_directory_path() / "dnateq" / "peers-venv";
+}
+
+fs::path peers_python(const fs::path& scripts) { return peers_folder(scripts) / "bin/python"; }
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> all;

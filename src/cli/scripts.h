@@ -17,7 +17,15 @@ std::filesystem::path find_scripts();
 // The same; throws Error if they are nowhere.
 std::filesystem::path scripts_folder();
 
-// Python with the packages of requirements-bench.txt (tools/peers.sh), whether or not it is there.
+// Python with OpenVINO, whether or not it is there: that of the package dnateq (its environment says DNATEQ_PYTHON),
+// else the source tree's.
+std::filesystem::path bench_python(const std::filesystem::path& scripts);
+
+// Where tools/peers.sh installs the packages of requirements-bench.txt: build/peers-venv of the source tree; where the
+// scripts are installed, the user's cache folder.
+std::filesystem::path peers_folder(const std::filesystem::path& scripts);
+
+// Python with those packages, whether or not it is there.
 std::filesystem::path peers_python(const std::filesystem::path& scripts);
 
 // For execv: valid as long as `words` is.

@@ -1,6 +1,21 @@
+#include <cstring>
+
 #include "data/samples.h"
 
 namespace dnateq {
+namespace {
+
+template <typename Bits>
+bool all_finite(std::span<const std::byte> bytes, Bits exponent) {
+  for (size_t at = 0; at < bytes.size(); at += sizeof(Bits)) {
+    Bits bits;
+    std::memcpy(&bits, bytes.data() + at, sizeof(Bits));
+    if ((bits & exponent) == exponent) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 size_t size_of(DataType type) {
   switch (type) {
@@ -52,6 +67,19 @@ const char* to_string(DataType type) {
       return "bool";
   }
   return "unknown";
+}
+
+bool all_finite(DataType type, std::span<const std::byte> values) {
+  switch (type) {
+    case DataType::kFloat16:
+      return all_finite<uint16_t>(values, 0x7c00);
+    case DataType::kFloat32:
+      return all_finite<uint32_t>(values, 0x7f800000);
+    case DataType::kFloat64:
+      return all_finite<uint64_t>(values, 0x7ff0000000000000);
+    default:
+      return true;
+  }
 }
 
 int64_t Array::elements() const {

@@ -20,29 +20,6 @@
 namespace dnateq {
 namespace {
 
-template <typename Bits>
-bool all_finite(std::span<const std::byte> bytes, Bits exponent) {
-  for (size_t at = 0; at < bytes.size(); at += sizeof(Bits)) {
-    Bits bits;
-    std::memcpy(&bits, bytes.data() + at, sizeof(Bits));
-    if ((bits & exponent) == exponent) return false;
-  }
-  return true;
-}
-
-bool all_finite(const Array& array) {
-  switch (array.type) {
-    case DataType::kFloat16:
-      return all_finite<uint16_t>(array.bytes, 0x7c00);
-    case DataType::kFloat32:
-      return all_finite<uint32_t>(array.bytes, 0x7f800000);
-    case DataType::kFloat64:
-      return all_finite<uint64_t>(array.bytes, 0x7ff0000000000000);
-    default:
-      return true;
-  }
-}
-
 [[noreturn]] void fail_not_finite(const std::string& where) {
   throw Error(fmt::format("{} holds NaN or infinity; leave it out or repair it", where));
 }
@@ -124,7 +101,7 @@ class ArraySamples : public SourceBase {
       const size_t bytes = static_cast<size_t>(slice.elements()) * size_of(slice.type);
       const auto begin = array.bytes.begin() + static_cast<ptrdiff_t>(index * bytes);
       slice.bytes.assign(begin, begin + static_cast<ptrdiff_t>(bytes));
-      if (!all_finite(slice))
+      if (!all_finite(slice.type, slice.bytes))
         fail_not_finite(
             fmt::format("{}{}sample {}", array_in_words(in_quotes(path()), name), name.empty() ? ": " : ", ", index));
       call.push_back({name, std::move(slice)});
@@ -169,7 +146,7 @@ class NpzFolderSamples : public SourceBase {
     bool empty = true;
     for (const auto& [name, array] : call) {
       empty = empty && array.bytes.empty();
-      if (!all_finite(array)) fail_not_finite(array_in_words(in_quotes(file), name));
+      if (!all_finite(array.type, array.bytes)) fail_not_finite(array_in_words(in_quotes(file), name));
     }
     if (empty) throw Error(fmt::format("{} holds arrays without elements; leave it out", in_quotes(file)));
     return call;

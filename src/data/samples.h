@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ struct Array {  // C-contiguous
   std::vector<std::byte> bytes;
   int64_t elements() const;
 };
+
+// Whether none of these values is NaN or infinite; integers always are.
+bool all_finite(DataType type, std::span<const std::byte> values);
 
 struct NamedArray {
   std::string name;  // empty: the model's only input

@@ -111,10 +111,15 @@ ov::Tensor stack(const std::vector<ov::Tensor>& parts) {
 
 }  // namespace
 
+std::vector<std::string> input_names(const ov::Model& model) {
+  std::vector<std::string> names;
+  for (const auto& input : model.inputs()) names.push_back(any_name(input));
+  return names;
+}
+
 Calls::Calls(const Samples& samples, const ov::Model& model, int64_t first, int64_t count) : samples_(samples) {
   const std::vector<std::string> names = samples.inputs();
-  std::vector<std::string> expected;
-  for (const auto& input : model.inputs()) expected.push_back(any_name(input));
+  const std::vector<std::string> expected = input_names(model);
   for (const auto& input : model.inputs()) {
     inputs_.push_back({any_name(input), input.get_element_type(), input.get_partial_shape()});
     size_t at = names.size();

@@ -3,11 +3,15 @@
 
 #include <memory>
 #include <openvino/openvino.hpp>
+#include <string>
 #include <vector>
 
 #include "data/samples.h"
 
 namespace dnateq {
+
+// Names of the model's inputs, in their order, as samples are asked for them.
+std::vector<std::string> input_names(const ov::Model& model);
 
 // Samples matched to the network's inputs and stacked along a dynamic first axis where that is possible.
 class Calls {

@@ -65,6 +65,7 @@ Metric metric_from_string(const std::string& text) {
   if (text == "cosine") return Metric::kCosine;
   if (text == "kl") return Metric::kKl;
   if (text.starts_with("command:")) return Metric::kCommand;
+  if (text.starts_with("function:")) return Metric::kFunction;
   throw Error(fmt::format("unknown metric '{}'; use top1, top5, agreement, cosine, kl or command:CMD", text));
 }
 
@@ -82,11 +83,15 @@ std::string to_string(Metric metric) {
       return "kl";
     case Metric::kCommand:
       return "command";
+    case Metric::kFunction:
+      return "function";
   }
   return "?";
 }
 
 bool lower_is_better(Metric metric) { return metric == Metric::kKl; }
+
+bool is_external(Metric metric) { return metric == Metric::kCommand || metric == Metric::kFunction; }
 
 size_t find_output(const ov::Model& model, const std::string& name, const std::string& file) {
   const auto check = [&](size_t i) {
@@ -229,7 +234,7 @@ double run_command(const std::string& command, const std::filesystem::path& mode
 
 double loss_of(Metric metric, double reference, double quantized) {
   if (metric == Metric::kKl) return quantized - reference;
-  if (metric == Metric::kCommand) return reference != 0 ? (reference - quantized) / std::fabs(reference) : 0;
+  if (is_external(metric)) return reference != 0 ? (reference - quantized) / std::fabs(reference) : 0;
   return reference - quantized;
 }
 

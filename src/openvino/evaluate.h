@@ -11,10 +11,12 @@
 
 namespace dnateq {
 
-enum class Metric { kTop1, kTop5, kAgreement, kCosine, kKl, kCommand };
-Metric metric_from_string(const std::string& text);  // "command:CMD" gives kCommand
+enum class Metric { kTop1, kTop5, kAgreement, kCosine, kKl, kCommand, kFunction };
+Metric metric_from_string(const std::string& text);  // "command:CMD" gives kCommand, "function:NAME" kFunction
 std::string to_string(Metric metric);
 bool lower_is_better(Metric metric);
+// Judged outside, by the user's own program: a number of a whole model, not of samples.
+bool is_external(Metric metric);
 
 // Values of one output for every call, float32.
 struct OutputValues {
@@ -47,7 +49,7 @@ double run_command(const std::string& command, const std::filesystem::path& mode
 // As one word of a shell's command line.
 std::string shell_quoted(const std::string& text);
 
-// What a given loss means: points for top-k, agreement and cosine, nats for KL, relative for commands.
+// What a given loss means: points for top-k, agreement and cosine, nats for KL, relative for external ones.
 double loss_of(Metric metric, double reference, double quantized);
 
 }  // namespace dnateq

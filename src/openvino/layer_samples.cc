@@ -164,17 +164,18 @@ LayerSamples join(std::vector<LayerSamples>&& parts) {
   Index rows = 0;
   bool weighted = true;
   for (const LayerSamples& part : parts) {
-    rows += part.inputs.rows();
+    rows += part.targets.rows();
     weighted = weighted && part.weights.size() > 0;
   }
   LayerSamples all;
-  all.inputs.resize(rows, parts.at(0).inputs.cols());
+  const bool inputs = parts.at(0).inputs.cols() > 0;
+  if (inputs) all.inputs.resize(rows, parts[0].inputs.cols());
   all.targets.resize(rows, parts[0].targets.cols());
   if (weighted) all.weights.resize(rows);
   Index at = 0;
   for (LayerSamples& part : parts) {
-    const Index count = part.inputs.rows();
-    all.inputs.middleRows(at, count) = part.inputs;
+    const Index count = part.targets.rows();
+    if (inputs) all.inputs.middleRows(at, count) = part.inputs;
     all.targets.middleRows(at, count) = part.targets;
     if (weighted) all.weights.segment(at, count) = part.weights;
     at += count;

@@ -36,7 +36,7 @@ class LayerSampler {
   uint64_t seed_;
 };
 
-// Joins the calls' rows in call order.
+// Joins the calls' rows in call order. Parts without inputs give samples without.
 LayerSamples join(std::vector<LayerSamples>&& parts);
 
 }  // namespace dnateq

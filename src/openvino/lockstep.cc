@@ -14,6 +14,7 @@
 #include "openvino/runner.h"
 #include "openvino/subgraph.h"
 #include "openvino/taps.h"
+#include "openvino/tensor_store.h"
 #include "search/solution_file.h"
 
 namespace dnateq {
@@ -48,10 +49,12 @@ Surroundings surroundings_of(const Layer& layer) {
   return found;
 }
 
+using Kept = TensorStore::Kept;
+
 // Tensors of the boundary: their place in the FP32 graph and their values for every call, in both networks.
 struct Boundary {
   Outputs outputs;
-  std::vector<std::vector<ov::Tensor>> fp, q;  // [call][output]
+  std::vector<std::vector<Kept>> fp, q;  // [call][output]
 
   std::optional<size_t> find(const ov::Output<ov::Node>& output) const {
     const auto at = std::find(outputs.begin(), outputs.end(), output);
@@ -62,20 +65,13 @@ struct Boundary {
   std::vector<ov::PartialShape> shapes() const {
     std::vector<ov::PartialShape> all;
     for (size_t i = 0; i < outputs.size(); ++i) {
-      const ov::Shape first = fp[0][i].get_shape();
-      const bool same =
-          std::all_of(fp.begin(), fp.end(), [&](const auto& call) { return call[i].get_shape() == first; });
+      const ov::Shape first = fp[0][i].shape();
+      const bool same = std::all_of(fp.begin(), fp.end(), [&](const auto& call) { return call[i].shape() == first; });
       all.push_back(same ? ov::PartialShape(first) : outputs[i].get_partial_shape());
     }
     return all;
   }
 };
-
-ov::Tensor copied(const ov::Tensor& tensor) {
-  ov::Tensor copy(tensor.get_element_type(), tensor.get_shape());
-  tensor.copy_to(copy);
-  return copy;
-}
 
 class Pass {
  public:
@@ -88,7 +84,8 @@ class Pass {
         options_(options),
         alone_(plan.empty()),
         order_(prepared.model->get_ordered_ops()),
-        quantized_(copy_model(prepared.model)) {
+        quantized_(copy_model(prepared.model)),
+        store_(options.memory_bytes) {
     for (size_t l = 0; l < prepared.layers.size(); ++l) layer_at_.emplace(prepared.layers[l].node.get(), l);
     for (const auto& parameter : prepared.model->get_parameters()) boundary_.outputs.push_back(parameter->output(0));
     if (alone_)
@@ -148,7 +145,10 @@ class Pass {
 
   void load_inputs() {
     if (!boundary_.fp.empty()) return;
-    for (size_t c = 0; c < calls_.size(); ++c) boundary_.fp.push_back(calls_.tensors(c));
+    for (size_t c = 0; c < calls_.size(); ++c) {
+      boundary_.fp.emplace_back();
+      for (const ov::Tensor& tensor : calls_.tensors(c)) boundary_.fp.back().push_back(store_.keep(tensor));
+    }
     boundary_.q = boundary_.fp;
   }
 
@@ -190,28 +190,38 @@ class Pass {
     std::vector<std::optional<size_t>> kept;  // where `wanted` is a boundary tensor already
     Subgraph graph;
     std::unique_ptr<Runner> runner;
-    const std::vector<std::vector<ov::Tensor>>* values = nullptr;
+    const std::vector<std::vector<Kept>>* values = nullptr;
 
     std::vector<ov::Tensor> feed(size_t call) const {
       std::vector<ov::Tensor> inputs;
-      for (const size_t i : graph.inputs) inputs.push_back((*values)[call][i]);
+      for (const size_t i : graph.inputs) inputs.push_back((*values)[call][i].load());
       return inputs;
     }
-    std::vector<ov::Tensor> collect(size_t call, const std::vector<ov::Tensor>& outputs) const {
+    // Tensors of the boundary are loaded only among the first `read`; the others stay empty.
+    std::vector<ov::Tensor> collect(size_t call, const std::vector<ov::Tensor>& outputs, size_t read) const {
       std::vector<ov::Tensor> all;
       size_t next = 0;
-      for (const auto& place : kept) all.push_back(place ? (*values)[call][*place] : outputs[next++]);
+      for (size_t i = 0; i < kept.size(); ++i) {
+        if (!kept[i])
+          all.push_back(outputs[next++]);
+        else
+          all.push_back(i < read ? (*values)[call][*kept[i]].load() : ov::Tensor());
+      }
       return all;
     }
+    // For the next boundary; `tensors` are what run() gave for this call.
+    Kept keep(TensorStore& store, size_t call, size_t i, const std::vector<ov::Tensor>& tensors) const {
+      return kept[i] ? (*values)[call][*kept[i]] : store.keep(tensors[i]);
+    }
     template <typename Visit>
-    void run(size_t calls, const Visit& visit) {
+    void run(size_t calls, size_t read, const Visit& visit) {
       if (!runner) {
-        for (size_t c = 0; c < calls; ++c) visit(c, collect(c, {}));
+        for (size_t c = 0; c < calls; ++c) visit(c, collect(c, {}, read));
         return;
       }
       runner->run(
           calls, [&](size_t c) { return feed(c); },
-          [&](size_t c, const std::vector<ov::Tensor>& outputs) { visit(c, collect(c, outputs)); });
+          [&](size_t c, const std::vector<ov::Tensor>& outputs) { visit(c, collect(c, outputs, read)); });
     }
   };
 
@@ -286,7 +296,7 @@ class Pass {
     // Probe with the first call: how many positions, how many bytes would stay.
     size_t live_bytes = 0;
     double positions = 0, probe_elements = 1, all_elements = 1;
-    fp.run(1, [&](size_t, const std::vector<ov::Tensor>& out) {
+    fp.run(1, fp_wanted.size(), [&](size_t, const std::vector<ov::Tensor>& out) {
       for (size_t i = fp_live_at; i < out.size(); ++i) live_bytes += out[i].get_byte_size();
       positions = static_cast<double>(LayerSampler::positions(layer, out[0].get_shape()));
     });
@@ -302,16 +312,21 @@ class Pass {
 
     std::vector<LayerSamples> parts(calls_.size());
     std::vector<ov::Shape> output_shapes(calls_.size());
-    std::vector<std::vector<ov::Tensor>> next_fp(calls_.size());
-    fp.run(calls_.size(), [&](size_t c, const std::vector<ov::Tensor>& out) {
+    std::vector<std::vector<Kept>> next_fp(calls_.size());
+    fp.run(calls_.size(), fp_live_at, [&](size_t c, const std::vector<ov::Tensor>& out) {
       output_shapes[c] = out[0].get_shape();
       parts[c].targets = sampler.outputs(c, out[0]);
       if (with_skip && out[1].get_shape() == output_shapes[c]) parts[c].targets += sampler.outputs(c, out[1]);
       if (around.norm_input && out[fp_live_at - 1].get_shape() == output_shapes[c])
         parts[c].weights = sampler.norm_weights(c, out[fp_live_at - 1]);
       if (!advance) return;
-      for (size_t i = fp_live_at; i < out.size(); ++i) next_fp[c].push_back(fp.kept[i] ? out[i] : copied(out[i]));
+      for (size_t i = fp_live_at; i < out.size(); ++i) next_fp[c].push_back(fp.keep(store_, c, i, out));
     });
+
+    // The largest matrix is filled in place, not from parts.
+    std::vector<Eigen::Index> first_row(calls_.size() + 1, 0);
+    for (size_t c = 0; c < calls_.size(); ++c) first_row[c + 1] = first_row[c] + parts[c].targets.rows();
+    Eigen::MatrixXf inputs(first_row.back(), layer.groups * layer.columns);
 
     Outputs q_wanted = {x};
     if (with_skip) q_wanted.push_back(*around.skip);
@@ -320,9 +335,9 @@ class Pass {
       for (const auto& output : live)
         if (touched_.contains(output.get_node())) q_wanted.push_back(output);
     Part q = make_part(q_wanted, true);
-    std::vector<std::vector<ov::Tensor>> next_q(calls_.size());
-    q.run(calls_.size(), [&](size_t c, const std::vector<ov::Tensor>& out) {
-      parts[c].inputs = sampler.inputs(c, out[0], output_shapes[c]);
+    std::vector<std::vector<Kept>> next_q(calls_.size());
+    q.run(calls_.size(), q_live_at, [&](size_t c, const std::vector<ov::Tensor>& out) {
+      inputs.middleRows(first_row[c], parts[c].targets.rows()) = sampler.inputs(c, out[0], output_shapes[c]);
       if (with_skip && out[1].get_shape() == output_shapes[c]) parts[c].targets -= sampler.outputs(c, out[1]);
       if (!advance) return;
       size_t next = q_live_at;
@@ -330,7 +345,7 @@ class Pass {
         if (!touched_.contains(live[i].get_node())) {  // no layer before it: the same value in both networks
           next_q[c].push_back(next_fp[c][i]);
         } else {
-          next_q[c].push_back(q.kept[next] ? out[next] : copied(out[next]));
+          next_q[c].push_back(q.keep(store_, c, next, out));
           ++next;
         }
       }
@@ -340,12 +355,14 @@ class Pass {
       boundary_.fp = std::move(next_fp);
       boundary_.q = std::move(next_q);
     }
-    return join(std::move(parts));
+    LayerSamples samples = join(std::move(parts));
+    samples.inputs = std::move(inputs);
+    return samples;
   }
 
   double elements(size_t call) const {
     double sum = 0;
-    for (const ov::Tensor& tensor : boundary_.fp[call]) sum += static_cast<double>(tensor.get_size());
+    for (const Kept& tensor : boundary_.fp[call]) sum += static_cast<double>(tensor.elements());
     return std::max(sum, 1.0);
   }
 
@@ -383,6 +400,7 @@ class Pass {
   std::map<const ov::Node*, size_t> layer_at_;
   std::vector<std::shared_ptr<const Encoder>> encoders_;            // of the tensor entering each layer
   std::map<ov::Output<ov::Node>, ov::Output<ov::Node>> corrected_;  // layer outputs -> their bias additions
+  TensorStore store_;
   Boundary boundary_;
   std::set<const ov::Node*> waiting_, touched_;  // at the layer under way: behind unsolved layers; behind any layer
   std::vector<LayerSolution> solutions_;

@@ -1,8 +1,8 @@
 // One pass of the search: the FP32 and the quantized network in lockstep over the calibration calls, layer by layer.
 //
 // Each layer is solved against the FP32 target while its inputs come from the network as quantized so far. Tensors at
-// the boundary between solved and unsolved layers are kept in memory where they fit, so that a layer costs one run of
-// that layer, not of the network.
+// the boundary between solved and unsolved layers are kept, in memory or on disk, where they fit, so that a layer costs
+// one run of that layer, not of the network.
 #pragma once
 
 #include <filesystem>
@@ -27,9 +27,10 @@ struct PassOptions {
   SolveOptions solve;
   uint64_t seed = 0;
   int threads = 1;
-  size_t kept_bytes = size_t{700} << 20;  // bound on the tensors kept between layers
-  int64_t largest_rows = 1 << 15;         // positions sampled a layer, at most
-  std::filesystem::path checkpoints;      // folder for solved layers; empty = none
+  size_t kept_bytes = size_t{700} << 20;   // bound on the tensors kept between layers
+  size_t memory_bytes = size_t{64} << 20;  // of these in memory, at most; the others lie in a temporary file
+  int64_t largest_rows = 1 << 15;          // positions sampled a layer, at most
+  std::filesystem::path checkpoints;       // folder for solved layers; empty = none
   Progress progress;
   std::string stage = "solving layers";
 };

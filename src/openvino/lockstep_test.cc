@@ -173,6 +173,13 @@ TEST_P(Lockstep, GivesTheSameBytesWithOneThreadAndWithTwo) {
   expect_equal(pass(plan(), two), pass(plan()));
 }
 
+TEST_P(Lockstep, GivesTheSameBytesWhetherTensorsLieInMemoryOrOnDisk) {
+  PassOptions on_disk;
+  on_disk.memory_bytes = 0;
+  on_disk.threads = 2;
+  expect_equal(pass(plan(), on_disk), pass(plan()));
+}
+
 TEST_P(Lockstep, GivesTheSameCodesWhetherTensorsAreKeptOrComputedAgain) {
   PassOptions forgetful;
   forgetful.kept_bytes = 1;

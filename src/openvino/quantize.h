@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <openvino/openvino.hpp>
 #include <optional>
 #include <string>
@@ -24,7 +25,9 @@ struct QuantizeOptions {
   std::optional<double> target_weight_bits, target_activation_bits;
   std::optional<int> weight_bits, activation_bits;  // the same width everywhere
   std::string metric;                               // empty: top1 with labels, else cosine
-  std::string output;                               // output that the metric reads; empty = the first
+  // Of an external metric: the number for the networks' model files, higher is better. What it throws comes through.
+  std::function<double(const std::vector<std::filesystem::path>& models)> judge;
+  std::string output;  // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
   bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)
   int64_t expected_rows = 0;  // of activations in a call, for `packed`; 0: as the calibration samples have them
@@ -34,7 +37,7 @@ struct QuantizeOptions {
   double budget_seconds = 0;  // no further candidate starts after this; 0 = no limit
   bool resume = false;
   std::string options_text;  // for the recipe
-  std::filesystem::path model_file;
+  bool has_labels = false;
   std::filesystem::path int8_model;  // an INT8 model of the same network to judge beside; empty = none
   Progress progress;
 };
@@ -54,10 +57,25 @@ struct QuantizeResult {
   double seconds = 0;
 };
 
-// Writes model files (DIR/model.xml for the standard emission, DIR/exact/model.xml), DIR/recipe.dnateq.json and
-// DIR/measurements. Throws Error; Cancelled if progress asked for a stop (what was solved so far is kept).
-QuantizeResult quantize(ov::Core& core, const PreparedModel& prepared, const Samples& calibration,
-                        const Samples* validation, const std::vector<int64_t>& labels, const QuantizeOptions& options,
-                        const std::filesystem::path& directory);
+// One network to quantize.
+struct NetworkInput {
+  std::string name;  // of one among several, shown in progress; else empty
+  const PreparedModel* prepared = nullptr;
+  const Samples* calibration = nullptr;
+  std::filesystem::path model_file, directory;
+};
+
+// The metric that the options ask for: top1 with labels, else cosine, where they name none.
+Metric metric_of(const QuantizeOptions& options);
+
+// One search for all networks: bits are shared out over the layers of all of them, and the loss is that of one metric,
+// which must be an external one where there are several. Without `validation`, calibration samples are held back to
+// judge on.
+// Writes into each network's directory: model files (DIR/model.xml for the standard emission, DIR/exact/model.xml),
+// DIR/recipe.dnateq.json and DIR/measurements. Throws Error; Cancelled if progress asked for a stop (what was solved so
+// far is kept).
+std::vector<QuantizeResult> quantize(ov::Core& core, const std::vector<NetworkInput>& networks,
+                                     const Samples* validation, const std::vector<int64_t>& labels,
+                                     const QuantizeOptions& options);
 
 }  // namespace dnateq

@@ -91,7 +91,9 @@ function leadText(summary, metric) {
       ? `${style.value(value)} ${name} (${style.change(difference(value, metric.reference))})` : `${name} not measured`;
   parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told('exact', metric.exact)}, ${told(summary.emission, metric.quantized)}` +
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
-  parts.push(`Judged on ${count(metric.samples)} samples (${metric.samples_from}), which the search never saw.`);
+  parts.push(metric.samples > 0
+      ? `Judged on ${count(metric.samples)} samples (${metric.samples_from}), which the search never saw.`
+      : `Judged on ${metric.samples_from} samples, which the search was led by too.`);
   return parts.join(' ');
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "dnateq/error.h"
 
@@ -119,6 +120,11 @@ void allocate_kind(const std::vector<Allocatable>& items, bool weights, double b
 }
 
 }  // namespace
+
+double tensor_mean(const Allocation& allocation) {
+  return std::accumulate(allocation.bits.begin(), allocation.bits.end(), 0.0) /
+         static_cast<double>(std::max<size_t>(allocation.bits.size(), 1));
+}
 
 Allocation summarize(const std::vector<Allocatable>& items, std::vector<int> bits, double fp32_values) {
   Allocation result;

@@ -26,6 +26,9 @@ struct Allocation {
   double divergence = 0;                        // predicted sum
 };
 
+// Plain mean of stored bits over the tensors.
+double tensor_mean(const Allocation& allocation);
+
 // `fp32_values`: weights that stay in FP32, counted at 32 bits.
 Allocation summarize(const std::vector<Allocatable>& items, std::vector<int> bits, double fp32_values);
 

@@ -1,4 +1,4 @@
-#include "cli/output_folder.h"
+#include "job/output_folder.h"
 
 #include <fmt/format.h>
 

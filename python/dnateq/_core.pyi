@@ -1,0 +1,201 @@
+"""
+The C++ library of dnateq. Use the package dnateq instead: this module's functions change freely.
+"""
+
+from collections.abc import Sequence
+import enum
+import os
+import pathlib
+from typing import Annotated
+
+from numpy.typing import NDArray
+
+
+class Error(ValueError):
+    pass
+
+class Cancelled(RuntimeError):
+    pass
+
+class Spool:
+    """Samples kept in a file without a name."""
+
+    def __init__(self, folder: str | os.PathLike, source: str, inputs: Sequence[str]) -> None: ...
+
+    def add(self, arrays: Sequence[Annotated[NDArray, dict(order='C', device='cpu', writable=False)]]) -> None:
+        """Appends one call: an array for each input."""
+
+    def __len__(self) -> int: ...
+
+class QuantizeArguments:
+    """What a quantization is told."""
+
+    def __init__(self) -> None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @model.setter
+    def model(self, arg: str, /) -> None: ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @metric.setter
+    def metric(self, arg: str, /) -> None: ...
+
+    @property
+    def max_loss(self) -> str: ...
+
+    @max_loss.setter
+    def max_loss(self, arg: str, /) -> None: ...
+
+    @property
+    def target_bits(self) -> str: ...
+
+    @target_bits.setter
+    def target_bits(self, arg: str, /) -> None: ...
+
+    @property
+    def weight_bits(self) -> int: ...
+
+    @weight_bits.setter
+    def weight_bits(self, arg: int, /) -> None: ...
+
+    @property
+    def activation_bits(self) -> int: ...
+
+    @activation_bits.setter
+    def activation_bits(self, arg: int, /) -> None: ...
+
+    @property
+    def strategy(self) -> str: ...
+
+    @strategy.setter
+    def strategy(self, arg: str, /) -> None: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @family.setter
+    def family(self, arg: str, /) -> None: ...
+
+    @property
+    def emit(self) -> str: ...
+
+    @emit.setter
+    def emit(self, arg: str, /) -> None: ...
+
+    @property
+    def expect_m(self) -> int: ...
+
+    @expect_m.setter
+    def expect_m(self, arg: int, /) -> None: ...
+
+    @property
+    def weights_only(self) -> bool: ...
+
+    @weights_only.setter
+    def weights_only(self, arg: bool, /) -> None: ...
+
+    @property
+    def only(self) -> list[str]: ...
+
+    @only.setter
+    def only(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def ignore(self) -> list[str]: ...
+
+    @ignore.setter
+    def ignore(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def untie(self) -> list[str]: ...
+
+    @untie.setter
+    def untie(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def output(self) -> str: ...
+
+    @output.setter
+    def output(self, arg: str, /) -> None: ...
+
+    @property
+    def budget(self) -> str: ...
+
+    @budget.setter
+    def budget(self, arg: str, /) -> None: ...
+
+    @property
+    def int8(self) -> str: ...
+
+    @int8.setter
+    def int8(self, arg: str, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def resume(self) -> bool: ...
+
+    @resume.setter
+    def resume(self, arg: bool, /) -> None: ...
+
+def arguments_of_result(folder: str | os.PathLike) -> QuantizeArguments:
+    """The arguments that a result was made with."""
+
+class Data:
+    """Samples to work on."""
+
+    def __init__(self, calibration: Spool, validation: Spool | None, labels: Sequence[int]) -> None: ...
+
+class Work:
+    """Long work on a thread of its own."""
+
+    class News(enum.Enum):
+        NONE = 0
+
+        QUESTION = 1
+
+        FINISHED = 2
+
+    def wait(self, seconds: float) -> Work.News:
+        """
+        Returns at a question, at the end, or after `seconds`; raises what the work threw.
+        """
+
+    def take_steps(self) -> list[tuple[str, int, int]]:
+        """(stage, done, total) of each stage since the last call."""
+
+    def question(self) -> list[pathlib.Path]:
+        """Model files to judge."""
+
+    def answer(self, score: float) -> None: ...
+
+    def result(self) -> str:
+        """JSON document, once finished."""
+
+    def stop(self) -> None: ...
+
+def quantize(arguments: QuantizeArguments, data: Data, directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
+
+def quantize_many(names: Sequence[str], arguments: Sequence[QuantizeArguments], samples: Sequence[Spool], directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
+
+def allocate(source: str | os.PathLike, arguments: QuantizeArguments, data: Data, directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
+
+def analyze(model: str, calibration: Spool, only: Sequence[str], ignore: Sequence[str], threads: int) -> Work: ...
+
+def input_names(model: str | os.PathLike) -> list[str]:
+    """Names of a model file's inputs."""
+
+def tensor(folder: str | os.PathLike, layer: str, is_weights: bool) -> dict:
+    """Histogram and levels of one tensor."""
+
+def write_report(folder: str | os.PathLike, file: str | os.PathLike) -> None: ...
+
+def bits_loss_curve(folder: str | os.PathLike) -> list[tuple[float, float]]: ...

@@ -1,0 +1,359 @@
+"""Quantization with the user's own data, metric and progress."""
+
+import itertools
+import math
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openvino
+
+from dnateq import _core, _watch
+from dnateq._checks import patterns, python_names, real, text, whole
+from dnateq._data import Transform, labels_of, spool
+from dnateq._models import compile_for_judging, file_of, is_torch
+from dnateq._program import program
+from dnateq._result import ManyResult, Result
+
+Metric = Callable[[openvino.CompiledModel], float]
+JointMetric = Callable[[dict[str, openvino.CompiledModel]], float]
+Judge = Callable[[list[Path]], float]
+_STRATEGIES = ("optimal", "paper", "uniform")
+_NAMED_METRICS = ("top1", "top5", "agreement", "cosine", "kl")
+
+
+@dataclass
+class _Kept:
+    """What a result needs to be allocated again."""
+
+    folders: "_Folders"
+    data: _core.Data
+    judge: Judge | None
+    threads: int
+
+
+def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None, keep: Any = None) -> Any:
+    try:
+        return _watch.run(work, progress, judge, keep)
+    except _core.Error as error:
+        raise ValueError(python_names(str(error))) from None
+
+
+def _score_of(metric: Callable[..., float], argument: Any) -> float:
+    value = metric(argument)
+    name = getattr(metric, "__name__", type(metric).__name__)
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"the metric {name} returned a {type(value).__name__}; it must return one number") from None
+    if not math.isfinite(score):
+        raise ValueError(f"the metric {name} returned {score}; it must return a finite number")
+    return score
+
+
+def _bits(value: float | tuple[float, float]) -> str:
+    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    return "/".join(repr(real("target_bits", bits)) for bits in pair)
+
+
+def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
+               weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str,
+               expect_rows: int | None, weights_only: bool, budget: float | None, seed: int,
+               resume: bool) -> _core.QuantizeArguments:
+    """The options that all networks of a search have in common. Raises ValueError and TypeError."""
+    arguments = _core.QuantizeArguments()
+    wishes = [max_loss is not None, target_bits is not None, weight_bits is not None or activation_bits is not None]
+    if sum(wishes) > 1:
+        raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
+    if max_loss is not None:
+        arguments.max_loss = repr(real("max_loss", max_loss))
+    if target_bits is not None:
+        arguments.target_bits = _bits(target_bits)
+    for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
+        if bits is not None:
+            setattr(arguments, name, whole(name, bits, 2, most))
+    for name, value in (("strategy", strategy), ("family", family), ("emit", emit)):
+        text(name, value)
+    if strategy not in _STRATEGIES:
+        raise ValueError(f"strategy is '{strategy}'; give one of {', '.join(_STRATEGIES)}")
+    if isinstance(metric, str) and metric not in _NAMED_METRICS:
+        raise ValueError(f"metric is '{metric}'; give a function, or one of {', '.join(_NAMED_METRICS)}")
+    if metric is not None and not isinstance(metric, str) and not callable(metric):
+        raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
+    arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
+    arguments.expect_m = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
+    arguments.weights_only, arguments.resume = bool(weights_only), bool(resume)
+    arguments.seed = whole("seed", seed, 0, 2**64 - 1)
+    arguments.budget = repr(real("budget", budget)) if budget is not None else ""
+    if callable(metric):
+        arguments.metric = "function:" + str(getattr(metric, "__name__", type(metric).__name__))
+    elif metric is not None:
+        arguments.metric = str(metric)
+    return arguments
+
+
+class _Folders:
+    """Temporary folders, which go with this object."""
+
+    def __init__(self) -> None:
+        self._made: list[tempfile.TemporaryDirectory[str]] = []
+
+    def make(self) -> Path:
+        """A new one."""
+        self._made.append(tempfile.TemporaryDirectory(prefix="dnateq-"))
+        return Path(self._made[-1].name)
+
+
+def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform | None, what: str,
+                      folders: _Folders) -> tuple[Path, list[str], _core.Spool]:
+    """A network's file, the names of its inputs, its calibration samples."""
+    example = None
+    if is_torch(model):  # it is traced with the first sample
+        rest = iter(samples)
+        first = next(rest, None)
+        samples = itertools.chain([] if first is None else [first], rest)
+        example = transform(first) if transform is not None and first is not None else first
+    file = file_of(model, Path() if isinstance(model, (str, os.PathLike)) else folders.make(), example)
+    try:
+        names = _core.input_names(file)
+    except _core.Error as error:
+        raise ValueError(python_names(str(error))) from None
+    return file, names, spool(samples, names, transform, what)
+
+
+def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
+             validation: Iterable[Any] | None = None, labels: Any = None, transform: Transform | None = None,
+             max_loss: float | None = None, target_bits: float | tuple[float, float] | None = None,
+             weight_bits: int | None = None, activation_bits: int | None = None, strategy: str = "optimal",
+             family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
+             untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
+             weights_only: bool = False, budget: float | None = None, int8: str | os.PathLike[str] | None = None,
+             seed: int = 0, threads: int = 0, directory: str | os.PathLike[str] | None = None, resume: bool = False,
+             progress: bool | _watch.Progress = True) -> Result:
+    """Quantizes a trained network to few bits a value, without retraining.
+
+    Args:
+        model: path of an ONNX or OpenVINO file, `openvino.Model`, `onnx.ModelProto` or `torch.nn.Module`.
+        calibration: unlabelled inputs: an iterable of dicts by the model's input names, of arrays (one input), or of tuples
+            in the inputs' order. Each item is one call of the network, batch axis included; shapes may differ from call to
+            call. Read once, one item at a time; the samples lie on disk meanwhile (in TMPDIR).
+        metric: what the loss is measured by. A function: gets an `openvino.CompiledModel` of the FP32 network, then of
+            candidates, on this thread, and returns a number, higher is better. A name: `top1`, `top5` (with `labels`),
+            `agreement`, `cosine`, `kl` (against FP32). Default: `top1` with labels, else `cosine`.
+        validation: samples to judge on, for named metrics; else some of `calibration` are held back.
+        labels: of the validation samples, whole numbers; first axis of every validation array counts samples then.
+        transform: applied to each item first, as in NNCF's `Dataset`; for instance to drop labels.
+        max_loss: fewest bits whose loss is at most this: relative to FP32's score for a function, points for `top1`, `top5`,
+            `agreement`, `cosine`, nats for `kl`. Default 0.01, where no bits are given.
+        target_bits: mean stored bits a value instead: of weights, or (weights, activations).
+        weight_bits, activation_bits: the same width everywhere instead.
+        strategy: `optimal` (ours), `paper` (DNA-TEQ's search), `uniform` (clipped uniform grids, to compare).
+        family: `free`, `shared-base`, `beta0` or `pow2:Q`.
+        emit: `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
+            `exact` (activations of few bits too), `both` (cpu and exact).
+        ignored, only, untie: regular expressions on layer names: stay in FP32; alone are quantized; get codes of their own
+            although another layer has the same weights.
+        output: the output that a named metric reads (default: the first).
+        expect_rows: rows of activations in a call, for `cpu`: 1 for decoding token by token (default: as calibrated).
+        weights_only: leaves activations in FP32.
+        budget: seconds after which no further candidate is begun.
+        int8: an INT8 model of the same network to judge beside.
+        seed: same model, samples, options and seed give the same bytes, whatever `threads`.
+        threads: 0: all.
+        directory: where the result lies (default: a temporary folder that goes with the result).
+        resume: goes on with an interrupted run in `directory`.
+        progress: draws bars with tqdm; or a function of (stage, done, total).
+
+    Returns:
+        The result: `model`, `recipe`, `layers`, `metric`, `save`, `report`.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: wrong model, samples or options; the sentence names what and where.
+        KeyboardInterrupt: within a second. The best so far, and what `resume` goes on from, stays in `directory`.
+        Exception: whatever `metric`, `transform` or an iterable raises, unchanged.
+
+    Source: DNA-TEQ (arXiv 2306.16430) for the codes; the search is ours (docs: the mathematics).
+
+    Examples:
+        >>> result = dnateq.quantize("resnet.onnx", images, target_bits=(3.6, 3.8), emit="both")  # doctest: +SKIP
+    """
+    if callable(metric) and (validation is not None or labels is not None):
+        raise ValueError("a metric of your own brings its own samples; leave validation and labels out")
+    if labels is not None and validation is None:
+        raise ValueError("labels belong to validation samples; give those too")
+    arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+                           activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
+                           expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
+    arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
+    arguments.untie = patterns("untie", untie)
+    arguments.output = text("output", output) if output is not None else ""
+    threads = whole("threads", threads, 0, 1 << 16)
+    if int8 not in (None, "none") and not Path(int8).exists():
+        raise FileNotFoundError(f"there is no model file '{int8}'; check int8")
+    arguments.int8 = os.fspath(int8) if int8 is not None else "none"
+
+    folders = _Folders()
+    file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", folders)
+    arguments.model = str(file)
+    data = _core.Data(kept_samples,
+                      None if validation is None else spool(validation, names, transform, "validation", labels is not None),
+                      [] if labels is None else labels_of(labels))
+    judge = None
+    if callable(metric):
+        function = metric
+
+        def judge(files: list[Path]) -> float:
+            return _score_of(function, compile_for_judging(files[0], threads))
+
+    target = Path(directory) if directory is not None else folders.make()
+    summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge, folders)
+    return Result(target, summary, _Kept(folders, data, judge, threads))
+
+
+def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
+                  transform: Transform | None = None, max_loss: float | None = None,
+                  target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
+                  activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
+                  ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
+                  untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
+                  weights_only: bool = False, budget: float | None = None, seed: int = 0, threads: int = 0,
+                  directory: str | os.PathLike[str] | None = None, resume: bool = False,
+                  progress: bool | _watch.Progress = True) -> ManyResult:
+    """Quantizes several networks that work together, such as encoder and decoder, under one metric.
+
+    Bits are shared out over the layers of all of them. How much a network's own error counts is found by quantizing each
+    alone, coarsely, and asking the metric: one more call of it a network.
+
+    Args:
+        models: by name, each as in `quantize`.
+        calibration: samples of each network, by the same names.
+        metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, higher is better.
+        ignored, only, untie: patterns of layers by network's name.
+        transform, max_loss, target_bits, weight_bits, activation_bits, strategy, family, emit, expect_rows, weights_only, budget,
+            seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+        directory: each network's result lies in the folder of its name there.
+
+    Returns:
+        The results by name.
+
+    Raises:
+        As `quantize`.
+
+    Source: ours.
+
+    Examples:
+        >>> models = {"left": "resnet.onnx", "right": "resnet.onnx"}
+        >>> samples = {"left": images, "right": images}
+        >>> results = dnateq.quantize_many(models, samples, metric=lambda pair: 1.0, target_bits=4)  # doctest: +SKIP
+        >>> results["left"].model  # doctest: +SKIP
+    """
+    if not isinstance(models, Mapping) or not models:
+        raise TypeError("models is no mapping of networks by name; for one network call quantize")
+    for name in models:
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
+            raise ValueError(f"a network is called {name!r}; use letters, digits, '_', '-' and '.', since a folder is called so")
+    if not callable(metric):
+        raise TypeError("several networks are judged together by a metric of your own; metric must be a function")
+    for what, given in (("calibration", calibration), ("ignored", ignored), ("only", only), ("untie", untie)):
+        if given is not None and not isinstance(given, Mapping):
+            raise TypeError(f"{what} is a {type(given).__name__}; give a mapping by the networks' names")
+        strangers = set(given or ()) - set(models)
+        if strangers:
+            raise ValueError(f"{what} names '{sorted(strangers)[0]}', and the networks are: {', '.join(models)}")
+    missing = [name for name in models if name not in calibration]
+    if missing:
+        raise ValueError(f"calibration has no samples of '{missing[0]}'")
+    threads = whole("threads", threads, 0, 1 << 16)
+    folders = _Folders()
+    arguments, samples = [], []
+    for name, model in models.items():
+        one = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+                         activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
+                         expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
+        file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
+        one.model, one.int8 = str(file), "none"
+        one.ignore = patterns(f"ignored['{name}']", (ignored or {}).get(name, ()))
+        one.only = patterns(f"only['{name}']", (only or {}).get(name, ()))
+        one.untie = patterns(f"untie['{name}']", (untie or {}).get(name, ()))
+        arguments.append(one)
+        samples.append(kept_samples)
+    names = list(models)
+
+    def judge(files: list[Path]) -> float:
+        return _score_of(metric, {name: compile_for_judging(file, threads) for name, file in zip(names, files, strict=True)})
+
+    target = Path(directory) if directory is not None else folders.make()
+    summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge, folders)
+    return ManyResult(target, {name: Result(target / name, summary, folders)
+                               for name, summary in zip(names, summaries, strict=True)})
+
+
+def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_loss: float | None = None,
+             directory: str | os.PathLike[str] | None = None, progress: bool | _watch.Progress = True) -> Result:
+    """Shares out another number of bits, from the measurements of an earlier result.
+
+    Args:
+        result: of `quantize`, in this process: its samples are still at hand.
+        target_bits, max_loss: one of them, as in `quantize`.
+        directory: where the new result lies (default: a temporary folder that goes with it).
+        progress: as in `quantize`.
+
+    Returns:
+        The new result.
+
+    Raises:
+        ValueError: as `quantize`; also where the result is of an earlier process, whose samples are gone.
+
+    Examples:
+        >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
+    """
+    _watch.use()
+    if not isinstance(result, Result):
+        raise TypeError(f"result is a {type(result).__name__}; give what quantize returned")
+    kept = result._keep
+    if not isinstance(kept, _Kept):
+        raise ValueError("the samples of this result are gone; quantize again")
+    if (target_bits is None) == (max_loss is None):
+        raise ValueError("give either target_bits or max_loss")
+    try:
+        arguments = _core.arguments_of_result(result.directory)
+    except _core.Error as error:
+        raise ValueError(python_names(str(error))) from None
+    arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
+    arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
+    target = Path(directory) if directory is not None else kept.folders.make()
+    work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
+    return Result(target, _watched(work, progress, kept.judge, kept), kept)
+
+
+def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, only: Sequence[str] = (),
+            ignored: Sequence[str] = (), threads: int = 0, progress: bool | _watch.Progress = True) -> list[dict[str, Any]]:
+    """Which distribution each weight and activation tensor follows.
+
+    Args:
+        model, calibration, transform, only, ignored, threads, progress: as in `quantize`.
+
+    Returns:
+        One row a tensor, which `pandas.DataFrame` takes as it is: layer, tensor, kind (weights or activations), values, zeros,
+        minimum, maximum, best (normal, exponential, pareto or uniform: least residual sum of squares), fits.
+
+    Raises:
+        ValueError, TypeError, FileNotFoundError: as `quantize`.
+
+    Source: DNA-TEQ (arXiv 2306.16430), its analysis of tensors' distributions.
+
+    Examples:
+        >>> dnateq.analyze("resnet.onnx", images)[0]["best"]  # doctest: +SKIP
+        'exponential'
+    """
+    folders = _Folders()
+    file, _, samples = _file_and_samples(model, calibration, transform, "calibration", folders)
+    work = _core.analyze(str(file), samples, patterns("only", only), patterns("ignored", ignored),
+                         whole("threads", threads, 0, 1 << 16))
+    document = _watched(work, progress, keep=folders)
+    tensors: list[dict[str, Any]] = document["tensors"]
+    return tensors

@@ -1,0 +1,309 @@
+// dnateq._core: the C++ library as Python sees it. Checks of arguments, progress bars and everything that a user reads
+// lie in python/dnateq.
+#include <fmt/format.h>
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/filesystem.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <thread>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "core/sentence.h"
+#include "data/spool.h"
+#include "dnateq/error.h"
+#include "job/analysis.h"
+#include "job/quantize_job.h"
+#include "job/result_folder.h"
+#include "openvino/calls.h"
+#include "openvino/ops/ops.h"
+#include "report/report.h"
+#include "work.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace dnateq::python {
+namespace {
+
+using AnyArray = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+DataType data_type_of(const nb::dlpack::dtype& type, const std::string& input) {
+  const auto is = [&](nb::dlpack::dtype_code code, int bits) {
+    return type.code == static_cast<uint8_t>(code) && type.bits == bits && type.lanes == 1;
+  };
+  using Code = nb::dlpack::dtype_code;
+  if (is(Code::Float, 32)) return DataType::kFloat32;
+  if (is(Code::Float, 64)) return DataType::kFloat64;
+  if (is(Code::Float, 16)) return DataType::kFloat16;
+  if (is(Code::Int, 64)) return DataType::kInt64;
+  if (is(Code::Int, 32)) return DataType::kInt32;
+  if (is(Code::Int, 16)) return DataType::kInt16;
+  if (is(Code::Int, 8)) return DataType::kInt8;
+  if (is(Code::UInt, 64)) return DataType::kUint64;
+  if (is(Code::UInt, 32)) return DataType::kUint32;
+  if (is(Code::UInt, 16)) return DataType::kUint16;
+  if (is(Code::UInt, 8)) return DataType::kUint8;
+  if (is(Code::Bool, 8)) return DataType::kBool;
+  throw nb::type_error(
+      fmt::format(
+          "model input '{}' is given an array of a type without support; give float32, float64, float16, bool or "
+          "integers",
+          input)
+          .c_str());
+}
+
+void add_call(Spool& spool, const std::vector<AnyArray>& arrays) {
+  std::vector<Spool::View> views;
+  const std::vector<std::string> names = spool.inputs();
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    const AnyArray& array = arrays[i];
+    Spool::View view{data_type_of(array.dtype(), i < names.size() ? names[i] : ""), {}, {}};
+    for (size_t axis = 0; axis < array.ndim(); ++axis) view.shape.push_back(static_cast<int64_t>(array.shape(axis)));
+    view.bytes = {static_cast<const std::byte*>(array.data()), array.nbytes()};
+    views.push_back(std::move(view));
+  }
+  const nb::gil_scoped_release released;
+  spool.add(views);
+}
+
+// Samples came from Python: where a work's thread gives them back, it needs the GIL, which who waits for it must not
+// hold.
+class PythonWork : public Work {
+ public:
+  using Work::Work;
+  ~PythonWork() {
+    const nb::gil_scoped_release released;
+    finish();
+  }
+};
+
+// No more than there are: each costs a stream of OpenVINO, and thousands of them minutes.
+int threads_or_all(int threads) {
+  const int all = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  return threads > 0 ? std::min(threads, all) : all;
+}
+
+struct Data {
+  std::shared_ptr<Spool> calibration, validation;  // null: none
+  std::vector<int64_t> labels;
+};
+
+// Ties the job to the thread that works on it.
+struct Setting {
+  QuantizeOptions options;
+  JobHooks hooks;
+};
+
+Setting setting_of(const QuantizeArguments& arguments, const Data& data, int threads,
+                   const std::filesystem::path& program, Work& work) {
+  Setting setting;
+  setting.options = options_of(arguments, threads, work.progress(), data.validation != nullptr, !data.labels.empty());
+  if (arguments.metric.starts_with("function:"))
+    setting.options.judge = [&work](const std::vector<std::filesystem::path>& models) { return work.ask(models); };
+  setting.hooks.open = [data](const std::vector<std::string>&) {
+    return JobData{data.calibration, data.validation, data.labels};
+  };
+  setting.hooks.program = program;
+  if (!arguments.int8.empty() && arguments.int8 != "none")
+    setting.hooks.int8_model = [file = arguments.int8](const auto&, const auto&) { return file; };
+  return setting;
+}
+
+std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, const Data& data,
+                                          const std::filesystem::path& directory, int threads,
+                                          const std::filesystem::path& program) {
+  const int most = threads_or_all(threads);
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
+    const Setting setting = setting_of(arguments, data, most, program, work);
+    return summary_of(run_quantize_job(directory, arguments, setting.options, setting.hooks)).dump();
+  });
+}
+
+std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& names,
+                                               const std::vector<QuantizeArguments>& arguments,
+                                               const std::vector<std::shared_ptr<Spool>>& samples,
+                                               const std::filesystem::path& directory, int threads,
+                                               const std::filesystem::path& program) {
+  const int most = threads_or_all(threads);
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
+    const Setting setting = setting_of(arguments.front(), {}, most, program, work);
+    std::vector<JobNetwork> networks;
+    for (size_t n = 0; n < names.size(); ++n)
+      networks.push_back({names[n], arguments[n], [calibration = samples[n]](const auto&) {
+                            return JobData{calibration, nullptr, {}};
+                          }});
+    nlohmann::ordered_json summaries = nlohmann::ordered_json::array();
+    for (const FinishedJob& job : run_quantize_many_job(directory, networks, setting.options, program))
+      summaries.push_back(summary_of(job));
+    return summaries.dump();
+  });
+}
+
+std::unique_ptr<PythonWork> allocate_work(const std::filesystem::path& from, const QuantizeArguments& arguments,
+                                          const Data& data, const std::filesystem::path& directory, int threads,
+                                          const std::filesystem::path& program) {
+  const int most = threads_or_all(threads);
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
+    const Setting setting = setting_of(arguments, data, most, program, work);
+    return summary_of(run_allocate_job(from, directory, arguments, setting.options, setting.hooks)).dump();
+  });
+}
+
+std::unique_ptr<PythonWork> analyze_work(const std::string& model, const std::shared_ptr<Spool>& calibration,
+                                         const std::vector<std::string>& only, const std::vector<std::string>& ignore,
+                                         int threads) {
+  const int most = threads_or_all(threads);
+  return std::make_unique<PythonWork>(most, [=](Work& work) {
+    return analyze(
+               model, {only, ignore}, [&](const auto&) { return calibration; }, most, work.progress())
+        .dump();
+  });
+}
+
+std::vector<std::string> inputs_of(const std::filesystem::path& file) {
+  const nb::gil_scoped_release released;
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());
+  return input_names(*read_model(core, file));
+}
+
+template <typename T>
+nb::ndarray<nb::numpy, const T, nb::ndim<1>> as_numpy(std::vector<T> values) {
+  auto* kept = new std::vector<T>(std::move(values));
+  const nb::capsule owner(kept, [](void* pointer) noexcept { delete static_cast<std::vector<T>*>(pointer); });
+  return nb::ndarray<nb::numpy, const T, nb::ndim<1>>(kept->data(), {kept->size()}, owner);
+}
+
+// Of one tensor of a result: histogram bins and the levels of its code.
+nb::dict tensor_of(const std::filesystem::path& folder, const std::string& layer, bool is_weights) {
+  const ReportInput input = load_report_input(folder);
+  const auto view = std::find_if(input.tensors.begin(), input.tensors.end(), [&](const TensorView& tensor) {
+    return tensor.layer == layer && tensor.is_weights == is_weights;
+  });
+  const auto found = std::find_if(input.recipe.layers.begin(), input.recipe.layers.end(),
+                                  [&](const LayerRecipe& candidate) { return candidate.name == layer; });
+  if (view == input.tensors.end() || found == input.recipe.layers.end() || (!is_weights && !found->activations))
+    throw Error(
+        fmt::format("'{}' has no {} of a layer '{}'", folder.string(), is_weights ? "weights" : "activations", layer));
+  std::vector<double> low, high;
+  std::vector<uint64_t> count;
+  for (const Histogram::Bin& bin : view->histogram.bins()) {
+    low.push_back(static_cast<double>(std::min(bin.low, bin.high)));
+    high.push_back(static_cast<double>(std::max(bin.low, bin.high)));
+    count.push_back(bin.count);
+  }
+  const TensorRecipe& tensor = is_weights ? found->weights : *found->activations;
+  std::vector<double> levels;
+  for (const float level : level_table(tensor.code)) levels.push_back(static_cast<double>(level));
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  nb::dict all;
+  all["low"] = as_numpy(std::move(low));
+  all["high"] = as_numpy(std::move(high));
+  all["count"] = as_numpy(std::move(count));
+  all["zeros"] = view->histogram.zeros();
+  all["levels"] = as_numpy(std::move(levels));
+  return all;
+}
+
+void write_report(const std::filesystem::path& folder, const std::filesystem::path& file) {
+  const nb::gil_scoped_release released;
+  write_file_atomically(file, render_html(load_report_input(folder)));
+}
+
+// Mean predicted bits and divergence of every allocation that was considered.
+std::vector<std::tuple<double, double>> curve_of(const std::filesystem::path& folder) {
+  std::vector<std::tuple<double, double>> points;
+  for (const auto& [bits, divergence] : load_report_input(folder).bits_loss_curve)
+    points.emplace_back(bits, divergence);
+  return points;
+}
+
+}  // namespace
+
+NB_MODULE(_core, module) {
+  module.doc() = "The C++ library of dnateq. Use the package dnateq instead: this module's functions change freely.";
+
+  // Cancelled first: it is an Error too, and the last translator registered is asked first.
+  nb::exception<Error>(module, "Error", PyExc_ValueError);
+  nb::exception<Cancelled>(module, "Cancelled", PyExc_RuntimeError);
+
+  nb::class_<Spool>(module, "Spool", "Samples kept in a file without a name.")
+      .def(nb::init<std::filesystem::path, std::string, std::vector<std::string>>(), "folder"_a, "source"_a, "inputs"_a)
+      .def("add", &add_call, "arrays"_a, "Appends one call: an array for each input.")
+      .def("__len__", &Spool::size);
+
+  nb::class_<QuantizeArguments>(module, "QuantizeArguments", "What a quantization is told.")
+      .def(nb::init<>())
+      .def_rw("model", &QuantizeArguments::model)
+      .def_rw("metric", &QuantizeArguments::metric)
+      .def_rw("max_loss", &QuantizeArguments::max_loss)
+      .def_rw("target_bits", &QuantizeArguments::target_bits)
+      .def_rw("weight_bits", &QuantizeArguments::weight_bits)
+      .def_rw("activation_bits", &QuantizeArguments::activation_bits)
+      .def_rw("strategy", &QuantizeArguments::strategy)
+      .def_rw("family", &QuantizeArguments::family)
+      .def_rw("emit", &QuantizeArguments::emit)
+      .def_rw("expect_m", &QuantizeArguments::expect_m)
+      .def_rw("weights_only", &QuantizeArguments::weights_only)
+      .def_rw("only", &QuantizeArguments::only)
+      .def_rw("ignore", &QuantizeArguments::ignore)
+      .def_rw("untie", &QuantizeArguments::untie)
+      .def_rw("output", &QuantizeArguments::output_name)
+      .def_rw("budget", &QuantizeArguments::budget)
+      .def_rw("int8", &QuantizeArguments::int8)
+      .def_rw("seed", &QuantizeArguments::seed)
+      .def_rw("resume", &QuantizeArguments::resume);
+  module.def("arguments_of_result", &arguments_of_result, "folder"_a, "The arguments that a result was made with.");
+
+  nb::class_<Data>(module, "Data", "Samples to work on.")
+      .def(nb::init<std::shared_ptr<Spool>, std::shared_ptr<Spool>, std::vector<int64_t>>(), "calibration"_a,
+           "validation"_a.none(), "labels"_a);
+
+  nb::class_<PythonWork> work(module, "Work", "Long work on a thread of its own.");
+  nb::enum_<Work::News>(work, "News")
+      .value("NONE", Work::News::kNone)
+      .value("QUESTION", Work::News::kQuestion)
+      .value("FINISHED", Work::News::kFinished);
+  work.def(
+          "wait", [](PythonWork& self, double seconds) { return self.wait(seconds); }, "seconds"_a,
+          nb::call_guard<nb::gil_scoped_release>(),
+          "Returns at a question, at the end, or after `seconds`; raises what the work threw.")
+      .def(
+          "take_steps",
+          [](PythonWork& self) {
+            std::vector<std::tuple<std::string, size_t, size_t>> steps;
+            for (const Work::Step& step : self.take_steps()) steps.emplace_back(step.stage, step.done, step.total);
+            return steps;
+          },
+          "(stage, done, total) of each stage since the last call.")
+      .def(
+          "question", [](PythonWork& self) { return self.question(); }, "Model files to judge.")
+      .def(
+          "answer", [](PythonWork& self, double score) { self.answer(score); }, "score"_a)
+      .def(
+          "result", [](PythonWork& self) { return self.result(); }, "JSON document, once finished.")
+      .def("stop", [](PythonWork& self) { self.stop(); });
+  module.def("quantize", &quantize_work, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
+  module.def("quantize_many", &quantize_many_work, "names"_a, "arguments"_a, "samples"_a, "directory"_a, "threads"_a,
+             "program"_a);
+  module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
+  module.def("analyze", &analyze_work, "model"_a, "calibration"_a, "only"_a, "ignore"_a, "threads"_a);
+
+  module.def("input_names", &inputs_of, "model"_a, "Names of a model file's inputs.");
+  module.def("tensor", &tensor_of, "folder"_a, "layer"_a, "is_weights"_a, "Histogram and levels of one tensor.");
+  module.def("write_report", &write_report, "folder"_a, "file"_a);
+  module.def("bits_loss_curve", &curve_of, "folder"_a);
+}
+
+}  // namespace dnateq::python

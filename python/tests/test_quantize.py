@@ -1,0 +1,228 @@
+"""dnateq.quantize on small networks: forms of models and samples, results, errors, interruption."""
+
+import math
+import os
+import signal
+import threading
+import time
+
+import dnateq
+import numpy as np
+import openvino as ov
+import pytest
+
+
+def scores(model, samples):
+    return np.concatenate([model(sample)[0] for sample in samples])
+
+
+def agreement(reference, samples):
+    """A metric: share of samples whose largest score is that of `reference`."""
+    wanted = scores(reference, samples).argmax(1)
+
+    def metric(compiled: ov.CompiledModel) -> float:
+        assert threading.current_thread() is threading.main_thread()
+        return float((scores(compiled, samples).argmax(1) == wanted).mean())
+
+    return metric
+
+
+@pytest.fixture
+def quiet():
+    return {"progress": False, "threads": 1}
+
+
+def test_own_metric_leads_the_search(network, samples, quiet):
+    metric = agreement(ov.compile_model(network, "CPU"), samples)
+    result = dnateq.quantize(network, samples, metric=metric, max_loss=0.2, emit="both", **quiet)
+    assert result.metric["name"] == "metric" and result.metric["reference"] == 1.0
+    assert result.metric["exact"] >= 0.8
+    assert metric(ov.compile_model(result.model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})) == result.metric["quantized"]
+    assert metric(ov.compile_model(result.exact_model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})) == result.metric["exact"]
+    assert [row["layer"] for row in result.layers] == ["first", "second", "classifier"]
+    assert all(2 <= row["weight_bits"] <= 8 for row in result.layers)
+    assert len(result.recipe.steps) >= 1
+
+
+def test_same_bytes_for_every_form_of_input(network, samples, quiet, tmp_path):
+    ov.save_model(network, tmp_path / "net.xml", compress_to_fp16=False)
+    arguments = {"target_bits": (4, 5), "emit": "exact", **quiet}
+    wanted = dnateq.quantize(tmp_path / "net.xml", samples, **arguments)
+    data = (wanted.directory / "model.bin").read_bytes()
+    for model, given in ((network, samples), (network, (s for s in samples)), (str(tmp_path / "net.xml"), np.stack(samples)),
+                         (network, [{"image": s, "label": 3} for s in samples]), (network, [(s,) for s in samples])):
+        assert (dnateq.quantize(model, given, **arguments).directory / "model.bin").read_bytes() == data
+    labelled = [(s, 1) for s in samples]
+    other = dnateq.quantize(network, labelled, transform=lambda item: item[0], **{**arguments, "threads": 2})
+    assert (other.directory / "model.bin").read_bytes() == data
+
+
+def test_named_metric_with_labels(network, samples, quiet):
+    labels = scores(ov.compile_model(network, "CPU"), samples).argmax(1)
+    batches = [np.concatenate(samples[i:i + 8]) for i in range(0, 24, 8)]
+    result = dnateq.quantize(network, samples, validation=batches, labels=labels, max_loss=0.3, **quiet)
+    assert result.metric["name"] == "top1" and result.metric["reference"] == 1.0
+    assert result.recipe.data["metric"]["samples"] == 12  # half of them led the search
+
+
+def test_save_load_report_and_table(network, samples, quiet, tmp_path):
+    result = dnateq.quantize(network, samples, target_bits=4, **quiet)
+    folder = result.save(tmp_path / "kept")
+    model = dnateq.load(folder)
+    before = scores(ov.compile_model(result.model, "CPU"), samples)
+    directory = result.directory
+    recipe = result.recipe
+    del result
+    assert not directory.exists()  # it went with the result
+    np.testing.assert_array_equal(scores(ov.compile_model(model, "CPU"), samples), before)
+    assert dnateq.Recipe.load(folder) == recipe
+    recipe.save(tmp_path / "again.json")
+    assert dnateq.Recipe.load(tmp_path / "again.json") == recipe
+
+
+def test_save_pretrained(network, samples, quiet, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors", "model.safetensors.index.json", "openvino_model.bin"):
+        (source / name).write_text("theirs")
+    result = dnateq.quantize(network, samples, target_bits=4, emit="both", **quiet)
+    folder = result.save_pretrained(tmp_path / "kept", source)
+    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "openvino_model.bin", "openvino_model.xml",
+                                                             "recipe.dnateq.json", "tokenizer.json"]
+    np.testing.assert_array_equal(scores(ov.compile_model(dnateq.load(folder), "CPU"), samples),
+                                  scores(ov.compile_model(result.model, "CPU"), samples))
+    exact = result.save_pretrained(tmp_path / "exact", exact=True)
+    assert (exact / "openvino_model.bin").read_bytes() == (result.directory / "exact/model.bin").read_bytes()
+    assert result.save_pretrained(folder, folder) == folder  # in place
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        result.save_pretrained(tmp_path / "other", tmp_path / "nothing")
+    with pytest.raises(ValueError, match="no exact model"):
+        dnateq.quantize(network, samples, target_bits=4, **quiet).save_pretrained(tmp_path / "other", exact=True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_notebook(network, samples, quiet, tmp_path):
+    result = dnateq.quantize(network, samples, target_bits=4, **quiet)
+    page = result._repr_html_()
+    assert "<svg" in page and "bits a value" in page and len(result.curve) > 2
+    assert "<html" in result.report(tmp_path / "report.html").read_text().lower()
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.switch_backend("Agg")
+    axes = result.plot_tensor("second")
+    assert "second" in axes.get_title()
+    with pytest.raises(ValueError, match="third"):
+        result.plot_tensor("third")
+
+
+def test_allocate_shares_out_other_bits(network, samples, quiet):
+    first = dnateq.quantize(network, samples, target_bits=5, emit="exact", **quiet)
+    second = dnateq.allocate(first, target_bits=(3, 4), progress=False)
+    assert second.summary["weights"]["stored_bits"] < first.summary["weights"]["stored_bits"]
+    direct = dnateq.quantize(network, samples, target_bits=(3, 4), emit="exact", **quiet)
+    assert (direct.directory / "model.bin").read_bytes() == (second.directory / "model.bin").read_bytes()
+    with pytest.raises(ValueError, match="either target_bits or max_loss"):
+        dnateq.allocate(first, progress=False)
+
+
+def test_analyze(network, samples):
+    rows = dnateq.analyze(network, samples, progress=False)
+    assert len(rows) == 6 and {row["kind"] for row in rows} == {"weights", "activations"}
+    assert {row["best"] for row in rows if row["kind"] == "weights"} == {"exponential"}  # they were drawn so
+    assert rows[1]["values"] == 24 * 3 * 8 * 8
+
+
+def test_progress_calls(network, samples):
+    seen = []
+    dnateq.quantize(network, samples, target_bits=4, threads=1, progress=lambda *step: seen.append(step))
+    assert any(stage == "solving layers" and done == total for stage, done, total in seen)
+
+
+@pytest.mark.parametrize(("given", "kind", "sentence"), [
+    ([], ValueError, "calibration is empty"),
+    (3, TypeError, "calibration is a int"),
+    ({"image": 1}, TypeError, "one mapping"),
+    ([{"picture": 0}], ValueError, "has no array 'image' .it has: picture"),
+    ([np.zeros((1, 4, 8, 8), np.float32)], ValueError, r"shape \[1,4,8,8\] for model input 'image'"),
+    ([np.full((1, 3, 8, 8), np.nan, np.float32)], ValueError, "sample 0 of calibration: array 'image' holds NaN"),
+    ([np.zeros((1, 3, 8, 8), np.complex64)], TypeError, "sample 0 gives complex64 for model input 'image'"),
+    ([np.array(["a"])], TypeError, "model input 'image'"),
+    ([(np.zeros((1, 3, 8, 8), np.float32), 1)], ValueError, "sample 0 holds 2 arrays.*transform="),
+])
+def test_bad_samples(network, quiet, given, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        dnateq.quantize(network, given, **quiet)
+
+
+@pytest.mark.parametrize(("options", "kind", "sentence"), [
+    ({"target_bits": 4, "max_loss": 0.1}, ValueError, "exclude each other"),
+    ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
+    ({"metric": 3}, TypeError, "metric is a int"),
+    ({"metric": "top1"}, ValueError, "top1 needs validation and labels"),
+    ({"strategy": "best"}, ValueError, "strategy is 'best'"),
+    ({"emit": "fast"}, ValueError, "emit takes standard"),
+    ({"ignored": ["nothing"]}, ValueError, "nothing"),
+    ({"target_bits": 1}, ValueError, "target_bits must lie between 2 and 32"),
+    ({"output": "boxes"}, ValueError, "no output 'boxes'"),
+    ({"weight_bits": 9}, ValueError, "weight_bits is 9"),
+    ({"resume": True}, ValueError, "nothing to resume"),
+])
+def test_bad_options(network, samples, quiet, options, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        dnateq.quantize(network, samples, **{**quiet, **options})
+
+
+def test_bad_models(samples, quiet, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no model file"):
+        dnateq.quantize(tmp_path / "none.onnx", samples, **quiet)
+    (tmp_path / "bad.onnx").write_bytes(b"no model")
+    with pytest.raises(ValueError, match="bad.onnx"):
+        dnateq.quantize(tmp_path / "bad.onnx", samples, **quiet)
+    with pytest.raises(TypeError, match="model is a list"):
+        dnateq.quantize([1], samples, **quiet)
+
+
+class OfTheUser(Exception):
+    pass
+
+
+def test_what_the_user_raises_comes_through(network, samples, quiet, tmp_path):
+    def metric(_model):
+        raise OfTheUser("mine")
+
+    with pytest.raises(OfTheUser, match="mine") as caught:
+        dnateq.quantize(network, samples, metric=metric, directory=tmp_path / "out", **quiet)
+    assert any(entry.name == "metric" for entry in caught.traceback)
+
+    def some():
+        yield samples[0]
+        raise OfTheUser("halfway")
+
+    with pytest.raises(OfTheUser, match="halfway"):
+        dnateq.quantize(network, some(), **quiet)
+    for value, kind in ((math.nan, ValueError), ("good", TypeError), (None, TypeError)):
+        with pytest.raises(kind, match="the metric <lambda> returned"):
+            dnateq.quantize(network, samples, metric=lambda _model, value=value: value, **quiet)
+
+
+def test_interrupt_leaves_the_best_so_far(network, samples, tmp_path):
+    folder = tmp_path / "out"
+    asked, sent = [], []
+
+    def interrupt():
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def metric(_model):
+        asked.append(1)
+        if len(asked) == 3:  # FP32 and one candidate that is good enough; then Ctrl-C, while the library works
+            threading.Timer(0.05, interrupt).start()
+        return 1.0
+
+    with pytest.raises(KeyboardInterrupt):
+        dnateq.quantize(network, samples, metric=metric, max_loss=0.5, directory=folder, progress=False)
+    assert time.monotonic() - sent[0] < 1.2
+    best = scores(ov.compile_model(dnateq.load(folder), "CPU"), samples)
+    assert np.isfinite(best).all() and len(dnateq.Recipe.load(folder).steps) >= 1
+    resumed = dnateq.quantize(network, samples, metric=lambda _model: 1.0, max_loss=0.5, directory=folder, resume=True,
+                              progress=False)
+    assert resumed.metric["quantized"] == 1.0

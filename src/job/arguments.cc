@@ -1,0 +1,159 @@
+#include "job/arguments.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <sstream>
+#include <utility>
+
+#include "dnateq/error.h"
+#include "openvino/evaluate.h"
+
+namespace dnateq {
+namespace {
+
+double number(const std::string& text, const char* option) {
+  double value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failed != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
+    throw Error(fmt::format("{} '{}' is not a number; see --help", option, text));
+  return value;
+}
+
+double parse_loss(const std::string& text) {
+  const bool percent = text.ends_with('%');
+  const double value = number(percent ? text.substr(0, text.size() - 1) : text, "--max-loss") / (percent ? 100 : 1);
+  if (value < 0 || value >= 1) throw Error("--max-loss must lie between 0% and 100%; write 1% or 0.01 for one point");
+  return value;
+}
+
+std::pair<double, double> parse_bits(const std::string& text) {
+  const size_t slash = text.find('/');
+  const double weights = number(text.substr(0, slash), "--target-bits");
+  const double activations = slash == std::string::npos ? weights : number(text.substr(slash + 1), "--target-bits");
+  for (const double bits : {weights, activations})
+    if (bits < 2 || bits > 32) throw Error("--target-bits must lie between 2 and 32 stored bits a value");
+  return {weights, activations};
+}
+
+double parse_time(const std::string& text) {
+  if (text.empty()) return 0;
+  const char unit = text.back();
+  const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
+  const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
+  const double value = number(has_unit ? text.substr(0, text.size() - 1) : text, "--budget") * scale;
+  if (!(value > 0)) throw Error("--budget must be a time above zero, such as 90s, 10m or 1h");
+  return value;
+}
+
+std::string options_text(const QuantizeArguments& a) {
+  std::string text = fmt::format("--strategy {} --family {} --emit {} --seed {}", a.strategy, a.family, a.emit, a.seed);
+  if (!a.max_loss.empty()) text += " --max-loss " + a.max_loss;
+  if (!a.target_bits.empty()) text += " --target-bits " + a.target_bits;
+  if (a.weight_bits > 0) text += fmt::format(" --weight-bits {}", a.weight_bits);
+  if (a.activation_bits > 0) text += fmt::format(" --activation-bits {}", a.activation_bits);
+  if (!a.metric.empty()) text += " --metric " + a.metric;
+  if (!a.output_name.empty()) text += " --output " + a.output_name;
+  if (a.weights_only) text += " --weights-only";
+  for (const std::string& pattern : a.only) text += " --only " + pattern;
+  for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;
+  for (const std::string& pattern : a.untie) text += " --untie " + pattern;
+  return text;
+}
+
+struct Emissions {
+  bool standard = false, cpu = false, exact = false;
+};
+
+// A list such as "standard,exact"; "both" is "cpu,exact".
+Emissions emissions_of(const std::string& list) {
+  Emissions wanted;
+  std::istringstream words(list == "both" ? "cpu,exact" : list);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word == "standard")
+      wanted.standard = true;
+    else if (word == "cpu")
+      wanted.cpu = true;
+    else if (word == "exact")
+      wanted.exact = true;
+    else
+      throw Error(
+          fmt::format("--emit takes standard, cpu, exact or both, or a list such as standard,exact, not '{}'", list));
+  }
+  if (wanted.standard && wanted.cpu)
+    throw Error("--emit standard and --emit cpu write the same file, model.xml; give one of them");
+  if (!wanted.standard && !wanted.cpu && !wanted.exact)
+    throw Error("--emit is empty; give standard, cpu, exact or both");
+  return wanted;
+}
+
+}  // namespace
+
+QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,
+                           bool has_labels) {
+  QuantizeOptions options;
+  options.strategy = arguments.strategy;
+  options.family = family_from_string(arguments.family, &options.pow2_q);
+  const int wishes = static_cast<int>(!arguments.max_loss.empty()) + static_cast<int>(!arguments.target_bits.empty()) +
+                     static_cast<int>(arguments.weight_bits > 0 || arguments.activation_bits > 0);
+  if (wishes > 1)
+    throw Error("--max-loss, --target-bits and --weight-bits/--activation-bits exclude each other; give one of them");
+  if (!arguments.target_bits.empty()) {
+    std::tie(options.target_weight_bits, options.target_activation_bits) = parse_bits(arguments.target_bits);
+  } else if (arguments.weight_bits > 0 || arguments.activation_bits > 0) {
+    if (arguments.weight_bits > 0) options.weight_bits = arguments.weight_bits;
+    if (arguments.activation_bits > 0) options.activation_bits = arguments.activation_bits;
+  } else {
+    options.max_loss = arguments.max_loss.empty() ? 0.01 : parse_loss(arguments.max_loss);
+  }
+  options.metric = arguments.metric;
+  options.output = arguments.output_name;
+  const Emissions emit = emissions_of(arguments.emit);
+  options.emit_standard = emit.standard || emit.cpu;
+  options.emit_exact = emit.exact;
+  options.packed = emit.cpu;
+  options.expected_rows = arguments.expect_m;
+  options.weights_only = arguments.weights_only;
+  options.seed = arguments.seed;
+  options.threads = threads;
+  options.budget_seconds = parse_time(arguments.budget);
+  options.resume = arguments.resume;
+  options.options_text = options_text(arguments);
+  options.has_labels = has_labels;
+  options.progress = std::move(progress);
+  if (options.strategy == "paper") {
+    if (!options.emit_exact)
+      throw Error(fmt::format(
+          "--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit exact",
+          arguments.emit));
+    options.emit_standard = false;
+  }
+  if (options.strategy != "optimal" && options.family != Family::kFree)
+    throw Error(
+        fmt::format("--family belongs to --strategy optimal; leave it out with --strategy {}", options.strategy));
+  const std::string metric = arguments.metric;
+  if (!metric.empty()) metric_from_string(metric);
+  if (metric.starts_with("command:"))
+    options.judge = [command = metric.substr(8)](const std::vector<std::filesystem::path>& models) {
+      return run_command(command, models.front());
+    };
+  if (!metric.empty() && is_external(metric_from_string(metric)) && !arguments.output_name.empty())
+    throw Error("--output has no meaning with a --metric of your own; leave it out");
+  if (has_labels && !has_validation) throw Error("--labels belong to --validation samples; give those too");
+  if ((metric == "top1" || metric == "top5") && !has_labels)
+    throw Error(
+        fmt::format("--metric {} needs --validation and --labels; without labels use agreement or cosine", metric));
+  const bool wants_activations = arguments.activation_bits > 0 || arguments.target_bits.find('/') != std::string::npos;
+  if (wants_activations && arguments.weights_only)
+    throw Error("--weights-only leaves activations in FP32; give bits for the weights alone");
+  if (arguments.expect_m > 0 && !options.packed) throw Error("--expect-m belongs to --emit cpu");
+  if (wants_activations && !options.emit_exact && arguments.activation_bits != 8 &&
+      options.target_activation_bits.value_or(0) != 8)
+    throw Error(fmt::format("--emit {} keeps activations at 8 bits; give bits for the weights alone, or --emit exact",
+                            arguments.emit));
+  return options;
+}
+
+}  // namespace dnateq

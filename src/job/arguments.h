@@ -1,0 +1,39 @@
+// What a quantization is told, as its user writes it: the program's options, which Python's keywords become too.
+// Checked and made numbers of by options_of().
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "openvino/progress.h"
+#include "openvino/quantize.h"
+
+namespace dnateq {
+
+struct DataArguments {
+  std::string path;
+  std::string mean = "0,0,0", std = "1,1,1";
+  int resize = 0, crop = 0;
+  std::string color = "rgb", layout = "nchw";
+};
+
+struct QuantizeArguments {
+  std::string model, labels, metric, max_loss, target_bits, budget, output_name, strategy = "optimal", family = "free",
+                                                                                 emit = "both", int8;
+  DataArguments calibration;
+  std::string validation;
+  int weight_bits = 0, activation_bits = 0;
+  int64_t expect_m = 0;  // 0: as the calibration samples have them
+  bool weights_only = false, resume = false;
+  std::vector<std::string> only, ignore, untie;
+  uint64_t seed = 0;
+  std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
+};
+
+// Whether the options agree with each other, and what they ask for. `has_validation`, `has_labels`: such were given, by
+// whatever way. Throws Error naming the option. `judge` is left empty, but for metrics that are commands.
+QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,
+                           bool has_labels);
+
+}  // namespace dnateq

@@ -1,0 +1,262 @@
+#include "job/quantize_job.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <openvino/openvino.hpp>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "dnateq/error.h"
+#include "job/output_folder.h"
+#include "job/result_folder.h"
+#include "openvino/calls.h"
+#include "openvino/evaluate.h"
+#include "openvino/ops/ops.h"
+#include "report/report.h"
+
+namespace dnateq {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// What `allocate` needs to know of an earlier run.
+Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
+  const auto absolute = [](const std::string& path) {
+    return path.empty() ? path : std::filesystem::absolute(path).string();
+  };
+  return {{"model", absolute(a.model)},
+          {"model_fingerprint", model_fingerprint},
+          {"calibration", absolute(a.calibration.path)},
+          {"mean", a.calibration.mean},
+          {"std", a.calibration.std},
+          {"resize", a.calibration.resize},
+          {"crop", a.calibration.crop},
+          {"color", a.calibration.color},
+          {"layout", a.calibration.layout},
+          {"validation", absolute(a.validation)},
+          {"labels", a.labels == "names" ? a.labels : absolute(a.labels)},
+          {"metric", a.metric},
+          {"strategy", a.strategy},
+          {"family", a.family},
+          {"emit", a.emit},
+          {"expect_m", a.expect_m},
+          {"weights_only", a.weights_only},
+          {"only", a.only},
+          {"ignore", a.ignore},
+          {"untie", a.untie},
+          {"output", a.output_name},
+          {"seed", a.seed}};
+}
+
+QuantizeArguments arguments_of(const Json& job) {
+  QuantizeArguments a;
+  a.model = job.at("model");
+  a.model_fingerprint = job.at("model_fingerprint");
+  a.calibration = {job.at("calibration"), job.at("mean"),  job.at("std"),   job.at("resize"),
+                   job.at("crop"),        job.at("color"), job.at("layout")};
+  a.validation = job.at("validation");
+  a.labels = job.at("labels");
+  a.metric = job.at("metric");
+  a.strategy = job.at("strategy");
+  a.family = job.at("family");
+  a.emit = job.at("emit");
+  a.expect_m = job.value("expect_m", int64_t{0});
+  a.weights_only = job.at("weights_only");
+  a.only = job.at("only").get<std::vector<std::string>>();
+  a.ignore = job.at("ignore").get<std::vector<std::string>>();
+  a.untie = job.value("untie", std::vector<std::string>());
+  a.output_name = job.at("output");
+  a.seed = job.at("seed");
+  return a;
+}
+
+// Resident bytes of the compiled model, from a process of its own; 0 if that fails.
+int64_t ram_of(const std::filesystem::path& program, const std::filesystem::path& model) {
+  if (program.empty()) return 0;
+  const std::string line =
+      fmt::format("{} measure-ram {} 2>/dev/null", shell_quoted(program.string()), shell_quoted(model.string()));
+  std::FILE* pipe = popen(line.c_str(), "r");
+  if (pipe == nullptr) return 0;
+  long long bytes = 0;
+  if (std::fscanf(pipe, "%lld", &bytes) != 1) bytes = 0;
+  pclose(pipe);
+  return bytes;
+}
+
+ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_fp32) {
+  ReportInput input;
+  input.recipe = result.recipe;
+  input.seconds = result.seconds;
+  for (const auto& view : result.views) input.tensors.push_back({view.layer, view.is_weights, view.histogram});
+  input.bits_loss_curve = result.bits_loss_curve;
+  input.bytes_fp32 = result.bytes_fp32;
+  input.bytes_int8 = result.bytes_int8;
+  input.has_int8_metric = result.int8_metric.has_value();
+  input.int8_metric = result.int8_metric.value_or(0);
+  input.emission = result.emission;
+  input.bytes_standard = result.bytes_standard;
+  input.bytes_exact = result.bytes_exact;
+  input.bytes_ram = ram;
+  input.bytes_ram_fp32 = ram_fp32;
+  return input;
+}
+
+PreparedModel import_for(ov::Core& core, const QuantizeArguments& arguments) {
+  PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
+  if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
+    throw Error(
+        fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
+  return prepared;
+}
+
+// What a folder holds beside the models and the recipe. Returns RAM.
+int64_t complete_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+                        const QuantizeResult& result, const std::string& fingerprint,
+                        const std::filesystem::path& int8_model, const std::filesystem::path& program) {
+  const int64_t ram = ram_of(program, directory / "model.xml");
+  ReportInput input = report_input(result, ram, ram_of(program, arguments.model));
+  if (!int8_model.empty()) input.bytes_ram_int8 = ram_of(program, int8_model);
+  write_file_atomically(directory / "report.html", render_html(input));
+  save_report_input(input, directory);
+  write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, fingerprint).dump(1));
+  return ram;
+}
+
+FinishedJob fill_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+                        QuantizeOptions options, const JobHooks& hooks) {
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
+  const PreparedModel prepared = import_for(core, arguments);
+  const JobData data = hooks.open(input_names(*prepared.model));
+  if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration);
+  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, directory};
+  QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
+  const int64_t ram =
+      complete_folder(directory, arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
+  return {std::move(result), ram};
+}
+
+// Nothing half-made stays where nothing was before, unless the user stopped the work: that can be resumed.
+template <typename Work>
+auto with_folder(const std::filesystem::path& directory, const Work& work) {
+  const OutputFolder folder(directory);
+  try {
+    return work();
+  } catch (const Cancelled&) {
+    throw;
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
+}
+
+}  // namespace
+
+std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program) {
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());
+  std::vector<PreparedModel> prepared;
+  std::vector<JobData> data;
+  std::vector<NetworkInput> inputs;
+  for (const JobNetwork& network : networks) {
+    prepared.push_back(import_for(core, network.arguments));
+    data.push_back(network.open(input_names(*prepared.back().model)));
+  }
+  for (size_t n = 0; n < networks.size(); ++n) {
+    const std::filesystem::path folder = directory / networks[n].name;
+    if (options.resume && !std::filesystem::is_directory(folder / "measurements"))
+      throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", folder.string()));
+    inputs.push_back({networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folder});
+  }
+  std::vector<OutputFolder> folders;
+  for (const NetworkInput& input : inputs) folders.emplace_back(input.directory);
+  try {
+    std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
+    std::vector<FinishedJob> jobs;
+    for (size_t n = 0; n < networks.size(); ++n) {
+      const int64_t ram =
+          complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
+      jobs.push_back({std::move(results[n]), ram});
+    }
+    return jobs;
+  } catch (const Cancelled&) {
+    throw;
+  } catch (...) {
+    for (const OutputFolder& folder : folders) folder.discard();
+    throw;
+  }
+}
+
+Json summary_of(const FinishedJob& job) {
+  const auto& [result, ram] = job;
+  const Recipe& recipe = result.recipe;
+  const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
+  const auto or_null = [](double value) { return std::isnan(value) ? Json(nullptr) : Json(value); };
+  const MetricResult metric = recipe.metric.value_or(MetricResult{});
+  return {
+      {"weights", {{"stored_bits", weights.stored_bits}, {"tensor_mean_bits", weights.tensor_mean_bits}}},
+      {"activations", {{"stored_bits", activations.stored_bits}, {"tensor_mean_bits", activations.tensor_mean_bits}}},
+      {"all", {{"tensor_mean_bits", all_tensor_mean_bits(recipe)}}},
+      {"metric",
+       {{"name", metric.name},
+        {"reference", or_null(metric.reference)},
+        {"quantized", or_null(metric.quantized)},
+        {"exact", or_null(metric.exact)},
+        {"confidence", {metric.confidence_low, metric.confidence_high}}}},
+      {"bytes",
+       {{"fp32", result.bytes_fp32},
+        {"int8", result.bytes_int8},
+        {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
+        {"ram", ram}}},
+      {"seconds", result.seconds}};
+}
+
+FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+                             QuantizeOptions options, const JobHooks& hooks) {
+  if (options.resume && !std::filesystem::is_directory(directory / "measurements"))
+    throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
+  return with_folder(directory, [&] { return fill_folder(directory, arguments, std::move(options), hooks); });
+}
+
+QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
+  const std::filesystem::path file = from / "measurements" / "job.json";
+  std::ifstream stream(file);
+  if (!stream)
+    throw Error(
+        fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)", from.string()));
+  QuantizeArguments arguments;
+  try {
+    arguments = arguments_of(Json::parse(stream));
+  } catch (const nlohmann::json::exception&) {
+    throw Error(fmt::format("'{}' is damaged; run dnateq quantize again", file.string()));
+  }
+  const std::filesystem::path int8 = from / "int8" / "model.xml";
+  arguments.int8 = std::filesystem::exists(int8) ? int8.string() : "none";
+  arguments.resume = true;
+  return arguments;
+}
+
+FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
+                             const QuantizeArguments& arguments, QuantizeOptions options, const JobHooks& hooks) {
+  load_result(from);
+  return with_folder(directory, [&] {
+    const std::filesystem::path to = directory / "measurements";
+    std::error_code failed;
+    std::filesystem::create_directories(to, failed);
+    if (!failed && !std::filesystem::equivalent(from / "measurements", to, failed))
+      std::filesystem::copy_file(from / "measurements" / "measurements.cbor", to / "measurements.cbor",
+                                 std::filesystem::copy_options::overwrite_existing, failed);
+    if (failed)
+      throw Error(fmt::format("the measurements of '{}' cannot be copied to '{}': {}", from.string(), to.string(),
+                              failed.message()));
+    return fill_folder(directory, arguments, std::move(options), hooks);
+  });
+}
+
+}  // namespace dnateq

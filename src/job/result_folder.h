@@ -1,0 +1,20 @@
+// What lies in a result folder, read again.
+#pragma once
+
+#include <filesystem>
+
+#include "dnateq/recipe.h"
+#include "report/report.h"
+
+namespace dnateq {
+
+// The recipe of a result folder. Throws Error if there is none, or it belongs to another model than the rest.
+Recipe load_result(const std::filesystem::path& folder);
+
+// The recipe, and what the report draws beside it. Throws Error as load_result(), and for damaged measurements.
+ReportInput load_report_input(const std::filesystem::path& folder);
+
+// The report's data that the recipe does not hold, for load_report_input().
+void save_report_input(const ReportInput& input, const std::filesystem::path& folder);
+
+}  // namespace dnateq

@@ -1,0 +1,236 @@
+#include "openvino/network.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/hash.h"
+#include "dnateq/error.h"
+#include "openvino/center.h"
+#include "openvino/describe.h"
+
+namespace dnateq {
+
+Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOptions& options)
+    : core_(core), input_(input), options_(options), progress_(options.progress), prepared_(*input.prepared) {
+  if (prepared_.layers.empty())
+    throw Error(fmt::format("'{}' has no layer that can be quantized; `dnateq inspect` says why", prepared_.file));
+  if (!input.name.empty() && options.progress)
+    progress_ = [report = options.progress, name = input.name](const std::string& stage, size_t done, size_t total) {
+      return report(name + ": " + stage, done, total);
+    };
+  request_.family = options.family;
+  request_.pow2_q = options.pow2_q;
+  const bool real_levels = options.family != Family::kFree || options.strategy == "paper";
+  request_.arithmetic = real_levels ? Arithmetic::kExponential : Arithmetic::kInt8Grid;
+  metric_ = metric_of(options);
+  if (!is_external(metric_)) output_ = find_output(*prepared_.model, options.output, prepared_.file);
+  low_bit_activations_ = options.emit_exact && !options.weights_only;
+}
+
+void Network::measure(const Calls& calls) {
+  std::error_code failed;
+  const std::filesystem::path measurements = directory() / "measurements";
+  if (!options_.resume) std::filesystem::remove_all(measurements, failed);
+  std::filesystem::create_directories(measurements, failed);
+  if (failed)
+    throw Error(
+        fmt::format("the folder '{}' cannot be made: {}; choose another -o", measurements.string(), failed.message()));
+  // Only low-bit codes gain by it: 8-bit grids reach far enough, and the paper knows no such step. Computed anew by
+  // every run, from the samples that `allocate` sees too.
+  if (low_bit_activations_ && options_.strategy != "paper") {
+    CenterOptions center_options;
+    center_options.request = request_;
+    center_options.uniform = options_.strategy == "uniform";
+    center_options.threads = options_.threads;
+    center_options.progress = progress_;
+    prepared_ = center_activations(core_, original(), calls, center_options);
+  }
+  std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint,
+                                  input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
+                                  options_.strategy, to_string(metric_), output_, options_.seed, calls.samples());
+  for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
+    facts += fmt::format("|{} {}{}", layer.name, layer.shares_weights_with, layer.centered ? " centered" : "");
+  const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
+  const std::filesystem::path file = measurements / "measurements.cbor";
+  const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
+  if (auto cached = load_measurements(key, file); cached && (cached->has_sensitivities || !needs_sensitivities)) {
+    measurements_ = std::move(*cached);
+  } else {
+    MeasureOptions measure_options;
+    measure_options.request = request_;
+    measure_options.uniform = options_.strategy == "uniform";
+    measure_options.weights_only = false;
+    measure_options.sensitivities = needs_sensitivities;
+    measure_options.metric = metric_;
+    measure_options.output = output_;
+    // A command may read any output; so may whoever takes a network of several outputs further.
+    measure_options.all_outputs =
+        is_external(metric_) || (options_.output.empty() && prepared_.model->outputs().size() > 1);
+    measure_options.seed = options_.seed;
+    measure_options.threads = options_.threads;
+    measure_options.progress = progress_;
+    measurements_ = dnateq::measure(core_, prepared_, calls, measure_options);
+    save_measurements(measurements_, key, file);
+  }
+  items_ = allocation_items(prepared_, measurements_, !low_bit_activations_, [&](const Layer& layer, int bits) {
+    LayerCodes codes;  // only its sizes matter
+    codes.weight_code = with_level_counts(request_, bits);
+    codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns));
+    codes.gamma.resize(static_cast<size_t>(layer.rows));
+    return weight_bytes(layer, codes);
+  });
+}
+
+// Rows of activations that a call at batch 1 gives a layer.
+double Network::expected_rows(size_t l) const {
+  if (options_.expected_rows > 0) return static_cast<double>(options_.expected_rows);
+  const int a = measurements_.activation_of_layer[l];
+  return a < 0 ? 0
+               : measurements_.activations[static_cast<size_t>(a)].values /
+                     static_cast<double>(prepared_.layers[l].columns * prepared_.layers[l].groups);
+}
+
+int64_t Network::weight_bytes(const Layer& layer, const LayerCodes& codes) const {
+  const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
+  const bool blob =
+      options_.emit_exact || (options_.packed && runs_packed(layer, codes.weight_code.stored_bits, expected_rows(l)));
+  return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
+}
+
+std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& codes) const {
+  if (!options_.packed) return emit_standard(prepared_, codes);
+  std::vector<bool> packed;
+  for (size_t l = 0; l < codes.size(); ++l)
+    packed.push_back(runs_packed(prepared_.layers[l], codes[l].weight_code.stored_bits, expected_rows(l)));
+  return emit_cpu(prepared_, codes, packed);
+}
+
+std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
+  std::vector<LayerPlan> plan;
+  for (size_t l = 0; l < prepared_.layers.size(); ++l) {
+    LayerPlan layer;
+    const int weight_item = items_.item_of_weight[l];
+    if (weight_item >= 0) layer.weights = with_level_counts(request_, bits[static_cast<size_t>(weight_item)]);
+    const int a = measurements_.activation_of_layer[l];
+    layer.quantize_activations = a >= 0 && !options_.weights_only;
+    if (layer.quantize_activations) {
+      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
+      const int item = items_.item_of_activation[static_cast<size_t>(a)];
+      layer.activations =
+          item >= 0 ? m.fits[static_cast<size_t>(bits[static_cast<size_t>(item)])].code : m.uniform8.code;
+      if (request_.family == Family::kSharedBase) layer.weights.base = layer.activations.base;
+    }
+    if (a < 0 && request_.family == Family::kSharedBase)
+      layer.weights.family = Family::kFree;  // no partner to share with
+    plan.push_back(layer);
+  }
+  return plan;
+}
+
+Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  Codes codes;
+  codes.plan = plan_for(bits);
+  PassOptions pass;
+  pass.solve.uniform = options_.strategy == "uniform";
+  pass.seed = options_.seed;
+  pass.threads = options_.threads;
+  pass.progress = progress_;
+  pass.stage = stage;
+  pass.checkpoints = directory() / "measurements" / ("pass-" + key_of(bits, calls));
+  std::filesystem::create_directories(pass.checkpoints);
+  codes.solutions = run_pass(core_, prepared_, calls, codes.plan, pass);
+  return codes;
+}
+
+Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls) const {
+  PassOptions pass;
+  pass.threads = options_.threads;
+  pass.progress = progress_;
+  std::vector<LayerSolution> solutions = run_pass(core_, prepared_, calls, plan, pass);
+  return {std::move(plan), std::move(solutions)};
+}
+
+std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
+  const std::string rest =
+      fmt::format("{}|{}|{}|{}", key_, low_bit_activations_, options_.weights_only, calls.samples());
+  return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
+}
+
+std::vector<LayerCodes> Network::layer_codes(const Codes& solved) const {
+  std::vector<LayerCodes> all;
+  for (size_t l = 0; l < prepared_.layers.size(); ++l) {
+    const LayerSolution& solution = solved.solutions[l];
+    LayerCodes codes;
+    codes.weight_code = solution.code;
+    codes.codes = solution.codes;
+    codes.gamma = solution.gamma;
+    codes.bias = solution.bias;
+    codes.has_activation_code = solved.plan[l].quantize_activations;
+    codes.activation_code = solved.plan[l].activations;
+    const int a = measurements_.activation_of_layer[l];
+    if (codes.has_activation_code && a >= 0) {
+      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
+      codes.range_high = magnitudes(m.uniform8.code).back();
+      codes.range_low = m.non_negative ? 0.0F : -codes.range_high * 128.0F / 127.0F;
+      codes.summand_limit = measurements_.summand_limit[l];
+    }
+    all.push_back(std::move(codes));
+  }
+  return all;
+}
+
+std::shared_ptr<ov::Model> Network::emitted(const Codes& codes) const {
+  const std::vector<LayerCodes> layers = layer_codes(codes);
+  return options_.emit_exact ? emit_exact(prepared_, layers) : emit_main(layers);
+}
+
+std::filesystem::path Network::save_candidate(const Codes& codes) const {
+  const std::filesystem::path folder = directory() / "measurements" / "candidate";
+  std::filesystem::create_directories(folder);
+  save_model_files(emitted(codes), folder);
+  return folder / "model.xml";
+}
+
+std::filesystem::path Network::exact_folder() const {
+  return options_.emit_standard ? directory() / "exact" : directory();
+}
+
+Network::Emitted Network::save_models(const Codes& codes) const {
+  const std::vector<LayerCodes> layers = layer_codes(codes);
+  Emitted models;
+  if (options_.emit_standard) {
+    models.main = emit_main(layers);
+    save_model_files(models.main, directory());
+  }
+  if (options_.emit_exact) {
+    models.exact = emit_exact(prepared_, layers);
+    std::filesystem::create_directories(exact_folder());
+    save_model_files(models.exact, exact_folder());
+  }
+  return models;
+}
+
+int64_t Network::main_bytes() const {
+  return options_.emit_standard ? static_cast<int64_t>(std::filesystem::file_size(directory() / "model.bin")) : 0;
+}
+
+int64_t Network::exact_bytes() const {
+  return options_.emit_exact ? static_cast<int64_t>(std::filesystem::file_size(exact_folder() / "model.bin")) : 0;
+}
+
+void Network::describe(const Codes& codes, QuantizeResult& result) const {
+  Recipe& recipe = result.recipe;
+  recipe.model_file = input_.model_file.filename().string();
+  recipe.data_fingerprint = input_.calibration->fingerprint();
+  recipe.options = options_.options_text;
+  recipe.strategy = options_.strategy;
+  recipe.seed = options_.seed;
+  describe_layers(prepared_, *original().model, measurements_, codes.plan, codes.solutions, result);
+  const std::vector<LayerCodes> layers = layer_codes(codes);
+  for (size_t l = 0; l < layers.size(); ++l)
+    recipe.layers[l].weights.bytes =
+        recipe.layers[l].shares_weights_with.empty() ? weight_bytes(prepared_.layers[l], layers[l]) : 0;
+}
+
+}  // namespace dnateq

@@ -126,7 +126,12 @@ std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const Pr
   if (arguments.calibration.path.empty()) return std::nullopt;
   const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
   const Calls calls(*data, *prepared.model);
-  for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch)) shapes.try_emplace(name, shape);
+  const auto given = shapes;  // --shape comes first, NAME* too
+  for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch))
+    if (std::none_of(given.begin(), given.end(), [&](const auto& one) {
+          return one.first.ends_with('*') && name.starts_with(one.first.substr(0, one.first.size() - 1));
+        }))
+      shapes.try_emplace(name, shape);
   return measure_activations(core, prepared, calls, thread_count(common), common.progress);
 }
 

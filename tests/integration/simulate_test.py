@@ -154,6 +154,27 @@ class SimulateBadInput(Case):
             self.refused("alexnet", "--bits", bits, names=("bits", "W/A" if bits in ("x", "4/", "nan") else "range"))
         for bits in ("1", "8/4", "4/9", "3.5"):
             self.refused(self.net, "--bits", bits, names="range")
+    @needs_shared_data
+    def test_a_decoding_step_reads_its_cache_from_memory(self):
+        # Pre-norm decoder of 3 layers, width 192, 6 heads of 32: one token, 13 in the cache, a source of 27.
+        shapes = [option for shape in ("tgt=1,1", "src_mask=1,1,1,27", "cross_*=1,6,27,32", "past_*=1,6,13,32")
+                  for option in ("--shape", shape)]
+        document = self.json_of("simulate", SHARED / "translation/decoder.onnx", "--bits", "4/5", *shapes)
+        layers, designs = document["workload"]["layers"], {d["design"]: d["layers"] for d in document["designs"]}
+        self.assertEqual(len(layers), 3 * 12 + 1)
+        weights = 3 * (6 * 192 * 192 + 2 * 192 * 768) + 192 * 6000
+        self.assertEqual(document["workload"]["weights"], weights)
+        self.assertEqual(document["workload"]["macs"], weights + 3 * 2 * 192 * (14 + 27))
+        for i, layer in enumerate(layers):
+            if layer["weights_are_activations"]:
+                context = 27 if "cross" in layer["name"] else 14
+                self.assertEqual((layer["groups"], layer["rows"], layer["inputs"] * layer["outputs"]), (6, 1, 32 * context))
+                self.assertEqual(designs["int8"][i]["bytes"]["weights"], 192 * context)  # keys or values, 8 bits
+                self.assertEqual(designs["decode"][i]["compulsory_bytes"]["weights"], 192 * context * 5 // 8)
+            if layer["name"].endswith((".qkv.k", ".qkv.v")):
+                self.assertEqual(designs["int8"][i]["bytes"]["outputs"], 192)  # into the cache
+        self.fails("simulate", SHARED / "translation/decoder.onnx", "--bits", "4", "--shape", "pats_*=1,6,13,32", names="pats_*")
+
         self.refused("alexnet", "--batch", "0", names="--batch")
         self.refused("alexnet", "--zeros", "2", names="zeros")
         self.refused(self.net, "--bits", "4", "--sweep", "bits=3:5:1", names="built-in")

@@ -378,6 +378,7 @@ void apply_recipe(ModelWorkload& workload, const PreparedModel& prepared, const 
     if (workload.source[i] < 0 || found == by_name.end()) {
       layer.weights = workload.int8.layers[i].weights;
       layer.weights.origin = layer.activations.origin = "int8: the recipe leaves this layer in FP32";
+      layer.int8_lanes = !layer.weights_are_activations;
       continue;
     }
     const LayerRecipe& entry = *found->second;
@@ -443,6 +444,7 @@ void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weig
       }
     } else if (!layer.weights_are_activations) {
       layer.weights.origin = layer.activations.origin = "int8: dnateq does not quantize this layer";
+      layer.int8_lanes = true;
     }
     task.advance();
   });

@@ -213,6 +213,8 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
   const accelerator::Layer& left = layer(workload.coded, "block2/b");
   EXPECT_EQ(left.weights.stored_bits, 8);
   EXPECT_THAT(left.weights.origin, HasSubstr("FP32"));
+  EXPECT_TRUE(left.int8_lanes);
+  EXPECT_FALSE(stem.int8_lanes);
   // 8-bit grids leave fewer zeros than 4-bit codes.
   EXPECT_LT(layer(workload.int8, "stem").weights.zero_fraction, stem.weights.zero_fraction);
   EXPECT_EQ(layer(workload.int8, "stem").weights.stored_bits, 8);

@@ -113,6 +113,25 @@ class SimulateModels(Case):
         layers = self.json_of("simulate", self.folder / "weights")["workload"]["layers"]
         self.assertEqual([layer["activations"]["stored_bits"] for layer in layers], [8, 8, 8])
 
+    def test_layers_beyond_the_exponential_lanes_run_on_int8_lanes(self):
+        # Behind a ReLU 8 bits are 255 levels of one sign: 8 exponent bits. The input has a sign: 7.
+        self.quantize("--activation-bits", "8", "--emit", "exact")
+        document = self.json_of("simulate", self.out)
+        self.assertEqual([design["design"] for design in document["designs"]], DESIGNS)
+        int8, *others = document["designs"]
+        for design in others:
+            layers = {layer["name"]: layer for layer in design["layers"]}
+            self.assertEqual([layers[name]["int8_lanes"] for name in ("conv1", "conv2", "head")], [False, True, True])
+            self.assertEqual([layers[name]["weight_bits"] for name in ("conv1", "conv2", "head")], [4, 8, 8])
+            self.assertEqual(design["area_um2"]["int8_lanes"], int8["area_um2"]["lanes"])
+            self.assertEqual(design["int8_lane"], int8["lane"])
+            self.assertAlmostEqual(sum(design["area_um2"].values()) / design["total_area_um2"], 1)
+        self.assertTrue(any("2 of 3 layers" in note and "conv2, head" in note for note in document["workload"]["notes"]))
+        narrow = self.json_of("simulate", self.out, "--set", "array.int8_above_exponent_bits=6", "--design", "decode")
+        self.assertTrue(all(layer["int8_lanes"] for layer in narrow["designs"][1]["layers"]))
+        self.assertIsNone(narrow["designs"][1]["lane"])
+        self.fails("simulate", self.out, "--set", "array.int8_above_exponent_bits=8", names="array.int8_above_exponent_bits")
+
     def test_recipe_of_a_newer_version(self):
         self.quantize("--emit", "exact")
         recipe = self.out / "recipe.dnateq.json"
@@ -135,25 +154,6 @@ class SimulateRealNetworks(Case):
         self.assertEqual({(a["groups"], a["rows"], a["outputs"] * a["inputs"]) for a in attention}, {(12, 20, 640)})
         self.fails("simulate", SHARED / "translation/encoder.onnx", "--bits", "4", names=("src", "--shape"))
 
-
-class SimulateBadInput(Case):
-    def refused(self, *arguments, names):
-        return self.fails("simulate", *arguments, "-o", self.out, names=names)
-
-    def test_names_and_numbers(self):
-        self.refused("vgg", names=("vgg", "alexnet"))
-        self.refused("alexnet", "--design", "analog", names=("analog", "counting-beta0"))
-        self.refused("alexnet", "--set", "memory.vault=8", names="memory.vaults")
-        self.refused("alexnet", "--set", "memory.vaults=-8", names="memory.vaults")
-        self.refused("alexnet", "--set", "memory.vaults=1.5", names="memory.vaults")
-        self.refused("alexnet", "--set", "memory.vaults", names="KEY=NUMBER")
-        self.refused("alexnet", "--sweep", "memory.vault=1:8:1", names="memory.vaults")
-        self.refused("alexnet", "--sweep", "bits=8:3:1", names="FROM:TO:STEP")
-        self.refused("alexnet", "--sweep", "bits=3:8:0.0000001", names="too many")
-        for bits in ("1", "9", "4/1", "x", "4/", "nan"):
-            self.refused("alexnet", "--bits", bits, names=("bits", "W/A" if bits in ("x", "4/", "nan") else "range"))
-        for bits in ("1", "8/4", "4/9", "3.5"):
-            self.refused(self.net, "--bits", bits, names="range")
     @needs_shared_data
     def test_a_decoding_step_reads_its_cache_from_memory(self):
         # Pre-norm decoder of 3 layers, width 192, 6 heads of 32: one token, 13 in the cache, a source of 27.
@@ -175,6 +175,28 @@ class SimulateBadInput(Case):
                 self.assertEqual(designs["int8"][i]["bytes"]["outputs"], 192)  # into the cache
         self.fails("simulate", SHARED / "translation/decoder.onnx", "--bits", "4", "--shape", "pats_*=1,6,13,32", names="pats_*")
 
+
+class SimulateBadInput(Case):
+    def refused(self, *arguments, names):
+        return self.fails("simulate", *arguments, "-o", self.out, names=names)
+
+    def test_names_and_numbers(self):
+        self.refused("vgg", names=("vgg", "alexnet"))
+        self.refused("alexnet", "--design", "analog", names=("analog", "counting-beta0"))
+        self.refused("alexnet", "--set", "memory.vault=8", names="memory.vaults")
+        self.refused("alexnet", "--set", "memory.vaults=-8", names="memory.vaults")
+        self.refused("alexnet", "--set", "memory.vaults=1.5", names="memory.vaults")
+        self.refused("alexnet", "--set", "memory.vaults=2000", names=("memory.vaults", "1024"))
+        self.refused("alexnet", "--set", "memory.tfaw_ns=1e9", names="memory.trefi_ns")
+        self.refused("alexnet", "--set", "array.int8_above_exponent_bits=1", names="array.int8_above_exponent_bits")
+        self.refused("alexnet", "--set", "memory.vaults", names="KEY=NUMBER")
+        self.refused("alexnet", "--sweep", "memory.vault=1:8:1", names="memory.vaults")
+        self.refused("alexnet", "--sweep", "bits=8:3:1", names="FROM:TO:STEP")
+        self.refused("alexnet", "--sweep", "bits=3:8:0.0000001", names="too many")
+        for bits in ("1", "9", "4/1", "x", "4/", "nan"):
+            self.refused("alexnet", "--bits", bits, names=("bits", "W/A" if bits in ("x", "4/", "nan") else "range"))
+        for bits in ("1", "8/4", "4/9", "3.5"):
+            self.refused(self.net, "--bits", bits, names="range")
         self.refused("alexnet", "--batch", "0", names="--batch")
         self.refused("alexnet", "--zeros", "2", names="zeros")
         self.refused(self.net, "--bits", "4", "--sweep", "bits=3:5:1", names="built-in")

@@ -274,6 +274,16 @@ std::string binds(const acc::CycleSplit& cycles) {
   return text;
 }
 
+// "shift n = 4, q = 4, 10 bits"
+std::string lane_text(const char* design, const acc::Part& lane) {
+  std::string text = design;
+  if (lane.exponent_bits > 0) text += fmt::format(" n = {},", lane.exponent_bits);
+  if (lane.q > 0) text += fmt::format(" q = {},", lane.q);
+  text += fmt::format(" {} bits", lane.counter_bits);
+  if (lane.storage == "sram") text += " in SRAM";
+  return lane.variant.empty() ? text : text + fmt::format(" ({})", lane.variant);
+}
+
 void print_table(const SimulationRun& run, const Json& document) {
   const Json& workload = document.at("workload");
   const auto bits = [&](const char* key) {
@@ -306,6 +316,11 @@ void print_table(const SimulationRun& run, const Json& document) {
   for (const auto& [origin, layers] : origins) fmt::print("{} ({} layer{})\n", origin, layers, layers == 1 ? "" : "s");
   for (const std::string& note : run.notes) fmt::print("{}\n", note);
   for (const std::string& layer : run.left_out) fmt::print("not simulated: {}\n", layer);
+  std::string lanes;
+  for (const acc::DesignResult& design : run.designs)
+    if (design.lane)
+      lanes += fmt::format("{}{}", lanes.empty() ? "" : "; ", lane_text(to_string(design.design), *design.lane));
+  fmt::print("lanes: {}\n", lanes);
   fmt::print("energies of processing elements: {}, {}\n", run.config.energies.file, run.config.energies.technology);
   const auto assumed = run.config.assumed();
   fmt::print("{} of the machine's {} numbers are assumed; {} lists them\n", assumed.size(), run.config.sources.size(),
@@ -428,12 +443,12 @@ std::vector<std::string> notes_on_codes(const Workloads& workloads, const acc::C
         in_int8.size(), workload.layers.size(), config.array.int8_above_exponent_bits, some_of(in_int8)));
   if (const int64_t layers = acc::layers_of_two_bases(workload); layers > 0)
     notes.push_back(
-        fmt::format("{} layers' weights and activations have bases of their own: decode runs such codes; "
+        fmt::format("in {} of the layers weights and activations have bases of their own: decode runs such codes; "
                     "counting needs those of quantize --family shared-base, with the same bits here",
                     layers));
   if (const int64_t layers = acc::set_shift_bases(workload); layers > 0)
     notes.push_back(
-        fmt::format("{} layers' codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
+        fmt::format("in {} of the layers codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
                     "with the same bits here",
                     layers));
   return notes;

@@ -31,6 +31,7 @@ class SimulateLists(Case):
         table = self.succeeds("simulate", "alexnet")
         for design in DESIGNS:
             self.assertIn(design, table)
+        self.assertRegex(table, r"\nlanes: int8 32 bits.*; counting n = 5, 10 bits; .*shift n = 5, q = 8, 10 bits; decode n = 5, 32 bits")
 
     def test_same_bytes_at_any_threads(self):
         for threads in (1, 3):

@@ -1,7 +1,7 @@
 // A processing element: quantizes an activation a cycle, multiplies and adds it with a weight's code, and post-processes the sums.
 //
 // DESIGN: 0 int8, 1 counting, 2 counting in SRAM (memories inside, for simulation), 3 shift, 4 decode. HISTOGRAMS and Q as in the
-// lanes; SUM_BITS of the post-processing sum.
+// lanes; SUM_BITS of the post-processing sum. PRODUCT_REGISTER: of int8_mac_lane and decode_lane.
 // Operands: activation sign and 24-bit magnitude (fixed point); weight {zero, sign, exponent[6:0]}, for int8 {zero, value[7:0]}. A
 // pair is taken when valid_i and ready_o; last_i goes with an output's last pair, and its scale with it.
 // After HORIZON pairs, or the last one, no pair is taken until the pipeline is empty and the lane drained: no counter can
@@ -16,6 +16,7 @@ module pe #(
     parameter int Q = 1,
     parameter int HORIZON = 490,
     parameter int SUM_BITS = 40,
+    parameter int PRODUCT_REGISTER = 0,
     localparam int ROWS = (DESIGN == 3) ? Q : (DESIGN == 0 || DESIGN == 4) ? 1 : (HISTOGRAMS == 4) ? (4 << N) : (2 << N) - 1,
     localparam int ROW_BITS = (ROWS == 1) ? 1 : $clog2(ROWS),
     localparam int TERM_BITS = (DESIGN == 3) ? WIDTH + ((2 << N) - 2) / Q : WIDTH
@@ -39,7 +40,7 @@ module pe #(
     output logic [23:0] magnitude_o
 );
   localparam int QUANTIZER_LATENCY = (DESIGN == 0) ? 3 : N + 2;
-  localparam int SETTLE = QUANTIZER_LATENCY + 2;  // edges from the last pair taken until its row is written
+  localparam int SETTLE = QUANTIZER_LATENCY + 2 + PRODUCT_REGISTER;  // edges from the last pair taken until its row is written
 
   typedef enum logic [1:0] {
     StClear,
@@ -49,7 +50,8 @@ module pe #(
   } state_e;
 
   state_e state_q;
-  logic [15:0] pairs_q;
+  localparam int PAIR_BITS = $clog2(HORIZON + 1);
+  logic [PAIR_BITS-1:0] pairs_q;
   logic [3:0] wait_q;
   logic [ROW_BITS-1:0] row_q, term_row_q;
   logic output_ends_q, take, drain, row_is_last, term_valid_q, term_last_q;
@@ -57,7 +59,8 @@ module pe #(
   logic [4:0] pre_shift_q;
   logic [TERM_BITS-1:0] term;
 
-  assign ready_o     = state_q == StRun;
+  // With a product register the term comes a cycle later; until then the scale of its output must stay.
+  assign ready_o     = (state_q == StRun) & ~((PRODUCT_REGISTER != 0) & term_valid_q);
   assign take        = valid_i & ready_o;
   assign drain       = (state_q == StDrain) | (state_q == StClear);
   assign row_is_last = row_q == (ROWS - 1);
@@ -76,7 +79,7 @@ module pe #(
         StRun: begin
           wait_q <= SETTLE;
           if (take) begin
-            pairs_q <= pairs_q + 16'd1;
+            pairs_q <= pairs_q + 1'b1;
             if (last_i || pairs_q == HORIZON - 1) state_q <= StWait;
             output_ends_q <= last_i;
           end
@@ -100,6 +103,22 @@ module pe #(
   clock_gate u_term_gate (.clk_i, .en_i(drain), .clk_o(clk_term));
   always_ff @(posedge clk_term) term_row_q <= row_q;
   always_ff @(posedge clk_i) term_last_q <= output_ends_q & row_is_last;
+  logic term_valid, term_last;  // in the cycle of the term
+  generate
+    if (PRODUCT_REGISTER) begin : gen_later
+      logic valid_q, last_q;
+      always_ff @(posedge clk_i or negedge rst_ni) begin
+        if (!rst_ni) valid_q <= 1'b0;
+        else valid_q <= term_valid_q;
+      end
+      always_ff @(posedge clk_i) last_q <= term_last_q;
+      assign term_valid = valid_q;
+      assign term_last  = last_q;
+    end else begin : gen_at_once
+      assign term_valid = term_valid_q;
+      assign term_last  = term_last_q;
+    end
+  endgenerate
   clock_gate u_take_gate (.clk_i, .en_i(take), .clk_o(clk_take));
   always_ff @(posedge clk_take) begin
     scale_q     <= scale_i;
@@ -138,7 +157,7 @@ module pe #(
           .load_i(load_i & (load_target_i == 2'd0)), .load_address_i(load_address_i[0]), .load_data_i(load_data_i[15:0]),
           .valid_o(x_valid), .zero_o(x_zero), .value_o(x)
       );
-      int8_mac_lane #(.ACCUMULATOR_BITS(WIDTH)) u_lane (
+      int8_mac_lane #(.ACCUMULATOR_BITS(WIDTH), .PRODUCT_REGISTER(PRODUCT_REGISTER)) u_lane (
           .clk_i, .rst_ni, .valid_i(x_valid), .x_zero_i(x_zero), .x_i(x), .w_zero_i(weight[8]), .w_i(weight[7:0]),
           .drain_i(drain), .data_o(term)
       );
@@ -200,7 +219,7 @@ module pe #(
             .clk_i, .load_i(load_i & (load_target_i == 2'd3)), .address_i(load_address_i[N-1:0]), .data_i(load_data_i[6:0]),
             .words_o(w_levels)
         );
-        decode_lane #(.N(N), .ACCUMULATOR_BITS(WIDTH)) u_lane (
+        decode_lane #(.N(N), .ACCUMULATOR_BITS(WIDTH), .PRODUCT_REGISTER(PRODUCT_REGISTER)) u_lane (
             .clk_i, .rst_ni, .valid_i(x_valid), .x_zero_i(x_zero), .x_sign_i(x_sign), .x_exponent_i(x_exponent),
             .w_zero_i(weight[8]), .w_sign_i(weight[7]), .w_exponent_i(weight[N-1:0]),
             .x_levels_i(x_levels), .w_levels_i(w_levels), .drain_i(drain), .data_o(term)
@@ -209,12 +228,12 @@ module pe #(
     end
     if (DESIGN == 0 || DESIGN == 4) begin : gen_post_accumulator
       post_accumulator #(.TERM_BITS(TERM_BITS), .SUM_BITS(SUM_BITS)) u_post (
-          .clk_i, .rst_ni, .term_valid_i(term_valid_q), .last_i(term_last_q), .term_i(term),
+          .clk_i, .rst_ni, .term_valid_i(term_valid), .last_i(term_last), .term_i(term),
           .scale_i(scale_q), .pre_shift_i(pre_shift_q), .valid_o, .sign_o, .magnitude_o
       );
     end else begin : gen_post_terms
       post_terms #(.ROWS(ROWS), .ROW_BITS(ROW_BITS), .TERM_BITS(TERM_BITS), .SUM_BITS(SUM_BITS)) u_post (
-          .clk_i, .rst_ni, .term_valid_i(term_valid_q), .last_i(term_last_q), .row_i(term_row_q), .term_i(term),
+          .clk_i, .rst_ni, .term_valid_i(term_valid), .last_i(term_last), .row_i(term_row_q), .term_i(term),
           .scale_i(scale_q), .pre_shift_i(pre_shift_q),
           .load_i(load_i & (load_target_i == 2'd1)), .load_address_i(load_address_i[ROW_BITS-1:0]),
           .load_data_i(load_data_i[15:0]), .power_read_o(), .power_address_o(), .power_i(16'd0),

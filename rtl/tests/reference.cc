@@ -144,13 +144,18 @@ Operand Draw::quantized(double value, double largest) {
     if (result.sign) result.value = -result.value;
     return result;
   }
-  const double step = 1.0 / (part_.q > 0 ? part_.q : 1 << (part_.n - 2));  // log2 of the base
-  const int most = (1 << part_.n) - 1;
+  // Codes of fewer bits than the part is built for: of base 2^(1/q) if it has that q at every width, else of a base as
+  // many times as large, whose exponents the part sees as many times as large.
+  const int n = part_.code_bits > 0 ? part_.code_bits : part_.n;
+  const int stretch = part_.q == 1 << (part_.n - 2) ? 1 << (part_.n - n) : 1;
+  const double step = part_.q > 0 ? static_cast<double>(stretch) / part_.q : 1.0 / (1 << (n - 2));  // log2 of the base
+  const int most = (1 << n) - 1;
   const auto level = [&](int i) { return std::exp2(step * (i - most)); };
   if (magnitude < level(0) / 2) return result;
   result.zero = false;
   while (result.exponent < most && magnitude >= (level(result.exponent) + level(result.exponent + 1)) / 2)
     ++result.exponent;
+  result.exponent *= stretch;
   return result;
 }
 
@@ -181,7 +186,7 @@ Operand Draw::any(double zeros) {
   x.exponent = static_cast<int>(random_() & ((1U << part_.n) - 1));
   x.value = static_cast<int>(random_() & 0xff) - 128;
   if (part_.design == "int8") {
-    if (x.zero) x.value = 0;
+    if (x.zero || (part_.sign_magnitude && x.value == -128)) x.value = 0;
     x.zero = x.value == 0;
   }
   return x;
@@ -196,7 +201,10 @@ class LaneStream {
   explicit LaneStream(const Part& part) : part_(part), model_(part), draw_(part, 1) {
     if (part.design == "decode")
       for (int side = 0; side < 2; ++side)
-        for (int e = 0; e < 1 << part.n; ++e) load(side, e, ((e + 1) * 127 + (1 << (part.n - 1))) >> part.n);
+        for (int e = 0; e < 1 << part.n; ++e) {
+          const int n = part.code_bits > 0 ? part.code_bits : part.n;
+          load(side, e, std::min(127, ((e + 1) * 127 + (1 << (n - 1))) >> n));
+        }
     for (int row = 0; row < part.rows(); ++row) drain(row, kOther, false);
     bubble();
   }
@@ -229,9 +237,7 @@ class LaneStream {
     v.set(1, 1, 1);
     v.set(20, 12, part_.multiplies() ? 0 : static_cast<uint64_t>(row));
     if (draw_.random()() & 1) v.set(0, 1, 1);  // a pair beside a drain does not count
-    shown_ = model_.stored(model_.drain(row));
-    known_ = known;
-    draining_ = true;
+    drained_ = {true, known, model_.stored(model_.drain(row))};
   }
 
   void flush(int phase = kDrain) {
@@ -242,24 +248,34 @@ class LaneStream {
   std::vector<Vector> finish() {
     flush();
     bubble();
+    if (part_.product_register) bubble();
     return std::move(vectors_);
   }
 
   Draw& draw() { return draw_; }
 
  private:
-  // Opens a cycle; what the last one drained shows in it.
+  struct Drained {
+    bool any = false, known = true;
+    uint64_t value = 0;
+  };
+
+  // Opens a cycle; what the last one drained shows in it, or with a product register the one before.
   Vector& next(int phase) {
     Vector v;
     v.phase = phase;
-    if (!draining_ || known_) v.expect(0, part_.term_bits(), draining_ ? shown_ : 0);
-    draining_ = false;
+    const Drained shown = part_.product_register ? before_ : drained_;
+    if (!shown.any || shown.known) v.expect(0, part_.term_bits(), shown.any ? shown.value : 0);
+    before_ = std::exchange(drained_, {});
     vectors_.push_back(v);
     return vectors_.back();
   }
 
   void operand(Vector& v, int low, const Operand& x) const {
-    if (part_.design == "int8") {
+    if (part_.sign_magnitude) {
+      v.set(low, 7, static_cast<uint64_t>(std::abs(x.value)));
+      v.set(low + 7, 1, x.value < 0);
+    } else if (part_.design == "int8") {
       v.set(low, 8, static_cast<uint64_t>(x.value));
     } else {
       v.set(low, 7, static_cast<uint64_t>(x.exponent));
@@ -272,8 +288,7 @@ class LaneStream {
   Draw draw_;
   std::vector<Vector> vectors_;
   int pairs_ = 0;
-  bool draining_ = false, known_ = true;
-  uint64_t shown_ = 0;
+  Drained drained_, before_;  // in the last cycle and in the one before
 };
 
 Operand extreme(const Part& part, bool low, bool sign) {
@@ -281,7 +296,7 @@ Operand extreme(const Part& part, bool low, bool sign) {
   x.zero = false;
   x.sign = sign;
   x.exponent = low ? 0 : (1 << part.n) - 1;
-  x.value = low ? 1 : sign ? -128 : 127;
+  x.value = low ? 1 : sign ? (part.sign_magnitude ? -127 : -128) : 127;
   return x;
 }
 

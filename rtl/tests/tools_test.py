@@ -2,12 +2,14 @@
 """Unit tests of the energy tool: a netlist and a Liberty file that one can check by hand."""
 
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
+RTL = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(RTL / "tools"))
 import energy  # noqa: E402
 import liberty  # noqa: E402
 import parts  # noqa: E402
@@ -123,6 +125,19 @@ class Parts(unittest.TestCase):
         for part in parts.lanes():
             if part.width in (10, 24):
                 self.assertEqual(part.horizon, 490, part.id)
+
+    def test_generate_writes_the_variants_and_refuses_them_elsewhere(self):
+        def generate(*options):
+            return subprocess.run([sys.executable, RTL / "generate", *options], capture_output=True, text=True, check=False)
+
+        lane = generate("lane", "--design", "int8", "--counter-bits", "32", "--sign-magnitude", "--product-register")
+        self.assertIn("sign_magnitude_mac_lane #(.ACCUMULATOR_BITS(32), .PRODUCT_REGISTER(1))", lane.stdout)
+        self.assertIn(".PRODUCT_REGISTER(1)", generate("pe", "--design", "decode", "--exponent-bits", "3", "--product-register").stdout)
+        for options in (("lane", "--design", "shift", "--exponent-bits", "3", "--q", "2", "--product-register"),
+                        ("lane", "--design", "decode", "--exponent-bits", "3", "--sign-magnitude"), ("pe", "--design", "int8", "--sign-magnitude")):
+            refused = generate(*options)
+            self.assertEqual(refused.returncode, 1)
+            self.assertRegex(refused.stderr, "^generate: --(product-register|sign-magnitude) is for")
 
     def test_names_are_unique(self):
         names = [part.id for part in parts.simulated()]

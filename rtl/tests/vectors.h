@@ -18,6 +18,9 @@ struct Part {
   int n, width, q;
   bool sram;
   int magnitude;
+  bool sign_magnitude = false;    // int8: not two's complement
+  bool product_register = false;  // int8, decode: one between product and sum
+  int code_bits = 0;              // exponent bits of its energy stream's codes; 0: n
 
   bool multiplies() const { return design == "int8" || design == "decode"; }
   int histograms() const { return design == "counting" ? 4 : 1; }

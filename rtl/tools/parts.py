@@ -21,6 +21,8 @@ class Part:
     q: int = 0           # shift: base 2^(1/q)
     storage: str = "registers"  # of the counters (lane, pe) or of the constants (post)
     magnitude: int = 24  # quantizer: bits; 31 means float32
+    sign_magnitude: bool = False    # lane of int8: sign and magnitude, not two's complement
+    product_register: bool = False  # lane and pe of int8 and decode: a register between product and sum
 
     @property
     def histograms(self):
@@ -62,6 +64,12 @@ class Part:
         return room // (1 << 14) if self.design in ("int8", "decode") else room
 
     @property
+    def variant(self):
+        """Of lanes that do the same: what tells them apart."""
+        words = ["sign and magnitude"] if self.sign_magnitude else []
+        return ", ".join(words + (["product register"] if self.product_register else []))
+
+    @property
     def id(self):
         pieces = [self.name, self.design.replace("-", "_")] if self.design != "all" else [self.name]
         if self.n:
@@ -74,6 +82,10 @@ class Part:
             pieces.append(f"q{self.q}")
         if self.storage == "sram":
             pieces.append("sram")
+        if self.sign_magnitude:
+            pieces.append("magnitude")
+        if self.product_register:
+            pieces.append("product")
         return "_".join(pieces)
 
 
@@ -91,17 +103,23 @@ def _ports_and_module(part):
         ports = clock + [("input", "valid_i", 1), ("input", "x_zero_i", 1), ("input", "w_zero_i", 1),
                          ("input", "drain_i", 1)]
         wires = {"valid_i": "in_i[0]", "drain_i": "in_i[1]", "x_zero_i": "in_i[2]", "w_zero_i": "in_i[3]"}
-        if part.design == "int8":
+        if part.sign_magnitude:
+            ports += [("input", "x_sign_i", 1), ("input", "x_level_i", 7), ("input", "w_sign_i", 1), ("input", "w_level_i", 7)]
+            wires |= {"x_sign_i": "in_i[11]", "x_level_i": "in_i[10:4]", "w_sign_i": "in_i[19]", "w_level_i": "in_i[18:12]"}
+            module = "sign_magnitude_mac_lane"
+            parameters = {"ACCUMULATOR_BITS": part.width, "PRODUCT_REGISTER": int(part.product_register)}
+        elif part.design == "int8":
             ports += [("input", "x_i", 8), ("input", "w_i", 8)]
             wires |= {"x_i": "in_i[11:4]", "w_i": "in_i[19:12]"}
-            module, parameters = "int8_mac_lane", {"ACCUMULATOR_BITS": part.width}
+            module, parameters = "int8_mac_lane", {"ACCUMULATOR_BITS": part.width, "PRODUCT_REGISTER": int(part.product_register)}
         else:
             ports += [("input", "x_sign_i", 1), ("input", "x_exponent_i", n), ("input", "w_sign_i", 1),
                       ("input", "w_exponent_i", n)]
             wires |= {"x_sign_i": "in_i[11]", "x_exponent_i": f"in_i[{3 + n}:4]", "w_sign_i": "in_i[19]",
                       "w_exponent_i": f"in_i[{11 + n}:12]"}
             if part.design == "decode":
-                module, parameters = "decode_lane", {"N": n, "ACCUMULATOR_BITS": part.width}
+                module = "decode_lane"
+                parameters = {"N": n, "ACCUMULATOR_BITS": part.width, "PRODUCT_REGISTER": int(part.product_register)}
                 for k, side in enumerate("xw"):
                     ports.append(("input", f"{side}_levels_i", 7 << n))
                     wires[f"{side}_levels_i"] = f"{side}_levels"
@@ -170,7 +188,8 @@ def _ports_and_module(part):
         if part.storage == "sram":
             number = 2
         parameters = {"DESIGN": number, "N": max(n, 2), "WIDTH": part.width, "HISTOGRAMS": part.histograms,
-                      "Q": max(part.q, 1), "HORIZON": part.horizon, "SUM_BITS": part.sum_bits}
+                      "Q": max(part.q, 1), "HORIZON": part.horizon, "SUM_BITS": part.sum_bits,
+                      "PRODUCT_REGISTER": int(part.product_register)}
         ports = clock + [("input", "valid_i", 1), ("output", "ready_o", 1), ("input", "last_i", 1), ("input", "x_sign_i", 1),
                          ("input", "x_magnitude_i", 24), ("input", "weight_i", 9), ("input", "scale_i", 16),
                          ("input", "pre_shift_i", 5), ("input", "load_i", 1), ("input", "load_target_i", 2),
@@ -244,28 +263,30 @@ def everything(parts):
 def cpp_table(parts):
     """The same list for the C++ test bench."""
     rows = "".join(f'    {{"{p.id}", "{p.name}", "{p.design}", {p.n}, {p.width}, {p.q}, {str(p.storage == "sram").lower()}, '
-                   f"{p.magnitude}}},\n" for p in parts)
+                   f"{p.magnitude}, {str(p.sign_magnitude).lower()}, {str(p.product_register).lower()}}},\n" for p in parts)
     return f"// Written by rtl/generate.\ninline constexpr Part kParts[] = {{\n{rows}}};\n"
 
 
 COUNTER_BITS, ACCUMULATOR_BITS = 10, 24
+WIDE = 32  # accumulator of int8 and decode that is practically never flushed: 131,000 pairs
 SHIFT_POINTS = {3: (1, 2, 4), 4: (2, 4, 8), 5: (2, 4, 8), 6: (8, 16), 7: (16, 32)}  # exponent bits: q
 REGISTER_ROWS = 64  # of post-processing's constants; more lie in a memory
 
 
 def lanes():
     w, a = COUNTER_BITS, ACCUMULATOR_BITS
-    found = [Part("lane", "int8", width=a), Part("lane", "int8", width=32)]
+    found = [Part("lane", "int8", width=width, sign_magnitude=form, product_register=register)
+             for width in (a, WIDE) for form in (False, True) for register in (False, True)]
     for n in range(3, 8):
         for design in ("counting", "counting-beta0"):
             found += [Part("lane", design, n, w), Part("lane", design, n, w, storage="sram")]
         found += [Part("lane", "shift", n, w, q) for q in SHIFT_POINTS[n]]
-        found.append(Part("lane", "decode", n, a))
+        found += [Part("lane", "decode", n, a), Part("lane", "decode", n, WIDE), Part("lane", "decode", n, WIDE, product_register=True)]
     return found
 
 
 def posts():
-    found = [Part("post", "int8", width=ACCUMULATOR_BITS, storage="none")]
+    found = [Part("post", "int8", width=width, storage="none") for width in (ACCUMULATOR_BITS, WIDE)]
     for lane in lanes():
         if lane.design in ("counting", "counting-beta0", "shift") and lane.storage == "registers":
             post = Part("post", lane.design, lane.n, lane.width, lane.q)
@@ -284,11 +305,11 @@ def float_quantizers():
 
 def pes():
     w, a = COUNTER_BITS, ACCUMULATOR_BITS
-    found = [Part("pe", "int8", width=a)]
+    found = [Part("pe", "int8", width=a), Part("pe", "int8", width=a, product_register=True), Part("pe", "int8", width=WIDE)]
     for n in range(3, 8):
         found += [Part("pe", "counting", n, w), Part("pe", "counting-beta0", n, w), Part("pe", "counting", n, w, storage="sram"),
                   Part("pe", "counting-beta0", n, w, storage="sram"), Part("pe", "shift", n, w, 1 << (n - 2)),
-                  Part("pe", "decode", n, a)]
+                  Part("pe", "decode", n, a), Part("pe", "decode", n, a, product_register=True)]
     return found
 
 

@@ -76,11 +76,13 @@ def lane_row(part, figures):
 
 def rows_of(figures):
     lanes = [row for row in (lane_row(p, figures[p.id]) for p in parts.lanes() if p.id in figures) if row]
-    drains = {(r["part"].design, r["part"].n, r["part"].q): r for r in reversed(lanes) if r["part"].storage == "registers"}
+    drains = {(r["part"].design, r["part"].n, r["part"].q, r["part"].width): r
+              for r in sorted(lanes, key=lambda r: -r["active"]) if r["part"].storage == "registers"}  # of several, the one that is used
     posts = []
-    for part in parts.posts() + [parts.Part("post", "decode", n, parts.ACCUMULATOR_BITS, storage="none") for n in range(3, 8)]:
-        found = figures.get("post_int8_w24" if part.design == "decode" else part.id)
-        lane = drains.get((part.design, part.n, part.q))
+    for part in parts.posts() + [parts.Part("post", "decode", n, width, storage="none") for n in range(3, 8)
+                                 for width in (parts.ACCUMULATOR_BITS, parts.WIDE)]:
+        found = figures.get(f"post_int8_w{part.width}" if part.design == "decode" else part.id)
+        lane = drains.get((part.design, part.n, part.q, part.width))
         if not found or not lane:
             continue
         row = {"part": part, "area": found["area_um2"], "period": found["period_ns"], "leakage": found["leakage_nw"],
@@ -133,6 +135,8 @@ counter_bits = {part.width if part.name != "quantizer" else 0}
             text += f"q = {part.q}\n"
         if part.design == "shift":
             text = text.rstrip("\n") + f"  # accumulators of {bits} bits: counter_bits and the largest shift\n"
+        if part.variant:
+            text += f'variant = "{part.variant}"\n'
         if part.name == "lane":
             text += f"horizon = {part.horizon}\n"
         text += f"""storage = "{storage_of(row)}"
@@ -149,19 +153,19 @@ cycles = {row['cycles']}
 
 def label(part):
     text = part.design + (f" n={part.n}" if part.n else "") + (f" q={part.q}" if part.q else "")
-    if part.design == "int8" and part.name == "lane":
-        text += f", {part.width}-bit accumulator"
-    return text + (", SRAM" if part.storage == "sram" else "")
+    if part.design in ("int8", "decode") and part.name != "quantizer":
+        text += f", {part.width} bits"
+    return text + (f", {part.variant}" if part.variant else "") + (", SRAM" if part.storage == "sram" else "")
 
 
 def markdown(lanes, posts, quantizers, source, checks):
-    base = next(r for r in lanes if r["part"].design == "int8")
+    base = min((r for r in lanes if r["part"].design == "int8" and r["part"].width == parts.ACCUMULATOR_BITS), key=lambda r: r["active"])
     text = f"""# OSU018: lanes against INT8
 
 Written by `make rtl-report`; do not edit. {source}. Tested in the same run: {checks}.
 
-180 nm, 1.8 V, 25 C, typical; before layout. Ratios are to the INT8 lane with a 24-bit accumulator, which like 10-bit counters lasts
-490 worst-case pairs. Dense: pairs without zeros; 45 %: that share of activations is zero; idle: one operand of each pair is zero.
+180 nm, 1.8 V, 25 C, typical; before layout. Ratios are to the most frugal INT8 lane with a 24-bit accumulator ({label(base['part'])}),
+which like 10-bit counters lasts 490 worst-case pairs. Dense: pairs without zeros; 45 %: that share of activations is zero; idle: one operand of each pair is zero.
 SRAM lanes: logic from gates, memory from CACTI at 45 nm, scaled (assumed, see `cycle_pj_source` in the TOML).
 
 | lane | area um2 | ratio | period ns | dense pJ | ratio | 45 % pJ | ratio | idle pJ | leakage nW |

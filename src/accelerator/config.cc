@@ -57,6 +57,7 @@ std::vector<Field> fields(Config& c) {
       {"array", "counter_bits", &a.counter_bits},
       {"array", "post_processors", &a.post_processors},
       {"array", "quantizers", &a.quantizers},
+      {"array", "int8_above_exponent_bits", &a.int8_above_exponent_bits},
       {"array", "flush", &a.flush},
       {"array", "double_buffered_counters", &a.double_buffered_counters},
       {"network", "bytes_per_cycle", &c.network.bytes_per_cycle},
@@ -104,18 +105,29 @@ void check(const Config& config) {
     throw Error(fmt::format("{}: memory.row_bytes ({}) must be a multiple of memory.burst_bytes ({})", config.file,
                             memory.row_bytes, memory.burst_bytes));
   }
-  if (memory.trefi_ns <= 2 * (memory.trfc_ns + memory.trp_ns + memory.tras_ns + memory.trcd_ns + memory.tcl_ns)) {
+  const double waits = memory.trfc_ns + memory.trp_ns + memory.tras_ns + memory.trcd_ns + memory.tcl_ns +
+                       memory.burst_ns + memory.trrd_ns + memory.twr_ns + memory.trtp_ns + memory.twtr_ns +
+                       memory.tfaw_ns;
+  if (memory.trefi_ns <= 2 * waits) {
     throw Error(
-        fmt::format("{}: memory.trefi_ns ({}) leaves no time between refreshes: raise it, or lower memory.trfc_ns",
-                    config.file, memory.trefi_ns));
+        fmt::format("{}: memory.trefi_ns ({}) leaves no time between refreshes for an access whose waits add up to {} "
+                    "ns: raise it, or lower memory.trfc_ns or whichever of the others is long",
+                    config.file, memory.trefi_ns, waits));
   }
   if (config.array.counter_bits < 2 || config.array.counter_bits > 64) {
     throw Error(fmt::format("{}: array.counter_bits is {}: a signed counter has 2 to 64", config.file,
                             config.array.counter_bits));
   }
+  if (config.array.int8_above_exponent_bits < 2 || config.array.int8_above_exponent_bits > 7) {
+    throw Error(fmt::format("{}: array.int8_above_exponent_bits is {}: the exponential lanes take 2 to 7", config.file,
+                            config.array.int8_above_exponent_bits));
+  }
+  if (config.memory.vaults > 1024) {
+    throw Error(fmt::format("{}: memory.vaults is {}: at most 1024, of which each has a tile", config.file,
+                            config.memory.vaults));
+  }
   for (const auto& [key, size] :
        {std::pair{"array.rows", config.array.rows}, std::pair{"array.columns", config.array.columns},
-        std::pair{"memory.vaults", config.memory.vaults},
         std::pair{"memory.banks_per_vault", config.memory.banks_per_vault}}) {
     if (size > 65536) throw Error(fmt::format("{}: {} is {}: at most 65536", config.file, key, size));
   }

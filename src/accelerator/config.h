@@ -40,7 +40,9 @@ struct ArrayConfig {              // of one tile
   int64_t counter_bits = 0;     // width of a counter; a lane is flushed before the worst case can overflow it
   int64_t post_processors = 0;  // of a tile: units that turn counters into outputs, shared by the lanes
   int64_t quantizers = 0;       // of a tile: outputs that can be re-quantized in a cycle
-  bool flush = true;            // false: a layer whose worst case overflows a counter is an error
+  // Layers with more exponent bits than this, and those without codes, run on INT8 lanes beside a design's own.
+  int64_t int8_above_exponent_bits = 0;
+  bool flush = true;  // false: a layer whose worst case overflows a counter is an error
   // A second bank of counters, so that post-processing overlaps the next outputs' computing. Its area is counted as a
   // second lane: an upper bound, since only the counters are there twice.
   bool double_buffered_counters = false;

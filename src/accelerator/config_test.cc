@@ -92,7 +92,12 @@ TEST(Config, ErrorsNameFileLineKeyAndRemedy) {
   EXPECT_THAT(error_of([] { parse_config("[x=", "m.toml", {}); }), HasSubstr("not TOML"));
   EXPECT_THAT(error_with("row_bytes = 256", "row_bytes = 250"), HasSubstr("multiple of memory.burst_bytes"));
   EXPECT_THAT(error_with("trefi_ns = 3900.0", "trefi_ns = 60.0"), HasSubstr("between refreshes"));
+  EXPECT_THAT(error_with("tfaw_ns = 19.2", "tfaw_ns = 1900.0"), HasSubstr("between refreshes"));
+  EXPECT_THAT(error_with("vaults = 16", "vaults = 1025"), HasSubstr("memory.vaults is 1025: at most 1024"));
   EXPECT_THAT(error_with("counter_bits = 10", "counter_bits = 65"), HasSubstr("2 to 64"));
+  for (const char* bits : {"1", "8"})
+    EXPECT_THAT(error_with("int8_above_exponent_bits = 7", std::string("int8_above_exponent_bits = ") + bits),
+                HasSubstr("2 to 7"));
   EXPECT_THAT(error_with("table = \"built-in\"", "table = \"none.toml\""), HasSubstr("cannot read none.toml"));
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "accelerator/parse.h"
 #include "accelerator/toml_file.h"
@@ -42,6 +43,7 @@ Part part_of(TomlTable& table) {
   part.name = one_of(table, "name", kNames);
   part.design = one_of(table, "design", designs);
   part.storage = one_of(table, "storage", kStorages);
+  if (table.has("variant")) part.variant = table.text("variant");
   part.exponent_bits = small_integer(table, "exponent_bits", 8);
   part.counter_bits = small_integer(table, "counter_bits", 64);
   if (table.has("q")) part.q = small_integer(table, "q", 256);
@@ -95,10 +97,13 @@ const Part& EnergyTable::find(const std::string& name, Design design, int expone
   for (const Part& part : parts) {
     // Codes of fewer bits run on the narrowest lane that holds them.
     const bool holds = exponent_bits == 0 ? part.exponent_bits == 0 : part.exponent_bits >= exponent_bits;
+    const auto better = [&](const Part& other) {
+      return std::tuple(part.exponent_bits, -part.counter_bits, part.active_pj) <
+             std::tuple(other.exponent_bits, -other.counter_bits, other.active_pj);
+    };
     if (part.name == name && (part.design == design_name || part.design == "all") && holds &&
-        (found == nullptr || part.exponent_bits < found->exponent_bits ||
-         (part.exponent_bits == found->exponent_bits && part.counter_bits > found->counter_bits)) &&
-        (storage.empty() || part.storage == storage) && (q == 0 || part.q == 0 || part.q == q) &&
+        (found == nullptr || better(*found)) && (storage.empty() || part.storage == storage) &&
+        (q == 0 || part.q == 0 || part.q == q) &&
         (counter_bits == 0 || part.counter_bits == 0 || part.counter_bits == counter_bits)) {
       found = &part;
     }

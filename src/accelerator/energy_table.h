@@ -11,9 +11,13 @@
 //   design = "counting-beta0"    # as in design.h; a quantizer's is "all" or "int8"
 //   exponent_bits = 3            # 0 for int8
 //   counter_bits = 10            # of a counter or accumulator; shift: below the largest shift; 0 where there are none
-//   horizon = 490                # pairs that a lane takes in the worst case; left out: what counter_bits allow from 0
-//   (pe.h) q = 2                        # shift: base 2^(1/q); left out elsewhere storage = "registers"        #
-//   registers, sram, none area_um2 = 1234.5 period_ns = 3.2              # longest path, OpenSTA leakage_nw = 12.0
+//   horizon = 490                # pairs of a lane's worst case; left out: what counter_bits allow from 0 (pe.h)
+//   q = 2                        # shift: base 2^(1/q); left out elsewhere
+//   variant = "..."              # of lanes that do the same: what tells them apart; may be left out
+//   storage = "registers"        # registers, sram, none
+//   area_um2 = 1234.5
+//   period_ns = 3.2              # longest path, OpenSTA
+//   leakage_nw = 12.0
 //   idle_pj = 0.02               # a clock cycle whose pair has a zero operand
 //   active_pj = 1.10             # a clock cycle of a pair without zero, mean over the measured stream
 //   cycle_pj_source = "..."      # which streams
@@ -30,7 +34,7 @@
 namespace dnateq::accelerator {
 
 struct Part {
-  std::string name, design, storage;
+  std::string name, design, storage, variant;
   int exponent_bits = 0, counter_bits = 0, q = 0;
   int64_t horizon = 0;
   double area_um2 = 0, period_ns = 0, leakage_nw = 0, idle_pj = 0, active_pj = 0, cycles = 1;
@@ -44,7 +48,8 @@ struct EnergyTable {
   std::vector<Part> parts;
 
   // The part for these, or the narrowest one of more exponent bits; throws Error that names what is missing and the
-  // file. An empty storage, q = 0 and counter_bits = 0 match any: of several the widest, whose counters last longest.
+  // file. An empty storage, q = 0 and counter_bits = 0 match any: of several the widest, whose counters last longest,
+  // and of these the one with the least active_pj: every design, INT8 too, gets the best lane that was measured.
   const Part& find(const std::string& name, Design design, int exponent_bits, const std::string& storage, int q = 0,
                    int counter_bits = 0) const;
 };

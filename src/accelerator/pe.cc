@@ -21,8 +21,8 @@ int bits_of(const Layer& layer) {
        {std::pair{&layer.weights, "weights"}, std::pair{&layer.activations, "activations"}}) {
     if (operand->exponent_bits < kFewestExponentBits || operand->exponent_bits > kMostExponentBits) {
       throw Error(
-          fmt::format("layer {}: its {} have {} exponent bits, the exponential designs take {} to {}: quantize it to "
-                      "these, or simulate int8 alone",
+          fmt::format("layer {}: its {} have {} exponent bits, the exponential lanes take {} to {}: quantize it to "
+                      "these, or run it on INT8 lanes",
                       layer.name, name, operand->exponent_bits, kFewestExponentBits, kMostExponentBits));
     }
   }
@@ -50,9 +50,11 @@ int64_t cycles_of_step(const Config& config, const Part& part) {
   if (needs <= has) return 1;
   if (part.name != "lane") return static_cast<int64_t>(std::ceil(needs / has));
   throw Error(fmt::format(
-      "{}: the {} of design {} with {} exponent bits needs {:.3g} ns at energies.delay_scale, "
-      "array.clock_mhz = {} leaves {:.3g}: lower the clock",
-      config.energies.file, part.name, part.design, part.exponent_bits, needs, config.array.clock_mhz, has));
+      "{}: the {} of design {}{} needs {:.3g} ns at energies.delay_scale, array.clock_mhz = {} leaves {:.3g}: lower "
+      "the clock",
+      config.energies.file, part.name, part.design,
+      part.exponent_bits > 0 ? fmt::format(" with {} exponent bits", part.exponent_bits) : "", needs,
+      config.array.clock_mhz, has));
 }
 
 }  // namespace
@@ -80,6 +82,7 @@ int64_t pairs_until_flush(Design design, int bits) {
 
 ProcessingElement processing_element(const Config& config, Design design, const Layer& layer) {
   const EnergyTable& table = config.energies;
+  if (layer.int8_lanes) design = Design::kInt8;
   ProcessingElement pe;
   if (design != Design::kInt8) pe.exponent_bits = bits_of(layer);
   if (design == Design::kShift) pe.q = root_of(layer);
@@ -88,15 +91,12 @@ ProcessingElement processing_element(const Config& config, Design design, const 
   pe.lane = &table.find("lane", design, pe.exponent_bits, storage, pe.q, width);
   pe.post = &table.find("post", design, pe.exponent_bits, "", pe.q, width);
   pe.quantizer = &table.find("quantizer", design, pe.exponent_bits, "");
-  cycles_of_step(config, *pe.lane);
-  pe.quantizer_cycles = cycles_of_step(config, *pe.quantizer);
-  const auto steps = static_cast<int64_t>(std::ceil(pe.post->cycles));
-  pe.post_cycles = steps * cycles_of_step(config, *pe.post);
-  if (const int64_t least = bins(design, pe.exponent_bits, pe.q); steps < least) {
+  pe.post_steps = static_cast<int64_t>(std::ceil(pe.post->cycles));
+  if (const int64_t least = bins(design, pe.exponent_bits, pe.q); pe.post_steps < least) {
     throw Error(
         fmt::format("{}: the post of design {} with {} exponent bits has cycles = {}, but an output has {} values to "
                     "read, one a cycle",
-                    table.file, to_string(design), pe.exponent_bits, steps, least));
+                    table.file, to_string(design), pe.exponent_bits, pe.post_steps, least));
   }
   const int bits = pe.lane->counter_bits;
   pe.flush_after = pe.lane->horizon > 0 ? pe.lane->horizon : pairs_until_flush(design, bits);
@@ -111,7 +111,19 @@ ProcessingElement processing_element(const Config& config, Design design, const 
                     "array.counter_bits or set array.flush = true",
                     layer.name, layer.inputs, bits == 0 ? 32 : bits, to_string(design), pe.flush_after));
   }
-  return pe;
+  return on_parts(config, pe, *pe.lane, *pe.post, *pe.quantizer);
+}
+
+ProcessingElement on_parts(const Config& config, const ProcessingElement& pe, const Part& lane, const Part& post,
+                           const Part& quantizer) {
+  ProcessingElement built = pe;
+  built.lane = &lane;
+  built.post = &post;
+  built.quantizer = &quantizer;
+  cycles_of_step(config, lane);
+  built.quantizer_cycles = cycles_of_step(config, quantizer);
+  built.post_cycles = built.post_steps * cycles_of_step(config, post);
+  return built;
 }
 
 int64_t post_time(const Config& config, const ProcessingElement& pe, int64_t outputs, bool last) {

@@ -26,13 +26,15 @@ int64_t bins(Design design, int exponent_bits, int q);
 // `bits` (0: 32), fed products of up to 127 x 127. A table's `horizon` replaces this.
 int64_t pairs_until_flush(Design design, int bits);
 
-// What runs one layer. Parts point into the configuration's table.
+// What runs one layer: the design's lane, or INT8's where Layer::int8_lanes says so. Parts point into the
+// configuration's table.
 struct ProcessingElement {
   int exponent_bits = 0, q = 0;  // 0 for int8; q of shift alone
   const Part* lane = nullptr;
   const Part* post = nullptr;
   const Part* quantizer = nullptr;
   int64_t flush_after = 0;       // pairs
+  int64_t post_steps = 0;        // values that a post-processor reads for one output
   int64_t post_cycles = 0;       // of a post-processor, one output
   int64_t quantizer_cycles = 1;  // of a quantizer, one output
 
@@ -42,6 +44,10 @@ struct ProcessingElement {
 // Throws Error naming layer and key: bits outside the range, a base that shift cannot do, counters too narrow, a part
 // that is missing, a lane slower than the clock. Slower post-processors and quantizers take more cycles a step.
 ProcessingElement processing_element(const Config& config, Design design, const Layer& layer);
+
+// The same layer on parts that were built for wider codes.
+ProcessingElement on_parts(const Config& config, const ProcessingElement& pe, const Part& lane, const Part& post,
+                           const Part& quantizer);
 
 // Cycles in which a tile's post-processors (and at an output's end its quantizers) serve `outputs` lanes.
 int64_t post_time(const Config& config, const ProcessingElement& pe, int64_t outputs, bool last);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "accelerator/test_machine.h"
 #include "core/test_error.h"
 
@@ -59,6 +61,21 @@ TEST(ProcessingElement, TakesTheWiderOperand) {
   Layer layer = layer_of(3);
   layer.activations.exponent_bits = 5;
   EXPECT_EQ(processing_element(testing::test_config(), Design::kCounting, layer).exponent_bits, 5);
+}
+
+TEST(ProcessingElement, OfSeveralLanesTakesTheWidestAndThenTheMostFrugal) {
+  Config config = testing::test_config();
+  const Part lane = config.energies.find("lane", Design::kInt8, 0, "");
+  for (const auto& [bits, active, name] :
+       {std::tuple(24, 1.0, "narrow"), std::tuple(lane.counter_bits, lane.active_pj * 0.9, "frugal"),
+        std::tuple(lane.counter_bits, lane.active_pj * 0.95, "between")}) {
+    Part other = lane;
+    other.counter_bits = bits;
+    other.active_pj = active;
+    other.variant = name;
+    config.energies.parts.push_back(other);
+  }
+  EXPECT_EQ(processing_element(config, Design::kInt8, layer_of(3)).lane->variant, "frugal");
 }
 
 TEST(ProcessingElement, SharesPostProcessors) {

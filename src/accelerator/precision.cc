@@ -61,18 +61,31 @@ void set_mean_precision(Workload& workload, const Precision& precision) {
 
 int64_t layers_of_two_bases(const Workload& workload) {
   return std::count_if(workload.layers.begin(), workload.layers.end(),
-                       [](const Layer& layer) { return !same_base(layer); });
+                       [](const Layer& layer) { return !layer.int8_lanes && !same_base(layer); });
 }
 
 int64_t set_shift_bases(Workload& workload) {
   int64_t changed = 0;
   for (Layer& layer : workload.layers) {
+    if (layer.int8_lanes) continue;
     const double q = layer.weights.base > 1 ? 1 / std::log2(layer.weights.base) : 0;
     if (same_base(layer) && q > 0.5 && std::abs(q - std::round(q)) <= 1e-4 * q) continue;
     layer.weights.base = layer.activations.base = shift_base(layer);
     ++changed;
   }
   return changed;
+}
+
+Workload with_int8_layers(const Workload& coded, const Workload& int8, int64_t most) {
+  Workload result = coded;
+  for (size_t i = 0; i < result.layers.size(); ++i) {
+    Layer& layer = result.layers[i];
+    if (!layer.int8_lanes && std::max(layer.weights.exponent_bits, layer.activations.exponent_bits) <= most) continue;
+    layer.int8_lanes = true;
+    layer.weights = int8.layers.at(i).weights;
+    layer.activations = int8.layers.at(i).activations;
+  }
+  return result;
 }
 
 }  // namespace dnateq::accelerator

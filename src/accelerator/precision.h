@@ -33,4 +33,8 @@ int64_t layers_of_two_bases(const Workload& workload);
 // here: `dnateq quantize --family pow2:q` measures it. Returns how many layers were changed.
 int64_t set_shift_bases(Workload& workload);
 
+// `coded` with every layer that its codes' exponential lanes do not run as in `int8`, which has the same layers: those
+// without codes (int8_lanes) and those with more exponent bits than `most`. Their operands are 8 bits in memory, too.
+Workload with_int8_layers(const Workload& coded, const Workload& int8, int64_t most);
+
 }  // namespace dnateq::accelerator

@@ -63,28 +63,41 @@ void check_layer(const Layer& layer) {
   }
 }
 
-// The array that is built: for the widest part that any layer needs. A layer of fewer bits uses a part of it and costs
-// what a lane of its own width costs (assumed: the rest is clock-gated); area and leakage are the widest's.
-struct Built {
-  ArraySize array;
+// The array that is built: for the widest part that any layer needs. A layer of fewer bits runs on it and takes its
+// energy a pair: at gate level, lanes for n = 5 that are given codes of n = 3 take 0.8 (counting-beta0, shift q = 8) to
+// 1.14 times (shift q = 2) what they take with their own, and not the half that a lane of n = 3 takes. Post-processing
+// reads only the rows that the layer's codes reach.
+struct Units {
   const Part *lane = nullptr, *post = nullptr, *quantizer = nullptr;
+
+  void hold(const ProcessingElement& pe) {
+    lane = wider(lane, pe.lane);
+    post = wider(post, pe.post);
+    quantizer = wider(quantizer, pe.quantizer);
+  }
+
+ private:
+  static const Part* wider(const Part* a, const Part* b) { return a == nullptr || b->area_um2 > a->area_um2 ? b : a; }
 };
 
-const Part* wider(const Part* a, const Part* b) { return b->area_um2 > a->area_um2 ? b : a; }
+// As many INT8 lanes, post-processors and quantizers beside the design's own, where a layer needs them.
+struct Built {
+  ArraySize array;
+  Units own, int8;
+};
 
-Built build(const Config& config, Design design, const std::vector<ProcessingElement>& elements) {
-  const ProcessingElement& first = elements.front();
-  Built built{.array = {}, .lane = first.lane, .post = first.post, .quantizer = first.quantizer};
-  for (const ProcessingElement& pe : elements) {
-    built.lane = wider(built.lane, pe.lane);
-    built.post = wider(built.post, pe.post);
-    built.quantizer = wider(built.quantizer, pe.quantizer);
-  }
+Built build(const Config& config, Design design, const Workload& workload,
+            const std::vector<ProcessingElement>& elements) {
+  Built built;
+  for (size_t i = 0; i < elements.size(); ++i)
+    (workload.layers[i].int8_lanes && design != Design::kInt8 ? built.int8 : built.own).hold(elements[i]);
   built.array = {config.array.rows, config.array.columns};
   if (config.array.sizing == "same-area" && design != Design::kInt8) {
     const double int8 = config.energies.find("lane", Design::kInt8, 0, "").area_um2;
-    if (built.lane->area_um2 > 0) {
-      const double columns = static_cast<double>(config.array.columns) * int8 / built.lane->area_um2;
+    double lanes = 0;
+    for (const Units* units : {&built.own, &built.int8}) lanes += units->lane != nullptr ? units->lane->area_um2 : 0;
+    if (lanes > 0) {
+      const double columns = static_cast<double>(config.array.columns) * int8 / lanes;
       built.array.columns = std::clamp<int64_t>(static_cast<int64_t>(columns), 1, 65536);
     }
   }
@@ -103,7 +116,11 @@ class Simulation {
       check_layer(layer);
       elements.push_back(processing_element(config_, design_, layer));
     }
-    built_ = build(config_, design_, elements);
+    built_ = build(config_, design_, workload_, elements);
+    for (size_t i = 0; i < elements.size(); ++i) {
+      const Units& units = units_of(workload_.layers[i]);
+      elements[i] = on_parts(config_, elements[i], *units.lane, *units.post, *units.quantizer);
+    }
     outputs_ = plan_outputs(workload_, config_, int8_);
     tiles_ = config_.memory.vaults;
 
@@ -113,11 +130,15 @@ class Simulation {
     result.peak_macs_per_cycle = result.lanes;
     result.clock_mhz = config_.array.clock_mhz;
     result.area_um2 = area(result.lanes);
+    if (built_.own.lane != nullptr) result.lane = *built_.own.lane;
+    if (built_.int8.lane != nullptr) result.int8_lane = *built_.int8.lane;
     for (size_t i = 0; i < workload_.layers.size(); ++i) result.layers.push_back(layer_result(i, elements[i]));
     return result;
   }
 
  private:
+  const Units& units_of(const Layer& layer) const { return layer.int8_lanes && !int8_ ? built_.int8 : built_.own; }
+
   struct Run {  // of one repeat
     Tiling tiling;
     TileRun tile;
@@ -211,6 +232,7 @@ class Simulation {
     LayerResult result;
     result.name = layer.name;
     result.macs = layer.macs();
+    result.int8_lanes = design_ != Design::kInt8 && layer.int8_lanes;
     result.cut = run.tiling.cut_text();
     result.folds = run.tiling.folds() * repeats;
     const CycleSplit& cycles = run.tile.cycles;
@@ -284,7 +306,7 @@ class Simulation {
     const double idle = 1 - (1 - layer.weights.zero_fraction) * (1 - layer.activations.zero_fraction);
     pj["lanes"] =
         static_cast<double>(result.macs) * (idle * pe.lane->idle_pj + (1 - idle) * pe.lane->active_pj) * scale;
-    pj["post"] = times * (outputs + flushes) * std::ceil(pe.post->cycles) * pe.post->active_pj * scale;
+    pj["post"] = times * (outputs + flushes) * static_cast<double>(pe.post_steps) * pe.post->active_pj * scale;
     pj["quantizers"] = times * outputs * pe.quantizer->active_pj * scale;
     const double ns = static_cast<double>(result.cycles.total()) * 1000 / config_.array.clock_mhz;
     pj["dram_background"] = ns * config_.memory.background_mw_per_vault * static_cast<double>(tiles_);  // mW ns = pJ
@@ -296,9 +318,13 @@ class Simulation {
 
   double leakage_mw() const {
     const auto lanes = static_cast<double>(built_.array.rows * built_.array.columns);
-    double nw = lanes * copies() * built_.lane->leakage_nw +
-                static_cast<double>(config_.array.post_processors) * built_.post->leakage_nw;
-    nw += static_cast<double>(config_.array.quantizers) * built_.quantizer->leakage_nw;
+    double nw = 0;
+    for (const Units* units : {&built_.own, &built_.int8}) {
+      if (units->lane == nullptr) continue;
+      nw += lanes * copies() * units->lane->leakage_nw +
+            static_cast<double>(config_.array.post_processors) * units->post->leakage_nw +
+            static_cast<double>(config_.array.quantizers) * units->quantizer->leakage_nw;
+    }
     const double buffers =
         config_.input_buffer.leakage_mw + config_.weight_buffer.leakage_mw + config_.output_buffer.leakage_mw;
     return static_cast<double>(tiles_) * (nw * 1e-6 * config_.energies.energy_scale + buffers);
@@ -308,9 +334,13 @@ class Simulation {
     const auto tiles = static_cast<double>(tiles_);
     const double scale = config_.energies.area_scale;
     std::map<std::string, double> um2;
-    um2["lanes"] = static_cast<double>(lanes) * copies() * built_.lane->area_um2 * scale;
-    um2["post"] = tiles * static_cast<double>(config_.array.post_processors) * built_.post->area_um2 * scale;
-    um2["quantizers"] = tiles * static_cast<double>(config_.array.quantizers) * built_.quantizer->area_um2 * scale;
+    for (const auto& [units, prefix] : {std::pair{&built_.own, ""}, std::pair{&built_.int8, "int8_"}}) {
+      if (units->lane == nullptr) continue;
+      const auto part = [&](const char* name) -> double& { return um2[std::string(prefix) + name]; };
+      part("lanes") = static_cast<double>(lanes) * copies() * units->lane->area_um2 * scale;
+      part("post") = tiles * static_cast<double>(config_.array.post_processors) * units->post->area_um2 * scale;
+      part("quantizers") = tiles * static_cast<double>(config_.array.quantizers) * units->quantizer->area_um2 * scale;
+    }
     um2["buffers"] =
         tiles * (config_.input_buffer.area_um2 + config_.weight_buffer.area_um2 + config_.output_buffer.area_um2);
     return um2;

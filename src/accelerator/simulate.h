@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,11 +40,12 @@ struct LayerResult {  // of all repeats of the layer
   CycleSplit cycles;
   Bytes bytes;
   Energy energy_pj;
-  int64_t flushes = 0;  // of the counters, beyond the one at an output's end
-  std::string bound;    // "compute", "memory", "post-processing": the largest share
-  std::string cut;      // over the tiles, "1 group x 4 rows x 4 outputs"
-  Bytes compulsory;     // every operand that is not on chip moved once, at its stored bits
-  int64_t folds = 0;    // array-sized blocks of outputs of the slowest tile
+  int64_t flushes = 0;      // of the counters, beyond the one at an output's end
+  std::string bound;        // "compute", "memory", "post-processing": the largest share
+  std::string cut;          // over the tiles, "1 group x 4 rows x 4 outputs"
+  Bytes compulsory;         // every operand that is not on chip moved once, at its stored bits
+  bool int8_lanes = false;  // ran on INT8 lanes beside the design's own
+  int64_t folds = 0;        // array-sized blocks of outputs of the slowest tile
 };
 
 struct DesignResult {
@@ -51,7 +53,9 @@ struct DesignResult {
   int64_t lanes = 0, peak_macs_per_cycle = 0;  // all tiles
   double clock_mhz = 0;
   std::vector<LayerResult> layers;
-  std::map<std::string, double> area_um2;  // lanes, quantizers, post, buffers
+  std::optional<Part> lane, int8_lane;  // what was built; the second one beside a design's own lanes
+  // lanes, quantizers, post, buffers; beside a design's own int8_lanes, int8_quantizers, int8_post
+  std::map<std::string, double> area_um2;
   int64_t macs() const;
   CycleSplit cycles() const;
   Bytes bytes() const;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <random>
 
+#include "accelerator/precision.h"
 #include "accelerator/test_machine.h"
 #include "core/test_error.h"
 
@@ -296,8 +297,77 @@ TEST(Simulate, MixedPrecisionBuildsTheWidestLane) {
   workload.layers[1].weights.stored_bits = 6;
   const DesignResult mixed = simulate(workload, config, Design::kCounting);
   EXPECT_EQ(mixed.area_um2.at("lanes"), 4 * narrow.area_um2.at("lanes"));
-  EXPECT_EQ(mixed.layers[0].energy_pj.at("lanes"), narrow.layers[0].energy_pj.at("lanes"));
-  EXPECT_GT(mixed.layers[1].energy_pj.at("lanes"), narrow.layers[1].energy_pj.at("lanes"));
+  // The narrow layer runs on the wide lanes: their energy a pair, but only the counters that its codes reach are read.
+  EXPECT_EQ(mixed.layers[0].energy_pj.at("lanes"), 4 * narrow.layers[0].energy_pj.at("lanes"));
+  EXPECT_EQ(mixed.layers[0].cycles.total(), narrow.layers[0].cycles.total());
+  EXPECT_GT(mixed.layers[1].cycles.total(), narrow.layers[1].cycles.total());
+  ASSERT_TRUE(mixed.lane.has_value());
+  EXPECT_EQ(mixed.lane->exponent_bits, 5);
+  EXPECT_FALSE(mixed.int8_lane.has_value());
+}
+
+TEST(Simulate, NarrowLayersWaitForQuantizersThatWideOnesMadeSlow) {
+  Config config = testing::test_config();
+  config.array.quantizers = 1;
+  for (Part& part : config.energies.parts)
+    if (part.name == "quantizer" && part.exponent_bits == 7)
+      part.period_ns = 1.5 * 1000 / config.array.clock_mhz / config.energies.delay_scale;
+  Workload workload = workload_of({matmul(64, 512, 512), matmul(64, 512, 512)}, 3);
+  const int64_t fast = simulate(workload, config, Design::kDecode).layers[0].cycles.post_processing;
+  workload.layers[1].weights.exponent_bits = 7;
+  const int64_t slow = simulate(workload, config, Design::kDecode).layers[0].cycles.post_processing;
+  EXPECT_EQ(slow, 2 * fast);
+}
+
+TEST(Simulate, LayersThatExponentialLanesDoNotRunTakeInt8LanesBesideThem) {
+  Workload coded = workload_of({matmul(64, 512, 512), matmul(64, 512, 512), matmul(64, 512, 512)}, 3);
+  Workload int8 = coded;
+  for (Layer& layer : int8.layers) {
+    layer.weights = layer.activations = Operand{};
+    layer.activations.zero_fraction = 0.125;
+  }
+  coded.layers[1].activations.exponent_bits = 8;  // 255 levels of a ReLU's output
+  coded.layers[1].activations.stored_bits = 8;
+  const Config config = testing::test_config();
+  EXPECT_THAT(error_of([&] { simulate(coded, config, Design::kDecode); }), HasSubstr("8 exponent bits"));
+
+  const Workload mixed = with_int8_layers(coded, int8, 7);
+  const DesignResult baseline = simulate(int8, config, Design::kInt8);
+  for (const Design design : {Design::kCounting, Design::kCountingBeta0, Design::kShift, Design::kDecode}) {
+    SCOPED_TRACE(to_string(design));
+    const DesignResult result = simulate(mixed, config, design);
+    EXPECT_FALSE(result.layers[0].int8_lanes);
+    EXPECT_TRUE(result.layers[1].int8_lanes);
+    EXPECT_EQ(result.layers[1].bytes.weights, baseline.layers[1].bytes.weights);
+    EXPECT_EQ(result.layers[1].energy_pj.at("lanes"), baseline.layers[1].energy_pj.at("lanes"));
+    EXPECT_EQ(result.layers[1].cycles.total(), baseline.layers[1].cycles.total());
+    EXPECT_EQ(result.area_um2.at("int8_lanes"), baseline.area_um2.at("lanes"));
+    EXPECT_EQ(result.area_um2.at("int8_post"), baseline.area_um2.at("post"));
+    EXPECT_EQ(result.area_um2.at("int8_quantizers"), baseline.area_um2.at("quantizers"));
+    EXPECT_EQ(result.area_um2.at("lanes"),
+              simulate(workload_of({matmul(64, 512, 512)}, 3), config, design).area_um2.at("lanes"));
+    // The layers beside it stay as they are but for the other lanes' leakage.
+    EXPECT_GT(result.layers[0].energy_pj.at("leakage"), 0);
+  }
+  // What reads its codes needs, its producer writes.
+  Workload chained = mixed;
+  chained.layers[1].producer = 0;
+  chained.layers[0].output_elements = 64 * 512;
+  Config small = config;
+  small.output_buffer.bytes = 64;
+  EXPECT_EQ(simulate(chained, small, Design::kDecode).layers[0].bytes.outputs, 64 * 512);
+}
+
+TEST(Simulate, ANetworkOfInt8LayersAloneBuildsInt8Lanes) {
+  Workload workload = workload_of({matmul(64, 512, 512)}, 3);
+  workload.layers[0].int8_lanes = true;
+  workload.layers[0].weights = workload.layers[0].activations = Operand{};
+  const Config config = testing::test_config();
+  const DesignResult baseline = simulate(workload, config, Design::kInt8),
+                     result = simulate(workload, config, Design::kShift);
+  EXPECT_FALSE(result.lane.has_value());
+  EXPECT_EQ(result.area_um2.at("int8_lanes"), baseline.area_um2.at("lanes"));
+  EXPECT_NEAR(energy_of(result), energy_of(baseline), 1e-9 * energy_of(baseline));
 }
 
 TEST(Simulate, RepeatsMultiplyEverything) {

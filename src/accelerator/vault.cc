@@ -107,7 +107,7 @@ void Vault::refresh() {
 
 int64_t Vault::run(std::span<const Burst> bursts, int64_t ready) {
   // Refreshes of a long idle time happen unseen; the last one may still be in the way.
-  while (next_refresh_ + trefi_ < ready) next_refresh_ += trefi_;
+  if (next_refresh_ + trefi_ < ready) next_refresh_ += (ready - next_refresh_ - 1) / trefi_ * trefi_;
   std::array<Request, kQueue> queue;
   size_t waiting = 0, next = 0;
   int64_t entered = ready;

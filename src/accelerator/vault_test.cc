@@ -84,6 +84,16 @@ TEST(Vault, RefreshClosesRowsAndTakesItsShare) {
   EXPECT_NEAR(usual / rarely, 1 - 80.0 / 3900, 0.005);  // tRFC, and rows closed and opened
 }
 
+TEST(Vault, ALongIdleTimePassesAtOnce) {
+  const Burst one{0, false};
+  Vault soon(default_config().memory), late(default_config().memory);
+  const int64_t interval = 4875;  // clocks of 3900 ns
+  const int64_t ready = 100;
+  EXPECT_EQ(soon.run({&one, 1}, ready) - ready, 13 + 13 + 4);
+  EXPECT_EQ(late.run({&one, 1}, ready + interval * 1'000'000'000'000) - ready,
+            interval * 1'000'000'000'000 + 13 + 13 + 4);
+}
+
 TEST(Vault, SizesThatAreNoPowersOfTwoWork) {
   MemoryConfig memory = default_config().memory;
   memory.banks_per_vault = 6;

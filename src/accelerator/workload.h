@@ -46,6 +46,9 @@ struct Layer {
   int producer = -1;                     // index of the layer whose output this one reads, -1 = from memory
   int weight_producer = -1;              // the same for weights that are activations
   int64_t repeats = 1;  // runs one after another, as the steps of a decoder; every size above is of one run
+  // In every design on INT8 multiply-accumulate lanes that lie beside its own: no code of its operands, or too wide
+  // ones.
+  bool int8_lanes = false;
   Geometry geometry;
   Operand weights, activations;
 

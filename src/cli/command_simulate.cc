@@ -55,17 +55,19 @@ std::pair<double, double> parse_pair(const std::string& text, const char* option
 }
 
 struct Workloads {
-  acc::Workload coded, int8, shift;  // `shift`: `coded` in bases that this design can run
+  acc::Workload coded, int8;
   std::vector<std::string> left_out;
-  int64_t other_bases = 0;  // layers of `shift` that are not as in `coded`
 
-  Workloads() = default;
-  Workloads(acc::Workload codes, acc::Workload baseline, std::vector<std::string> rest = {})
-      : coded(std::move(codes)), int8(std::move(baseline)), shift(coded), left_out(std::move(rest)) {
-    other_bases = acc::set_shift_bases(shift);
+  // Layers that exponential lanes do not run as in `int8`.
+  acc::Workload with_int8_layers(const acc::Config& config) const {
+    return acc::with_int8_layers(coded, int8, config.array.int8_above_exponent_bits);
   }
-  const acc::Workload& of(acc::Design design) const {
-    return design == acc::Design::kInt8 ? int8 : design == acc::Design::kShift ? shift : coded;
+  // What a design runs; of `shift`, in bases that it can run.
+  acc::Workload of(acc::Design design, const acc::Config& config) const {
+    if (design == acc::Design::kInt8) return int8;
+    acc::Workload workload = with_int8_layers(config);
+    if (design == acc::Design::kShift) acc::set_shift_bases(workload);
+    return workload;
   }
 };
 
@@ -74,6 +76,7 @@ struct ListSettings {
   std::string name;
   acc::Precision precision;
   int64_t batch = 1;
+  bool bits_asked_for = false, zeros_asked_for = false;
 
   void set(const std::string& key, double value) {
     if (key == "batch" && !(value >= 1 && value <= 1 << 20 && value == std::floor(value)))
@@ -83,8 +86,10 @@ struct ListSettings {
     if (key == "weight_zeros") precision.weight_zeros = value;
     if (key == "activation_zeros") precision.activation_zeros = value;
     if (key == "batch") batch = static_cast<int64_t>(value);
-    if (key.ends_with("bits")) precision.origin = "asked for, zeros not measured";
-    if (key.ends_with("zeros")) precision.origin = "asked for";
+    if (key.ends_with("bits")) bits_asked_for = true;
+    if (key.ends_with("zeros")) zeros_asked_for = true;
+    precision.origin = fmt::format("{}, {}", bits_asked_for ? "bits asked for" : "paper's average bits",
+                                   zeros_asked_for ? "zeros asked for" : "zeros not measured");
   }
 
   Workloads make() const {
@@ -95,7 +100,7 @@ struct ListSettings {
       int8.layers[i].weights.zero_fraction = coded.layers[i].weights.zero_fraction;
       int8.layers[i].activations.zero_fraction = coded.layers[i].activations.zero_fraction;
     }
-    return {std::move(coded), std::move(int8)};
+    return {std::move(coded), std::move(int8), {}};
   }
 };
 
@@ -108,9 +113,8 @@ ListSettings list_settings(const SimulateArguments& arguments) {
   }
   if (!arguments.zeros.empty()) {
     const auto [weights, activations] = parse_pair(arguments.zeros, "--zeros");
-    list.precision.weight_zeros = weights;
-    list.precision.activation_zeros = activations;
-    list.precision.origin += ", zeros asked for";
+    list.set("weight_zeros", weights);
+    list.set("activation_zeros", activations);
   }
   return list;
 }
@@ -122,7 +126,12 @@ std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const Pr
   if (arguments.calibration.path.empty()) return std::nullopt;
   const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
   const Calls calls(*data, *prepared.model);
-  for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch)) shapes.try_emplace(name, shape);
+  const auto given = shapes;  // --shape comes first, NAME* too
+  for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch))
+    if (std::none_of(given.begin(), given.end(), [&](const auto& one) {
+          return one.first.ends_with('*') && name.starts_with(one.first.substr(0, one.first.size() - 1));
+        }))
+      shapes.try_emplace(name, shape);
   return measure_activations(core, prepared, calls, thread_count(common), common.progress);
 }
 
@@ -261,6 +270,16 @@ std::string binds(const acc::CycleSplit& cycles) {
   return text;
 }
 
+// "shift n = 4, q = 4, 10 bits"
+std::string lane_text(const char* design, const acc::Part& lane) {
+  std::string text = design;
+  if (lane.exponent_bits > 0) text += fmt::format(" n = {},", lane.exponent_bits);
+  if (lane.q > 0) text += fmt::format(" q = {},", lane.q);
+  text += fmt::format(" {} bits", lane.counter_bits);
+  if (lane.storage == "sram") text += " in SRAM";
+  return lane.variant.empty() ? text : text + fmt::format(" ({})", lane.variant);
+}
+
 void print_table(const SimulationRun& run, const Json& document) {
   const Json& workload = document.at("workload");
   const auto bits = [&](const char* key) {
@@ -293,6 +312,11 @@ void print_table(const SimulationRun& run, const Json& document) {
   for (const auto& [origin, layers] : origins) fmt::print("{} ({} layer{})\n", origin, layers, layers == 1 ? "" : "s");
   for (const std::string& note : run.notes) fmt::print("{}\n", note);
   for (const std::string& layer : run.left_out) fmt::print("not simulated: {}\n", layer);
+  std::string lanes;
+  for (const acc::DesignResult& design : run.designs)
+    if (design.lane)
+      lanes += fmt::format("{}{}", lanes.empty() ? "" : "; ", lane_text(to_string(design.design), *design.lane));
+  fmt::print("lanes: {}\n", lanes);
   fmt::print("energies of processing elements: {}, {}\n", run.config.energies.file, run.config.energies.technology);
   const auto assumed = run.config.assumed();
   fmt::print("{} of the machine's {} numbers are assumed; {} lists them\n", assumed.size(), run.config.sources.size(),
@@ -385,8 +409,8 @@ std::vector<acc::Outcome> evaluate(Settings settings, const Workloads& workloads
   }
   for (acc::Outcome& outcome : outcomes) {
     try {
-      outcome = acc::outcome_of(
-          acc::simulate((made ? *made : workloads).of(outcome.design), settings.config, outcome.design));
+      outcome = acc::outcome_of(acc::simulate((made ? *made : workloads).of(outcome.design, settings.config),
+                                              settings.config, outcome.design));
     } catch (const Error& error) {
       outcome.error = error.what();
     }
@@ -394,19 +418,35 @@ std::vector<acc::Outcome> evaluate(Settings settings, const Workloads& workloads
   return outcomes;
 }
 
+// The first of these names; result.json has all of them.
+std::string some_of(const std::vector<std::string>& names) {
+  constexpr size_t kMost = 5;
+  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + std::min(kMost, names.size()), ", "));
+  return names.size() > kMost ? fmt::format("{} and {} more", text, names.size() - kMost) : text;
+}
+
 // Codes that a design cannot run as they are: their bits are taken all the same, and this says so.
-std::vector<std::string> notes_on_bases(const Workloads& workloads) {
+std::vector<std::string> notes_on_codes(const Workloads& workloads, const acc::Config& config) {
   std::vector<std::string> notes;
-  if (const int64_t layers = acc::layers_of_two_bases(workloads.coded); layers > 0)
+  acc::Workload workload = workloads.with_int8_layers(config);
+  std::vector<std::string> in_int8;
+  for (const acc::Layer& layer : workload.layers)
+    if (layer.int8_lanes) in_int8.push_back(layer.name);
+  if (!in_int8.empty())
+    notes.push_back(fmt::format(
+        "{} of {} layers have no codes, or more than array.int8_above_exponent_bits = {}: every design runs "
+        "them as int8 does, on INT8 lanes beside its own, whose area is counted: {}",
+        in_int8.size(), workload.layers.size(), config.array.int8_above_exponent_bits, some_of(in_int8)));
+  if (const int64_t layers = acc::layers_of_two_bases(workload); layers > 0)
     notes.push_back(
-        fmt::format("{} layers' weights and activations have bases of their own: decode runs such codes; "
+        fmt::format("in {} of the layers weights and activations have bases of their own: decode runs such codes; "
                     "counting needs those of quantize --family shared-base, with the same bits here",
                     layers));
-  if (workloads.other_bases > 0)
+  if (const int64_t layers = acc::set_shift_bases(workload); layers > 0)
     notes.push_back(
-        fmt::format("{} layers' codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
+        fmt::format("in {} of the layers codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
                     "with the same bits here",
-                    workloads.other_bases));
+                    layers));
   return notes;
 }
 
@@ -416,7 +456,7 @@ void simulate_designs(const Workloads& workloads, const std::vector<acc::Design>
                       SimulationRun& run) {
   for (const acc::Design design : designs) {
     try {
-      run.designs.push_back(acc::simulate(workloads.of(design), run.config, design));
+      run.designs.push_back(acc::simulate(workloads.of(design, run.config), run.config, design));
     } catch (const Error& error) {
       if (asked_for || design == acc::Design::kInt8) throw;
       run.notes.push_back(fmt::format("{} is left out: {}", acc::to_string(design), error.what()));
@@ -478,7 +518,7 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
   run.workload = workloads.coded;
   run.int8 = workloads.int8;
   run.left_out = workloads.left_out;
-  for (std::string& note : notes_on_bases(workloads)) run.notes.push_back(std::move(note));
+  for (std::string& note : notes_on_codes(workloads, run.config)) run.notes.push_back(std::move(note));
   simulate_designs(workloads, designs, !arguments.designs.empty(), run);
   Json document = simulation_document(run);
 

@@ -236,7 +236,10 @@ int main(int argc, char** argv) {
                       "built-in lists: share of zeros in weights/activations, as Z or W/A (default: 0)");
   command->add_option("--batch", simulate.batch, "first axis of every input (default: 1)")
       ->check(CLI::Range(1, 1 << 20));
-  command->add_option("--shape", simulate.shapes, "NAME=DIM,...: shape of a model's input")->allow_extra_args(false);
+  command
+      ->add_option("--shape", simulate.shapes,
+                   "NAME=DIM,...: shape of a model's input; NAME*=... of all inputs whose names begin so")
+      ->allow_extra_args(false);
   command->add_option("--model", simulate.model,
                       "the FP32 network of a recipe (default: the one that dnateq quantize was given)");
   add_data(command, "--calibration", simulate.calibration,

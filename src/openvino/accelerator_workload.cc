@@ -9,6 +9,7 @@
 #include <openvino/opsets/opset13.hpp>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "accelerator/precision.h"
 #include "core/pack.h"
@@ -187,6 +188,14 @@ void set_attention(ModelWorkload& workload, const Operand& operand) {
       workload.coded.layers[i].weights = workload.coded.layers[i].activations = operand;
 }
 
+// "past_*" means every input whose name begins with "past_".
+bool is_meant(const std::string& wanted, const std::string& name, const std::unordered_set<std::string>& names) {
+  const auto fits = [&](const std::string& one) {
+    return wanted.ends_with('*') ? one.starts_with(wanted.substr(0, wanted.size() - 1)) : one == wanted;
+  };
+  return fits(name) || std::any_of(names.begin(), names.end(), fits);
+}
+
 }  // namespace
 
 std::map<std::string, std::vector<int64_t>> shapes_of(const Calls& calls, const PreparedModel& prepared,
@@ -216,7 +225,7 @@ void close_shapes(PreparedModel& prepared, int64_t batch, const std::map<std::st
     names += (names.empty() ? "" : ", ") + name;
     bool given = false;
     for (const auto& [wanted, dims] : shapes) {
-      if (wanted != name && !input.get_names().contains(wanted)) continue;
+      if (!is_meant(wanted, name, input.get_names())) continue;
       shape = ov::PartialShape(std::vector<ov::Dimension>(dims.begin(), dims.end()));
       unused.erase(wanted);
       given = true;
@@ -369,6 +378,7 @@ void apply_recipe(ModelWorkload& workload, const PreparedModel& prepared, const 
     if (workload.source[i] < 0 || found == by_name.end()) {
       layer.weights = workload.int8.layers[i].weights;
       layer.weights.origin = layer.activations.origin = "int8: the recipe leaves this layer in FP32";
+      layer.int8_lanes = !layer.weights_are_activations;
       continue;
     }
     const LayerRecipe& entry = *found->second;
@@ -434,6 +444,7 @@ void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weig
       }
     } else if (!layer.weights_are_activations) {
       layer.weights.origin = layer.activations.origin = "int8: dnateq does not quantize this layer";
+      layer.int8_lanes = true;
     }
     task.advance();
   });

@@ -31,7 +31,8 @@ struct ModelWorkload {
   std::vector<std::string> left_out;  // "NAME (TYPE): reason"
 };
 
-// Sets every open axis of the model's inputs, in place: `shapes` by input name, else the first axis to `batch`. A first
+// Sets every open axis of the model's inputs, in place: `shapes` by input name (NAME* for all that begin so; a name of
+// its own comes before it), else the first axis to `batch`. A first
 // axis that the model fixes stays. Throws Error naming the inputs whose other axes are still open.
 void close_shapes(PreparedModel& prepared, int64_t batch, const std::map<std::string, std::vector<int64_t>>& shapes);
 // Shapes of the inputs at the first call of `calls`, with `batch` samples.

@@ -109,6 +109,24 @@ TEST_F(AcceleratorWorkload, OpenShapesAreAskedFor) {
   EXPECT_THAT(error_of([&] { close_shapes(prepared, 1, {}); }), HasSubstr("tokens"));
   EXPECT_THAT(error_of([&] { close_shapes(prepared, 1, {{"ids", {1, 2}}}); }), HasSubstr("ids"));
   EXPECT_THAT(error_of([&] { close_shapes(prepared, 1, {{"tokens", {1, 2, 17}}}); }), HasSubstr("shapes"));
+  EXPECT_THAT(error_of([&] { close_shapes(prepared, 1, {{"ids*", {1, 2}}}); }), HasSubstr("'ids*'"));
+}
+
+TEST_F(AcceleratorWorkload, OneShapeForInputsWhoseNamesBeginAlike) {
+  PreparedModel prepared = save_and_import(core_, transformer_block(Norm::kMvn));
+  const ov::PartialShape open = prepared.model->input(0).get_partial_shape();
+  std::vector<int64_t> whole, other;
+  for (const auto& dimension : open) {
+    whole.push_back(dimension.is_static() ? dimension.get_length() : 3);
+    other.push_back(dimension.is_static() ? dimension.get_length() : 5);
+  }
+  close_shapes(prepared, 1, {{"tok*", whole}});
+  EXPECT_EQ(prepared.model->input(0).get_partial_shape(),
+            ov::PartialShape(std::vector<ov::Dimension>(whole.begin(), whole.end())));
+  prepared = save_and_import(core_, transformer_block(Norm::kMvn));
+  close_shapes(prepared, 1, {{"tok*", whole}, {"tokens", other}});  // its own name comes first
+  EXPECT_EQ(prepared.model->input(0).get_partial_shape(),
+            ov::PartialShape(std::vector<ov::Dimension>(other.begin(), other.end())));
 }
 
 TEST_F(AcceleratorWorkload, CodesAreCountedByMagnitude) {
@@ -195,6 +213,8 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
   const accelerator::Layer& left = layer(workload.coded, "block2/b");
   EXPECT_EQ(left.weights.stored_bits, 8);
   EXPECT_THAT(left.weights.origin, HasSubstr("FP32"));
+  EXPECT_TRUE(left.int8_lanes);
+  EXPECT_FALSE(stem.int8_lanes);
   // 8-bit grids leave fewer zeros than 4-bit codes.
   EXPECT_LT(layer(workload.int8, "stem").weights.zero_fraction, stem.weights.zero_fraction);
   EXPECT_EQ(layer(workload.int8, "stem").weights.stored_bits, 8);

@@ -80,6 +80,13 @@ function largestPart(split) {
   return `${spoken(key)} ${percent(split[key] / Math.max(1, split.total))}`;
 }
 
+function laneText({design, lane}) {
+  return `Lanes of ${design}: ` + [
+    lane.exponent_bits ? `${lane.exponent_bits} exponent bits` : '', lane.q ? `q = ${lane.q}` : '',
+    `${lane.counter_bits}-bit counters or accumulators${lane.storage === 'sram' ? ' in SRAM' : ''}`, lane.variant,
+  ].filter(Boolean).join(', ');
+}
+
 function summarize() {
   const {workload, config} = data;
   document.title = `${workload.name}: dnateq simulate`;
@@ -120,6 +127,7 @@ function summarize() {
     }
   }
   find('#origins').append(...[...origins].map(([origin, layers]) => element('li', {}, `Bits of ${origin} (${layers} layers)`)),
+                          ...data.designs.filter((design) => design.lane).map((design) => element('li', {}, laneText(design))),
                           ...workload.notes.map((note) => element('li', {}, note)),
                           ...workload.left_out.map((layer) => element('li', {}, `Not simulated: ${layer}`)));
 }

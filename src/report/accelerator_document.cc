@@ -44,7 +44,8 @@ Json map_json(const Map& map) {
 }
 
 const Operand& operand_of_design(const SimulationRun& run, const DesignResult& design, size_t layer, bool weights) {
-  const Layer& from = (design.design == Design::kInt8 ? run.int8 : run.workload).layers.at(layer);
+  const bool int8 = design.design == Design::kInt8 || design.layers.at(layer).int8_lanes;
+  const Layer& from = (int8 ? run.int8 : run.workload).layers.at(layer);
   return weights ? from.weights : from.activations;
 }
 
@@ -52,6 +53,19 @@ const Operand& operand_of_design(const SimulationRun& run, const DesignResult& d
 double bytes_per_cycle(const Config& config, double clock_mhz) {
   return static_cast<double>(config.memory.vaults * config.memory.burst_bytes) / config.memory.burst_ns * 1e3 /
          clock_mhz;
+}
+
+Json lane_json(const std::optional<Part>& lane) {
+  if (!lane) return nullptr;
+  return {{"exponent_bits", lane->exponent_bits},
+          {"counter_bits", lane->counter_bits},
+          {"q", lane->q},
+          {"storage", lane->storage},
+          {"variant", lane->variant},
+          {"area_um2", lane->area_um2},
+          {"period_ns", lane->period_ns},
+          {"active_pj", lane->active_pj},
+          {"idle_pj", lane->idle_pj}};
 }
 
 Json layer_json(const SimulationRun& run, const DesignResult& design, size_t i) {
@@ -68,6 +82,7 @@ Json layer_json(const SimulationRun& run, const DesignResult& design, size_t i) 
           {"folds", layer.folds},
           {"cut", layer.cut},
           {"bound", layer.bound},
+          {"int8_lanes", layer.int8_lanes},
           {"macs_per_cycle", number(cycles > 0 ? static_cast<double>(layer.macs) / cycles : std::nan(""))},
           {"macs_per_dram_byte", number(bytes > 0 ? static_cast<double>(layer.macs) / bytes : std::nan(""))},
           {"weight_bits", operand_of_design(run, design, i, true).stored_bits},
@@ -96,6 +111,8 @@ Json design_json(const SimulationRun& run, const DesignResult& design) {
           {"energy_pj", map_json(design.energy_pj())},
           {"total_energy_pj", own.energy_pj},
           {"area_um2", map_json(design.area_um2)},
+          {"lane", lane_json(design.lane)},
+          {"int8_lane", lane_json(design.int8_lane)},
           {"total_area_um2", own.area_um2},
           {"cycles_by_bound", cycles_by_bound},
           {"against_int8",
@@ -272,6 +289,7 @@ std::string layers_csv(const SimulationRun& run) {
                                      "post_processing_cycles",
                                      "drain_cycles",
                                      "bound",
+                                     "lanes",
                                      "dram_weight_bytes",
                                      "dram_input_bytes",
                                      "dram_output_bytes",
@@ -305,6 +323,7 @@ std::string layers_csv(const SimulationRun& run) {
                                       fmt::format("{}", own.cycles.post_processing),
                                       fmt::format("{}", own.cycles.drain),
                                       own.bound,
+                                      own.int8_lanes ? to_string(Design::kInt8) : to_string(design.design),
                                       fmt::format("{}", own.bytes.weights),
                                       fmt::format("{}", own.bytes.inputs),
                                       fmt::format("{}", own.bytes.outputs),

@@ -12,6 +12,7 @@ namespace dnateq {
 namespace {
 
 using namespace accelerator;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::ordered_json;
@@ -46,6 +47,26 @@ TEST(AcceleratorDocument, PartsAddUpToTheWhole) {
     EXPECT_NEAR(components, design["total_energy_pj"].get<double>(), 1e-9 * energy);
   }
   EXPECT_EQ(document["designs"][0]["against_int8"]["speed"], 1.0);
+}
+
+TEST(AcceleratorDocument, LayersOnInt8LanesHaveTheBaselinesBits) {
+  SimulationRun run = run_of("alexnet");
+  run.workload.layers[0].activations.exponent_bits = run.workload.layers[0].activations.stored_bits = 8;
+  const Workload mixed = with_int8_layers(run.workload, run.int8, 7);
+  run.designs = {simulate(run.int8, run.config, Design::kInt8), simulate(mixed, run.config, Design::kDecode)};
+  const Json document = simulation_document(run);
+  const Json& design = document["designs"][1];
+  EXPECT_TRUE(design["layers"][0]["int8_lanes"]);
+  EXPECT_FALSE(design["layers"][1]["int8_lanes"]);
+  EXPECT_EQ(design["layers"][0]["weight_bits"], 8);
+  EXPECT_EQ(design["int8_lane"]["exponent_bits"], 0);
+  EXPECT_GT(design["lane"]["exponent_bits"], 0);
+  EXPECT_TRUE(document["designs"][0]["int8_lane"].is_null());
+  double area = 0;
+  for (const auto& [part, um2] : design["area_um2"].items()) area += um2.get<double>();
+  EXPECT_NEAR(area, design["total_area_um2"].get<double>(), 1e-9 * area);
+  EXPECT_GT(design["area_um2"]["int8_lanes"], 0);
+  EXPECT_THAT(layers_csv(run), AllOf(HasSubstr(",lanes,"), HasSubstr(",int8,")));
 }
 
 TEST(AcceleratorDocument, EveryNumberOfTheMachineHasItsSourceOrIsAFlag) {

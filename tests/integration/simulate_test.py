@@ -31,6 +31,7 @@ class SimulateLists(Case):
         table = self.succeeds("simulate", "alexnet")
         for design in DESIGNS:
             self.assertIn(design, table)
+        self.assertRegex(table, r"\nlanes: int8 32 bits.*; counting n = 5, 10 bits; .*shift n = 5, q = 8, 10 bits; decode n = 5, 32 bits")
 
     def test_same_bytes_at_any_threads(self):
         for threads in (1, 3):
@@ -113,6 +114,25 @@ class SimulateModels(Case):
         layers = self.json_of("simulate", self.folder / "weights")["workload"]["layers"]
         self.assertEqual([layer["activations"]["stored_bits"] for layer in layers], [8, 8, 8])
 
+    def test_layers_beyond_the_exponential_lanes_run_on_int8_lanes(self):
+        # Behind a ReLU 8 bits are 255 levels of one sign: 8 exponent bits. The input has a sign: 7.
+        self.quantize("--activation-bits", "8", "--emit", "exact")
+        document = self.json_of("simulate", self.out)
+        self.assertEqual([design["design"] for design in document["designs"]], DESIGNS)
+        int8, *others = document["designs"]
+        for design in others:
+            layers = {layer["name"]: layer for layer in design["layers"]}
+            self.assertEqual([layers[name]["int8_lanes"] for name in ("conv1", "conv2", "head")], [False, True, True])
+            self.assertEqual([layers[name]["weight_bits"] for name in ("conv1", "conv2", "head")], [4, 8, 8])
+            self.assertEqual(design["area_um2"]["int8_lanes"], int8["area_um2"]["lanes"])
+            self.assertEqual(design["int8_lane"], int8["lane"])
+            self.assertAlmostEqual(sum(design["area_um2"].values()) / design["total_area_um2"], 1)
+        self.assertTrue(any("2 of 3 layers" in note and "conv2, head" in note for note in document["workload"]["notes"]))
+        narrow = self.json_of("simulate", self.out, "--set", "array.int8_above_exponent_bits=6", "--design", "decode")
+        self.assertTrue(all(layer["int8_lanes"] for layer in narrow["designs"][1]["layers"]))
+        self.assertIsNone(narrow["designs"][1]["lane"])
+        self.fails("simulate", self.out, "--set", "array.int8_above_exponent_bits=8", names="array.int8_above_exponent_bits")
+
     def test_recipe_of_a_newer_version(self):
         self.quantize("--emit", "exact")
         recipe = self.out / "recipe.dnateq.json"
@@ -135,6 +155,27 @@ class SimulateRealNetworks(Case):
         self.assertEqual({(a["groups"], a["rows"], a["outputs"] * a["inputs"]) for a in attention}, {(12, 20, 640)})
         self.fails("simulate", SHARED / "translation/encoder.onnx", "--bits", "4", names=("src", "--shape"))
 
+    @needs_shared_data
+    def test_a_decoding_step_reads_its_cache_from_memory(self):
+        # Pre-norm decoder of 3 layers, width 192, 6 heads of 32: one token, 13 in the cache, a source of 27.
+        shapes = [option for shape in ("tgt=1,1", "src_mask=1,1,1,27", "cross_*=1,6,27,32", "past_*=1,6,13,32")
+                  for option in ("--shape", shape)]
+        document = self.json_of("simulate", SHARED / "translation/decoder.onnx", "--bits", "4/5", *shapes)
+        layers, designs = document["workload"]["layers"], {d["design"]: d["layers"] for d in document["designs"]}
+        self.assertEqual(len(layers), 3 * 12 + 1)
+        weights = 3 * (6 * 192 * 192 + 2 * 192 * 768) + 192 * 6000
+        self.assertEqual(document["workload"]["weights"], weights)
+        self.assertEqual(document["workload"]["macs"], weights + 3 * 2 * 192 * (14 + 27))
+        for i, layer in enumerate(layers):
+            if layer["weights_are_activations"]:
+                context = 27 if "cross" in layer["name"] else 14
+                self.assertEqual((layer["groups"], layer["rows"], layer["inputs"] * layer["outputs"]), (6, 1, 32 * context))
+                self.assertEqual(designs["int8"][i]["bytes"]["weights"], 192 * context)  # keys or values, 8 bits
+                self.assertEqual(designs["decode"][i]["compulsory_bytes"]["weights"], 192 * context * 5 // 8)
+            if layer["name"].endswith((".qkv.k", ".qkv.v")):
+                self.assertEqual(designs["int8"][i]["bytes"]["outputs"], 192)  # into the cache
+        self.fails("simulate", SHARED / "translation/decoder.onnx", "--bits", "4", "--shape", "pats_*=1,6,13,32", names="pats_*")
+
 
 class SimulateBadInput(Case):
     def refused(self, *arguments, names):
@@ -146,6 +187,9 @@ class SimulateBadInput(Case):
         self.refused("alexnet", "--set", "memory.vault=8", names="memory.vaults")
         self.refused("alexnet", "--set", "memory.vaults=-8", names="memory.vaults")
         self.refused("alexnet", "--set", "memory.vaults=1.5", names="memory.vaults")
+        self.refused("alexnet", "--set", "memory.vaults=2000", names=("memory.vaults", "1024"))
+        self.refused("alexnet", "--set", "memory.tfaw_ns=1e9", names="memory.trefi_ns")
+        self.refused("alexnet", "--set", "array.int8_above_exponent_bits=1", names="array.int8_above_exponent_bits")
         self.refused("alexnet", "--set", "memory.vaults", names="KEY=NUMBER")
         self.refused("alexnet", "--sweep", "memory.vault=1:8:1", names="memory.vaults")
         self.refused("alexnet", "--sweep", "bits=8:3:1", names="FROM:TO:STEP")

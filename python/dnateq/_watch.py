@@ -20,8 +20,17 @@ _stopping: list[tuple[_core.Work, Any]] = []
 _used = _forked = False  # has worked; worked before it was forked
 
 
+_SECONDS_AT_EXIT = 60
+
+
 @atexit.register
 def _let_go() -> None:
+    # Of daemon threads: one that Python ends within the library would abort the process.
+    end = time.monotonic() + _SECONDS_AT_EXIT
+    while _running and time.monotonic() < end:
+        for work in list(_running):
+            work.stop()
+        time.sleep(0.05)
     while _stopping:
         _stopping.pop()
 

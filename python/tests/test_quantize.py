@@ -3,6 +3,9 @@
 import math
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 
@@ -226,3 +229,47 @@ def test_interrupt_leaves_the_best_so_far(network, samples, tmp_path):
     resumed = dnateq.quantize(network, samples, metric=lambda _model: 1.0, max_loss=0.5, directory=folder, resume=True,
                               progress=False)
     assert resumed.metric["quantized"] == 1.0
+
+
+def test_a_loss_that_hardly_falls_costs_few_candidates(network, samples, quiet):
+    asked = []
+
+    def just_missed(_model):
+        asked.append(1)
+        return 1.0 if len(asked) == 1 else 0.98995
+
+    with pytest.raises(ValueError, match=r"at most 0.01 .just_missed. cannot be met: 0.01005 is the least"):
+        dnateq.quantize(network, samples, metric=just_missed, max_loss=0.01, **quiet)
+    assert len(asked) <= 20
+    few = len(asked)
+    asked.clear()
+    with pytest.raises(ValueError, match="cannot be met"):
+        dnateq.quantize(network, samples, metric=just_missed, max_loss=0.01, budget=0.001, **quiet)
+    assert len(asked) == 3 < few  # FP32, the first, the most bits
+
+
+def test_python_ends_while_a_daemon_thread_quantizes(tmp_path):
+    script = tmp_path / "daemon.py"
+    script.write_text(textwrap.dedent("""
+        import threading
+        import numpy as np
+        import openvino as ov
+        from openvino import opset13 as ops
+        import dnateq
+
+        x = ops.parameter(ov.PartialShape([-1, 64]), ov.Type.f32, "x")
+        x.output(0).set_names({"x"})
+        weights = np.random.default_rng(0).laplace(size=(256, 64)).astype(np.float32)
+        network = ov.Model([ops.result(ops.matmul(x, ops.constant(weights), False, True))], [x], "one")
+        samples = [np.full((1, 64), i / 7, np.float32) for i in range(1, 25)]
+        started = threading.Event()
+
+        def progress(*_step):
+            started.set()
+
+        threading.Thread(target=dnateq.quantize, args=(network, samples), daemon=True,
+                         kwargs={"target_bits": 4, "progress": progress}).start()
+        started.wait(60)
+    """))
+    finished = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0 and "terminate" not in finished.stderr, finished.stderr

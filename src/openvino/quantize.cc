@@ -188,6 +188,11 @@ class Job {
     return score(metric_, fp32, fp32, part.labels);
   }
 
+  // As recipe and messages name it: a function by its own name.
+  std::string metric_name() const {
+    return metric_ == Metric::kFunction ? options_.metric.substr(options_.metric.find(':') + 1) : to_string(metric_);
+  }
+
   std::vector<std::filesystem::path> original_files() const {
     std::vector<std::filesystem::path> files;
     for (const auto& network : networks_) files.push_back(network->input().model_file);
@@ -276,10 +281,16 @@ class Job {
         if (next + 1 >= enough && !best) break;
       }
       if (enough - too_few <= 1 || (best && out_of_time())) break;
+      if (out_of_time()) {  // one more: what has the best chance
+        next = enough - 1;
+        continue;
+      }
       // Loss grows about in proportion to the predicted divergence; stay inside the bracket.
       const double wanted = predicted * limit / std::max(loss, limit / 4);
       std::ptrdiff_t guess = too_few + 1;
       while (guess < enough - 1 && front[static_cast<size_t>(guess)].divergence > wanted) ++guess;
+      // A loss that hardly falls would be followed point by point.
+      if (!best && tried + 1 >= kMostCandidates) guess = std::max(guess, (too_few + enough) / 2);
       next = std::clamp(guess, too_few + 1, enough - 1);
       if (best &&
           tensor_mean(front[static_cast<size_t>(enough)]) - tensor_mean(front[static_cast<size_t>(next)]) < 0.05)
@@ -293,7 +304,7 @@ class Job {
       throw Error(
           fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
                       "--max-loss, give more calibration samples, or leave layers out with --ignore",
-                      limit, to_string(metric_), least_loss));
+                      limit, metric_name(), least_loss));
     return std::move(*best);
   }
 
@@ -357,8 +368,7 @@ class Job {
   // Saves the models and measures them by the metric, on samples that no search saw, or on the metric's own.
   MetricResult judge_finally(const Candidate& best, std::optional<double>& int8_metric) {
     MetricResult metric;
-    metric.name =
-        metric_ == Metric::kFunction ? options_.metric.substr(options_.metric.find(':') + 1) : to_string(metric_);
+    metric.name = metric_name();
     metric.quantized = metric.exact = kNotMeasured;
     metric.samples_from = samples_from_;
     std::vector<Network::Emitted> models;

@@ -96,7 +96,7 @@ def file_of(model: Any, folder: Path, example: Any = None) -> Path:
         path = Path(model)
         if not path.exists():
             raise FileNotFoundError(f"there is no model file '{path}'; check the path")
-        return path
+        return path.absolute()
     if is_torch(model):
         model = openvino.convert_model(model, example_input=None if example is None else _as_tensors(example))
     if isinstance(model, openvino.Model):

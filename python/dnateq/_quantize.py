@@ -47,7 +47,7 @@ def _score_of(metric: Callable[..., float], argument: Any) -> float:
     value = metric(argument)
     name = getattr(metric, "__name__", type(metric).__name__)
     try:
-        score = float(value)
+        score = float(value.item() if getattr(value, "size", None) == 1 else value)
     except (TypeError, ValueError):
         raise TypeError(f"the metric {name} returned a {type(value).__name__}; it must return one number") from None
     if not math.isfinite(score):
@@ -194,7 +194,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     threads = whole("threads", threads, 0, 1 << 16)
     if int8 not in (None, "none") and not Path(int8).exists():
         raise FileNotFoundError(f"there is no model file '{int8}'; check int8")
-    arguments.int8 = os.fspath(int8) if int8 is not None else "none"
+    arguments.int8 = os.path.abspath(int8) if int8 is not None else "none"
 
     folders = _Folders()
     file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", folders)
@@ -209,7 +209,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         def judge(files: list[Path]) -> float:
             return _score_of(function, compile_for_judging(files[0], threads))
 
-    target = Path(directory) if directory is not None else folders.make()
+    target = Path(directory).absolute() if directory is not None else folders.make()
     summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge, folders)
     return Result(target, summary, _Kept(folders, data, judge, threads))
 
@@ -286,7 +286,7 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     def judge(files: list[Path]) -> float:
         return _score_of(metric, {name: compile_for_judging(file, threads) for name, file in zip(names, files, strict=True)})
 
-    target = Path(directory) if directory is not None else folders.make()
+    target = Path(directory).absolute() if directory is not None else folders.make()
     summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge, folders)
     return ManyResult(target, {name: Result(target / name, summary, folders)
                                for name, summary in zip(names, summaries, strict=True)})
@@ -325,7 +325,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         raise ValueError(python_names(str(error))) from None
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
     arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
-    target = Path(directory) if directory is not None else kept.folders.make()
+    target = Path(directory).absolute() if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
     return Result(target, _watched(work, progress, kept.judge, kept), kept)
 

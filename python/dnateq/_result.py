@@ -20,6 +20,9 @@ _FILES = ("model.xml", "model.bin", "exact", "recipe.dnateq.json", "report.html"
 _WEIGHTS = (".bin", ".ckpt", ".h5", ".index.json", ".msgpack", ".onnx", ".onnx_data", ".pt", ".pth", ".safetensors", ".xml")
 
 
+_TOKENIZERS = ("openvino_tokenizer.", "openvino_detokenizer.")  # networks of another kind, which stay
+
+
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -37,7 +40,7 @@ class Result:
     """
 
     def __init__(self, directory: Path, summary: dict[str, Any], keep: Any = None) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()
         self.summary = summary
         self._keep = keep  # what must live as long as the result: its temporary folder, samples for allocate()
         self._model: openvino.Model | None = None
@@ -107,7 +110,7 @@ class Result:
         """Copies the result to a folder, which `load`, `Recipe.load` and the program take.
 
         Raises:
-            FileExistsError: a file stands in the folder's place.
+            FileExistsError: a file stands in the folder's place, or the folder holds a model that is no result.
             FileNotFoundError: the result's own folder is gone.
         """
         target = Path(directory)
@@ -118,17 +121,22 @@ class Result:
         target.mkdir(parents=True, exist_ok=True)
         if target.samefile(self.directory):
             return target
-        for name in _FILES:
-            source, part = self.directory / name, target / (name + ".part")
-            try:
+        if (target / "model.xml").exists() and not (target / "recipe.dnateq.json").exists():
+            raise FileExistsError(f"'{target}' holds a model.xml that is no result, perhaps the FP32 network; choose another folder")
+        parts = {name: target / (name + ".part") for name in _FILES}
+        try:
+            for name, part in parts.items():  # all of them, before anything that is there changes
+                source = self.directory / name
                 if source.is_dir():
                     shutil.copytree(source, part, dirs_exist_ok=True)
                 elif source.exists():
                     shutil.copyfile(source, part)
+            for name, part in parts.items():
                 _remove(target / name)  # of another result
                 if part.exists():
                     part.replace(target / name)
-            finally:
+        finally:
+            for part in parts.values():
                 _remove(part)
         return target
 
@@ -162,7 +170,7 @@ class Result:
         models = self._exact_folder() if exact else self.directory
         target.mkdir(parents=True, exist_ok=True)
         others = [] if source is None else [file for file in Path(source).iterdir()
-                                            if file.is_file() and not file.name.endswith(_WEIGHTS)]
+                                            if file.is_file() and (not file.name.endswith(_WEIGHTS) or file.name.startswith(_TOKENIZERS))]
         copies = [(file, file.name) for file in others]
         copies += [(self.directory / "recipe.dnateq.json", "recipe.dnateq.json"), (models / "model.bin", "openvino_model.bin"),
                    (models / "model.xml", "openvino_model.xml")]
@@ -247,7 +255,7 @@ class ManyResult(Mapping[str, Result]):
     """
 
     def __init__(self, directory: Path, results: dict[str, Result]) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()
         self._results = results
 
     def __getitem__(self, name: str) -> Result:

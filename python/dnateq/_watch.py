@@ -97,6 +97,9 @@ def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]
     """
     bars = _Bars() if progress is True else None
     show: Progress = bars if bars is not None else progress if callable(progress) else _nothing
+    while _stopping:  # an interrupted one may still write, perhaps to the same folder
+        if _finished(_stopping[0][0], 0.1):
+            _stopping.pop(0)
     _running.append(work)
     try:
         while True:

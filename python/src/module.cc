@@ -12,6 +12,8 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <filesystem>
 #include <memory>
 #include <openvino/openvino.hpp>
 #include <thread>
@@ -237,6 +239,15 @@ NB_MODULE(_core, module) {
   // Cancelled first: it is an Error too, and the last translator registered is asked first.
   nb::exception<Error>(module, "Error", PyExc_ValueError);
   nb::exception<Cancelled>(module, "Cancelled", PyExc_RuntimeError);
+
+  nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::filesystem::filesystem_error& error) {
+      errno = error.code().value();
+      PyErr_SetFromErrnoWithFilename(PyExc_OSError, error.path1().c_str());
+    }
+  });
 
   nb::class_<Spool>(module, "Spool", "Samples kept in a file without a name.")
       .def(nb::init<std::filesystem::path, std::string, std::vector<std::string>>(), "folder"_a, "source"_a, "inputs"_a)

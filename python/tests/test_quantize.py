@@ -273,3 +273,39 @@ def test_python_ends_while_a_daemon_thread_quantizes(tmp_path):
     """))
     finished = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert finished.returncode == 0 and "terminate" not in finished.stderr, finished.stderr
+
+
+def test_a_metric_is_asked_first_and_must_have_a_scale(network, samples, quiet):
+    seen = []
+
+    def zero(_model):
+        assert not seen  # nothing was measured yet
+        return np.array([0.0])
+
+    with pytest.raises(ValueError, match="the metric zero is 0 for the FP32 network.*target_bits"):
+        dnateq.quantize(network, samples, metric=zero, max_loss=0.01, threads=1, progress=lambda *step: seen.append(step))
+
+
+def test_the_network_itself_is_never_replaced(network, samples, quiet, tmp_path):
+    ov.save_model(network, tmp_path / "model.xml", compress_to_fp16=False)
+    before = (tmp_path / "model.bin").read_bytes()
+    with pytest.raises(ValueError, match="is the network itself"):
+        dnateq.quantize(tmp_path / "model.xml", samples, target_bits=4, directory=tmp_path, **quiet)
+    result = dnateq.quantize(tmp_path / "model.xml", samples, target_bits=4, **quiet)
+    with pytest.raises(FileExistsError, match="holds a model.xml that is no result"):
+        result.save(tmp_path)
+    assert (tmp_path / "model.bin").read_bytes() == before
+
+
+def test_relative_paths_outlive_a_change_of_folder(network, samples, quiet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    ov.save_model(network, "net.xml", compress_to_fp16=False)
+
+    def metric(_model):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return 1.0
+
+    result = dnateq.quantize("net.xml", samples, metric=metric, target_bits=4, directory="out", **quiet)
+    assert result.directory == tmp_path / "out" and result.model is not None
+    assert not list((tmp_path / "elsewhere").iterdir())

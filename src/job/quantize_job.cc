@@ -208,7 +208,7 @@ Json summary_of(const FinishedJob& job) {
         {"reference", or_null(metric.reference)},
         {"quantized", or_null(metric.quantized)},
         {"exact", or_null(metric.exact)},
-        {"confidence", {metric.confidence_low, metric.confidence_high}}}},
+        {"confidence", metric.samples > 0 ? Json({metric.confidence_low, metric.confidence_high}) : Json(nullptr)}}},
       {"bytes",
        {{"fp32", result.bytes_fp32},
         {"int8", result.bytes_int8},

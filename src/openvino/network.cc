@@ -30,6 +30,10 @@ Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOption
 
 void Network::measure(const Calls& calls) {
   std::error_code failed;
+  for (const std::filesystem::path& written : {directory() / "model.xml", directory() / "exact" / "model.xml"})
+    if (std::filesystem::equivalent(written, input_.model_file, failed))
+      throw Error(fmt::format("'{}' is the network itself, which the result would replace; choose another -o",
+                              written.string()));
   const std::filesystem::path measurements = directory() / "measurements";
   if (!options_.resume) std::filesystem::remove_all(measurements, failed);
   std::filesystem::create_directories(measurements, failed);

@@ -86,6 +86,7 @@ class Job {
       for (const auto& network : networks_)
         solve_.push_back(std::make_unique<Calls>(*network->input().calibration, *network->original().model));
       samples_from_ = "the metric's own";
+      reference_score();  // first of all: a metric that fails should not cost the measurements
       return;
     }
     const Samples& calibration = *only().input().calibration;
@@ -201,7 +202,14 @@ class Job {
 
   // Of an external metric.
   double reference_score() {
-    if (!reference_score_) reference_score_ = options_.judge(original_files());
+    if (!reference_score_) {
+      reference_score_ = options_.judge(original_files());
+      if (*reference_score_ == 0 && options_.max_loss)
+        throw Error(
+            fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; add a "
+                        "constant to it, or give --target-bits",
+                        metric_name()));
+    }
     return *reference_score_;
   }
 
@@ -407,12 +415,6 @@ class Job {
   std::vector<QuantizeResult> finish(const Candidate& best) {
     std::optional<double> int8_metric;
     const MetricResult metric = judge_finally(best, int8_metric);
-    std::vector<std::pair<double, double>> curve;
-    if (std::all_of(networks_.begin(), networks_.end(),
-                    [](const auto& network) { return network->measurements().has_sensitivities; }))
-      for (const Allocation& point : allocation_front(items_, fp32_values_))
-        if (curve.empty() || tensor_mean(point) > curve.back().first)
-          curve.emplace_back(tensor_mean(point), point.divergence);
     std::vector<QuantizeResult> results;
     for (size_t n = 0; n < networks_.size(); ++n) {
       const Network& network = *networks_[n];
@@ -425,7 +427,10 @@ class Job {
       result.recipe.metric = metric;
       result.recipe.steps = steps_;
       result.seconds = seconds();
-      result.bits_loss_curve = curve;
+      if (network.measurements().has_sensitivities)
+        for (const Allocation& point : allocation_front(network.items().items, network.items().fp32_values))
+          if (result.bits_loss_curve.empty() || tensor_mean(point) > result.bits_loss_curve.back().first)
+            result.bits_loss_curve.emplace_back(tensor_mean(point), point.divergence);
       save_recipe(result.recipe, network.directory() / "recipe.dnateq.json");
       std::error_code ignored;
       for (const auto& entry : std::filesystem::directory_iterator(network.directory() / "measurements", ignored))

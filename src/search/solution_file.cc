@@ -3,6 +3,7 @@
 #include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "core/atomic_file.h"
 #include "core/pack.h"
@@ -25,6 +26,13 @@ std::vector<T> from_bytes(const json& value) {
   std::vector<T> values(bytes.size() / sizeof(T));
   if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
   return values;
+}
+
+// Throws for anything but a whole number, as a damaged file may hold.
+template <typename T>
+T whole(const json& value) {
+  if (!value.is_number_integer()) throw std::runtime_error("not a whole number");
+  return value.get<T>();
 }
 
 }  // namespace
@@ -59,20 +67,20 @@ std::optional<LayerSolution> load_solution(const std::filesystem::path& file, co
     const json document = json::from_cbor(stream);
     const json& c = document.at("code");
     LayerSolution s;
-    s.code = {c.at(0),
-              c.at(1),
-              c.at(2),
+    s.code = {whole<int>(c.at(0)),
+              whole<int>(c.at(1)),
+              whole<int>(c.at(2)),
               c.at(3),
               c.at(4),
               c.at(5),
               c.at(6),
-              static_cast<Family>(c.at(7).get<int>()),
-              c.at(8),
-              static_cast<Arithmetic>(c.at(9).get<int>()),
-              static_cast<dnateq::Rounding>(c.at(10).get<int>())};
+              static_cast<Family>(whole<int>(c.at(7))),
+              whole<int>(c.at(8)),
+              static_cast<Arithmetic>(whole<int>(c.at(9))),
+              static_cast<dnateq::Rounding>(whole<int>(c.at(10)))};
     validate(s.code, file.string());
     const auto packed = from_bytes<uint8_t>(document.at("codes"));
-    s.codes = unpack(packed, document.at("count").get<size_t>(), s.code.stored_bits);
+    s.codes = unpack(packed, whole<size_t>(document.at("count")), s.code.stored_bits);
     s.gamma = from_bytes<uint16_t>(document.at("gamma"));
     s.bias = from_bytes<float>(document.at("bias"));
     const json& e = document.at("errors");

@@ -316,7 +316,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         raise TypeError(f"result is a {type(result).__name__}; give what quantize returned")
     kept = result._keep
     if not isinstance(kept, _Kept):
-        raise ValueError("the samples of this result are gone; quantize again")
+        raise ValueError("this result has no samples at hand: it is of another process or of quantize_many; quantize again")
     if (target_bits is None) == (max_loss is None):
         raise ValueError("give either target_bits or max_loss")
     try:

@@ -44,7 +44,7 @@ def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | 
 
 
 def _score_of(metric: Callable[..., float], argument: Any) -> float:
-    value = metric(argument)
+    value: Any = metric(argument)
     name = getattr(metric, "__name__", type(metric).__name__)
     try:
         score = float(value.item() if getattr(value, "size", None) == 1 else value)

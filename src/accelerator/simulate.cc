@@ -336,7 +336,7 @@ class Simulation {
     std::map<std::string, double> um2;
     for (const auto& [units, prefix] : {std::pair{&built_.own, ""}, std::pair{&built_.int8, "int8_"}}) {
       if (units->lane == nullptr) continue;
-      const auto part = [&](const char* name) -> double& { return um2[std::string(prefix) + name]; };
+      const auto part = [&, prefix = prefix](const char* name) -> double& { return um2[std::string(prefix) + name]; };
       part("lanes") = static_cast<double>(lanes) * copies() * units->lane->area_um2 * scale;
       part("post") = tiles * static_cast<double>(config_.array.post_processors) * units->post->area_um2 * scale;
       part("quantizers") = tiles * static_cast<double>(config_.array.quantizers) * units->quantizer->area_um2 * scale;

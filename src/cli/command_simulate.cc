@@ -128,7 +128,7 @@ std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const Pr
   const Calls calls(*data, *prepared.model);
   const auto given = shapes;  // --shape comes first, NAME* too
   for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch))
-    if (std::none_of(given.begin(), given.end(), [&](const auto& one) {
+    if (std::none_of(given.begin(), given.end(), [&name = name](const auto& one) {
           return one.first.ends_with('*') && name.starts_with(one.first.substr(0, one.first.size() - 1));
         }))
       shapes.try_emplace(name, shape);

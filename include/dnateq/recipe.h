@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,17 +31,26 @@ struct TensorRecipe {
   bool centered = false;       // activations: without their channel means, which the layer's bias makes up for
 };
 
+// A layer's weights in the model of 8-bit activations, where that stands beside an exact one: its inputs lack less, so
+// that curve, codes and bias are its own, of the same width.
+struct StandardCodes {
+  TensorCode code;
+  double rmae = 0, sqnr_db = 0;  // as in TensorRecipe
+  double output_sqnr_db = 0;     // as in LayerRecipe
+};
+
 struct LayerRecipe {
   std::string name;                   // friendly name of the node
   std::string type;                   // Convolution, GroupConvolution, MatMul, Gather
   std::vector<int64_t> weight_shape;  // as in the model
   int64_t macs = 0;                   // multiply-accumulates at batch 1
   TensorRecipe weights;
-  std::optional<TensorRecipe> activations;  // none for embeddings and weights-only
-  double output_sqnr_db = 0;                // layer output against its FP32 target on calibration data
-  double nearest_output_sqnr_db = 0;        // the same for nearest rounding of the weights
-  std::string shares_weights_with;          // name of an earlier layer that holds the same codes, or empty
-  bool had_own_copy = false;                // shares, but the FP32 network holds these weights a second time
+  std::optional<TensorRecipe> activations;        // none for embeddings and weights-only
+  double output_sqnr_db = 0;                      // layer output against its FP32 target on calibration data
+  double nearest_output_sqnr_db = 0;              // the same for nearest rounding of the weights
+  std::optional<StandardCodes> standard_weights;  // none: as `weights`
+  std::string shares_weights_with;                // name of an earlier layer that holds the same codes, or empty
+  bool had_own_copy = false;                      // shares, but the FP32 network holds these weights a second time
 };
 
 struct UnquantizedLayer {
@@ -48,12 +58,32 @@ struct UnquantizedLayer {
   int64_t weight_elements = 0;  // counted at 32 bits
 };
 
+inline constexpr double kNotJudged = std::numeric_limits<double>::quiet_NaN();
+
 struct MetricResult {
   std::string name;                                // top1, agreement, cosine, kl, command
   double reference = 0, quantized = 0, exact = 0;  // FP32; emitted standard model; exact emission (NaN = not measured)
   double confidence_low = 0, confidence_high = 0;  // 95 % paired bootstrap interval of exact - reference
   int64_t samples = 0;
-  std::string samples_from;  // "validation" or "calibration split", never seen by the search
+  std::string samples_from;   // what they are: "validation", "calibration split", the metric's own, ...
+  bool held_out = false;      // the search saw none of these samples
+  double limit = kNotJudged;  // of the loss, where one was asked for
+  bool certified = false;     // every emission is, at this limit
+  std::string verdict;        // a sentence on how sure the limit is; empty without a limit
+};
+
+// An emission that was written, and what its files lose against FP32 on the samples of MetricResult.
+struct EmissionResult {
+  std::string emission;  // exact, cpu, standard, counting
+  double score = kNotJudged;
+  double loss = kNotJudged;  // points (0.01 = 1 %), nats for KL, relative for metrics of the user's own
+  double low = kNotJudged, high = kNotJudged;  // two-sided 95 % interval of the loss, paired by sample
+  double upper_bound = kNotJudged;             // one-sided 95 % bound: the loss on unseen data is at most this
+  std::string bound_method;                    // how the bound was found; empty where there is none
+  bool certified = false;                      // upper_bound is within the limit, on samples the search never saw
+  int64_t samples = 0;                         // with a score each; 0 where the metric gives one number
+  int64_t samples_needed = 0;                  // about as many would certify this loss; 0: it is, or none would
+  int64_t bytes = 0;                           // of its files
 };
 
 struct SearchStep {  // one judged candidate of the search
@@ -72,6 +102,7 @@ struct Recipe {
   std::vector<UnquantizedLayer> unquantized;
   std::vector<SearchStep> steps;
   std::optional<MetricResult> metric;
+  std::vector<EmissionResult> emissions;  // those that were written
 };
 
 struct BitSummary {

@@ -75,6 +75,15 @@ Json tensor_json(const TensorRecipe& tensor) {
   return json;
 }
 
+Json standard_json(const StandardCodes& standard) {
+  Json json;
+  json["code"] = code_json(standard.code);
+  json["rmae"] = number(standard.rmae);
+  json["sqnr_db"] = number(standard.sqnr_db);
+  json["output_sqnr_db"] = number(standard.output_sqnr_db);
+  return json;
+}
+
 Json layer_json(const LayerRecipe& layer) {
   Json json;
   json["name"] = layer.name;
@@ -83,6 +92,7 @@ Json layer_json(const LayerRecipe& layer) {
   json["macs"] = layer.macs;
   json["weights"] = tensor_json(layer.weights);
   json["activations"] = layer.activations ? tensor_json(*layer.activations) : Json();
+  json["standard_weights"] = layer.standard_weights ? standard_json(*layer.standard_weights) : Json();
   json["output_sqnr_db"] = number(layer.output_sqnr_db);
   json["nearest_output_sqnr_db"] = number(layer.nearest_output_sqnr_db);
   json["shares_weights_with"] = layer.shares_weights_with;
@@ -119,6 +129,26 @@ Json metric_json(const MetricResult& metric) {
   json["confidence_high"] = number(metric.confidence_high);
   json["samples"] = metric.samples;
   json["samples_from"] = metric.samples_from;
+  json["held_out"] = metric.held_out;
+  json["limit"] = number(metric.limit);
+  json["certified"] = metric.certified;
+  json["verdict"] = metric.verdict;
+  return json;
+}
+
+Json emission_json(const EmissionResult& emission) {
+  Json json;
+  json["emission"] = emission.emission;
+  json["score"] = number(emission.score);
+  json["loss"] = number(emission.loss);
+  json["low"] = number(emission.low);
+  json["high"] = number(emission.high);
+  json["upper_bound"] = number(emission.upper_bound);
+  json["bound_method"] = emission.bound_method;
+  json["certified"] = emission.certified;
+  json["samples"] = emission.samples;
+  json["samples_needed"] = emission.samples_needed;
+  json["bytes"] = emission.bytes;
   return json;
 }
 
@@ -259,6 +289,15 @@ TensorRecipe read_tensor(const Reader& reader) {
   return tensor;
 }
 
+StandardCodes read_standard(const Reader& reader, const std::string& tensor) {
+  StandardCodes standard;
+  standard.code = read_code(reader.object("code"), tensor);
+  standard.rmae = reader.number("rmae");
+  standard.sqnr_db = reader.number("sqnr_db");
+  standard.output_sqnr_db = reader.number("output_sqnr_db");
+  return standard;
+}
+
 LayerRecipe read_layer(const Json& json, const std::string& source, size_t position) {
   LayerRecipe layer;
   layer.name = Reader(json, fmt::format("{}, layer {} of the list", source, position)).text("name");
@@ -268,6 +307,8 @@ LayerRecipe read_layer(const Json& json, const std::string& source, size_t posit
   layer.macs = reader.count("macs");
   layer.weights = read_tensor(reader.object("weights"));
   if (!reader.get("activations").is_null()) layer.activations = read_tensor(reader.object("activations"));
+  if (reader.has("standard_weights") && !reader.get("standard_weights").is_null())
+    layer.standard_weights = read_standard(reader.object("standard_weights"), layer.weights.tensor);
   layer.output_sqnr_db = reader.number("output_sqnr_db");
   layer.nearest_output_sqnr_db = reader.number("nearest_output_sqnr_db");
   layer.shares_weights_with = reader.text("shares_weights_with");
@@ -304,7 +345,29 @@ MetricResult read_metric(const Reader& reader) {
   metric.confidence_high = reader.number("confidence_high");
   metric.samples = reader.count("samples");
   metric.samples_from = reader.text("samples_from");
+  metric.held_out = reader.has("held_out")
+                        ? reader.boolean("held_out")
+                        : metric.samples > 0 && !metric.samples_from.starts_with("calibration itself");
+  if (reader.has("limit")) metric.limit = reader.number("limit");
+  if (reader.has("certified")) metric.certified = reader.boolean("certified");
+  if (reader.has("verdict")) metric.verdict = reader.text("verdict");
   return metric;
+}
+
+EmissionResult read_emission(const Reader& reader) {
+  EmissionResult emission;
+  emission.emission = reader.text("emission");
+  emission.score = reader.number("score");
+  emission.loss = reader.number("loss");
+  emission.low = reader.number("low");
+  emission.high = reader.number("high");
+  emission.upper_bound = reader.number("upper_bound");
+  emission.bound_method = reader.text("bound_method");
+  emission.certified = reader.boolean("certified");
+  emission.samples = reader.count("samples");
+  emission.samples_needed = reader.count("samples_needed");
+  emission.bytes = reader.count("bytes");
+  return emission;
 }
 
 void check_version(const Reader& reader, const std::string& source) {
@@ -441,6 +504,7 @@ std::string to_json(const Recipe& recipe) {
   json["strategy"] = recipe.strategy;
   json["seed"] = recipe.seed;
   json["metric"] = recipe.metric ? metric_json(*recipe.metric) : Json();
+  json["emissions"] = list_json(recipe.emissions, emission_json);
   json["layers"] = list_json(recipe.layers, layer_json);
   json["unquantized"] = list_json(recipe.unquantized, unquantized_json);
   json["steps"] = list_json(recipe.steps, step_json);
@@ -471,6 +535,10 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   recipe.strategy = reader.text("strategy");
   recipe.seed = reader.unsigned_integer("seed");
   if (!reader.get("metric").is_null()) recipe.metric = read_metric(reader.object("metric"));
+  if (reader.has("emissions"))  // older recipes have none
+    for (const Json& emission : reader.list("emissions"))
+      recipe.emissions.push_back(read_emission(
+          Reader(emission, fmt::format("{}, emission {} of the list", source, recipe.emissions.size() + 1))));
   for (const Json& layer : reader.list("layers"))
     recipe.layers.push_back(read_layer(layer, source, recipe.layers.size() + 1));
   check_sharing(recipe.layers, source);

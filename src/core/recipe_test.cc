@@ -11,6 +11,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,7 +69,9 @@ Recipe sample_recipe() {
   layer.activations = sample_tensor("conv1/input");
   layer.output_sqnr_db = 17;
   layer.nearest_output_sqnr_db = 15;
+  layer.standard_weights = StandardCodes{layer.weights.code, 0.2, 12.5, 15.5};
   recipe.layers.push_back(layer);
+  layer.standard_weights.reset();
   layer.name = "gather";
   layer.type = "Gather";
   layer.activations.reset();
@@ -76,7 +79,9 @@ Recipe sample_recipe() {
   recipe.layers.push_back(layer);
   recipe.unquantized = {{"head", "MatMul", "too sensitive", 100}};
   recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
-  recipe.metric = MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation"};
+  recipe.metric =
+      MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation", true, 0.01, true, "by 500 samples"};
+  recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234}};
   return recipe;
 }
 
@@ -125,6 +130,12 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(layer.macs, layer_in.macs);
   EXPECT_EQ(layer.output_sqnr_db, layer_in.output_sqnr_db);
   EXPECT_EQ(layer.nearest_output_sqnr_db, layer_in.nearest_output_sqnr_db);
+  ASSERT_TRUE(layer.standard_weights.has_value());
+  EXPECT_EQ(layer.standard_weights->code, layer_in.standard_weights->code);
+  EXPECT_EQ(layer.standard_weights->rmae, 0.2);
+  EXPECT_EQ(layer.standard_weights->sqnr_db, 12.5);
+  EXPECT_EQ(layer.standard_weights->output_sqnr_db, 15.5);
+  EXPECT_FALSE(out.layers[1].standard_weights.has_value());
   EXPECT_EQ(layer.shares_weights_with, "");
   EXPECT_EQ(out.layers[1].shares_weights_with, "conv1");
   EXPECT_FALSE(out.layers[1].activations.has_value());
@@ -163,6 +174,49 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(out.metric->confidence_high, 0.25);
   EXPECT_EQ(out.metric->samples, 500);
   EXPECT_EQ(out.metric->samples_from, "validation");
+  EXPECT_TRUE(out.metric->held_out);
+  EXPECT_EQ(out.metric->limit, 0.01);
+  EXPECT_TRUE(out.metric->certified);
+  EXPECT_EQ(out.metric->verdict, "by 500 samples");
+  ASSERT_EQ(out.emissions.size(), 1U);
+  const EmissionResult& emission = out.emissions[0];
+  EXPECT_EQ(emission.emission, "exact");
+  EXPECT_EQ(emission.score, 70.5);
+  EXPECT_EQ(emission.loss, 0.002);
+  EXPECT_EQ(emission.low, -0.001);
+  EXPECT_EQ(emission.high, 0.005);
+  EXPECT_EQ(emission.upper_bound, 0.0045);
+  EXPECT_EQ(emission.bound_method, "exact binomial");
+  EXPECT_TRUE(emission.certified);
+  EXPECT_EQ(emission.samples, 500);
+  EXPECT_EQ(emission.samples_needed, 600);
+  EXPECT_EQ(emission.bytes, 1234);
+}
+
+// What recipes had before a key was added means the same as its default.
+bool came_later(const Pointer& path) {
+  static const std::set<std::string> later = {"/emissions",
+                                              "/metric/held_out",
+                                              "/metric/limit",
+                                              "/metric/certified",
+                                              "/metric/verdict",
+                                              "/layers/0/standard_weights",
+                                              "/layers/1/standard_weights"};
+  return later.contains(path.to_string());
+}
+
+TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
+  Json json = sample_json();
+  for (const Pointer& path : all_paths(json))
+    if (came_later(path)) json.at(path.parent_pointer()).erase(path.back());
+  const Recipe recipe = read(json);
+  EXPECT_TRUE(recipe.emissions.empty());
+  EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());
+  EXPECT_TRUE(recipe.metric->held_out);
+  EXPECT_TRUE(std::isnan(recipe.metric->limit));
+  EXPECT_FALSE(recipe.metric->certified);
+  json["metric"]["samples_from"] = "calibration itself (too few samples to hold any back)";
+  EXPECT_FALSE(read(json).metric->held_out);
 }
 
 TEST(Recipe, ComesBackWhenItIsEmpty) {
@@ -244,7 +298,7 @@ TEST(Recipe, RefusesANewerVersionWithoutLookingAtTheRest) {
 TEST(Recipe, RefusesEveryMissingKeyByName) {
   const Json whole = sample_json();
   for (const Pointer& path : all_paths(whole)) {
-    if (whole.at(path.parent_pointer()).is_array()) continue;
+    if (whole.at(path.parent_pointer()).is_array() || came_later(path)) continue;
     Json json = whole;
     json.at(path.parent_pointer()).erase(path.back());
     EXPECT_THAT(error_of(json), AllOf(HasSubstr("r.json"), HasSubstr("'" + path.back() + "' is missing")))
@@ -256,6 +310,7 @@ TEST(Recipe, RefusesEveryValueOfAWrongType) {
   const Json whole = sample_json();
   for (const Pointer& path : all_paths(whole)) {
     for (const Json& wrong : {Json(true), Json::array({Json::object()}), Json::object({{"x", 1}})}) {
+      if (wrong.is_boolean() && whole.at(path).is_boolean()) continue;
       Json json = whole;
       json[path] = wrong;
       EXPECT_THAT(error_of(json), AllOf(HasSubstr("r.json"), HasSubstr("quantize the model"))) << path.to_string();

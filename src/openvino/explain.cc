@@ -37,8 +37,10 @@ std::vector<std::string> split(const std::string& text) {
 std::string shape_text(const ov::PartialShape& shape) {
   if (shape.rank().is_dynamic()) return "?";
   std::string text;
-  for (const ov::Dimension& dim : shape)
-    text += (text.empty() ? "" : "x") + (dim.is_static() ? std::to_string(dim.get_length()) : std::string("?"));
+  for (const ov::Dimension& dim : shape) {
+    if (!text.empty()) text += 'x';
+    text += dim.is_static() ? std::to_string(dim.get_length()) : std::string("?");
+  }
   return text.empty() ? "scalar" : text;
 }
 

@@ -21,6 +21,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+void print_emission(const EmissionResult& e) {
+  fmt::print("\n{:<12} {:.4f}: loses {:.4f}", e.emission, e.score, e.loss);
+  if (e.samples > 0) fmt::print(", 95 % within [{:.4f}, {:.4f}]", e.low, e.high);
+  if (std::isfinite(e.upper_bound)) fmt::print("; at most {:.4f} at 95 % ({})", e.upper_bound, e.bound_method);
+  if (e.emission != "exact") fmt::print("; 8-bit activations");
+}
+
 void print_summary(const QuantizeResult& result, const std::filesystem::path& directory) {
   const Recipe& recipe = result.recipe;
   fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>8} {:>8}\n", "layer", "type", "weights", "w", "a", "SQNR w",
@@ -45,11 +52,10 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
   if (const auto& m = recipe.metric) {
     fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
     if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);
-    if (!std::isnan(m->quantized)) fmt::print(", {} (8-bit activations) {:.4f}", result.emission, m->quantized);
-    if (!std::isnan(m->exact)) fmt::print(", exact {:.4f}", m->exact);
-    if (m->samples > 0)
-      fmt::print("  difference 95 % within [{:+.4f}, {:+.4f}], {} samples from {}", m->confidence_low,
-                 m->confidence_high, m->samples, m->samples_from);
+    if (m->samples > 0) fmt::print("; {} samples", m->samples);
+    fmt::print(" ({}{})", m->samples_from, m->held_out ? ", never seen by the search" : "");
+    for (const EmissionResult& emission : recipe.emissions) print_emission(emission);
+    if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);
   }
   fmt::print("\ntime         {:.1f} s\nreport       {}\n", result.seconds, (directory / "report.html").string());
 }

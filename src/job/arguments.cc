@@ -22,10 +22,13 @@ double number(const std::string& text, const char* option) {
   return value;
 }
 
-double parse_loss(const std::string& text) {
+// A divergence has no largest value; what is lost of all other scores is at most all.
+double parse_loss(const std::string& text, bool is_divergence) {
   const bool percent = text.ends_with('%');
   const double value = number(percent ? text.substr(0, text.size() - 1) : text, "--max-loss") / (percent ? 100 : 1);
-  if (value < 0 || value >= 1) throw Error("--max-loss must lie between 0% and 100%; write 1% or 0.01 for one point");
+  if (value < 0) throw Error("--max-loss must not be negative; write 1% or 0.01 for one point");
+  if (value >= 1 && !is_divergence)
+    throw Error("--max-loss must lie between 0% and 100%; write 1% or 0.01 for one point, or use --metric kl for nats");
   return value;
 }
 
@@ -106,7 +109,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     if (arguments.weight_bits > 0) options.weight_bits = arguments.weight_bits;
     if (arguments.activation_bits > 0) options.activation_bits = arguments.activation_bits;
   } else {
-    options.max_loss = arguments.max_loss.empty() ? 0.01 : parse_loss(arguments.max_loss);
+    options.max_loss = arguments.max_loss.empty() ? 0.01 : parse_loss(arguments.max_loss, arguments.metric == "kl");
   }
   options.metric = arguments.metric;
   options.output = arguments.output_name;

@@ -193,11 +193,32 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
   }
 }
 
+namespace {
+
+Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json emissions_of(const Recipe& recipe) {
+  Json list = Json::array();
+  for (const EmissionResult& e : recipe.emissions)
+    list.push_back({{"emission", e.emission},
+                    {"score", or_null(e.score)},
+                    {"loss", or_null(e.loss)},
+                    {"interval", e.samples > 0 ? Json({or_null(e.low), or_null(e.high)}) : Json(nullptr)},
+                    {"upper_bound", or_null(e.upper_bound)},
+                    {"bound_method", e.bound_method},
+                    {"certified", e.certified},
+                    {"samples", e.samples},
+                    {"samples_needed", e.samples_needed},
+                    {"bytes", e.bytes}});
+  return list;
+}
+
+}  // namespace
+
 Json summary_of(const FinishedJob& job) {
   const auto& [result, ram] = job;
   const Recipe& recipe = result.recipe;
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
-  const auto or_null = [](double value) { return std::isnan(value) ? Json(nullptr) : Json(value); };
   const MetricResult metric = recipe.metric.value_or(MetricResult{});
   return {
       {"weights", {{"stored_bits", weights.stored_bits}, {"tensor_mean_bits", weights.tensor_mean_bits}}},
@@ -208,7 +229,14 @@ Json summary_of(const FinishedJob& job) {
         {"reference", or_null(metric.reference)},
         {"quantized", or_null(metric.quantized)},
         {"exact", or_null(metric.exact)},
-        {"confidence", metric.samples > 0 ? Json({metric.confidence_low, metric.confidence_high}) : Json(nullptr)}}},
+        {"confidence", metric.samples > 0 ? Json({metric.confidence_low, metric.confidence_high}) : Json(nullptr)},
+        {"samples", metric.samples},
+        {"samples_from", metric.samples_from},
+        {"held_out", metric.held_out}}},
+      {"emissions", emissions_of(recipe)},
+      {"limit", or_null(metric.limit)},
+      {"certified", metric.certified},
+      {"verdict", metric.verdict},
       {"bytes",
        {{"fp32", result.bytes_fp32},
         {"int8", result.bytes_int8},

@@ -106,4 +106,16 @@ void describe_layers(const PreparedModel& prepared, const ov::Model& original, c
   }
 }
 
+void describe_main_codes(const PreparedModel& prepared, const std::vector<LayerSolution>& solutions, Recipe& recipe) {
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    const LayerSolution& solution = solutions[l];
+    StandardCodes standard;
+    standard.code = solution.code;
+    standard.rmae = solution.weight_rmae;
+    standard.sqnr_db = sqnr_db(solution.weight_relative_error);
+    standard.output_sqnr_db = sqnr_db(solution.output_relative_error);
+    recipe.layers[l].standard_weights = standard;
+  }
+}
+
 }  // namespace dnateq

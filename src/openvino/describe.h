@@ -14,5 +14,7 @@ namespace dnateq {
 void describe_layers(const PreparedModel& prepared, const ov::Model& original, const Measurements& measurements,
                      const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
                      QuantizeResult& result);
+// Fills what layers say of the main emission's codes, where it has codes of its own.
+void describe_main_codes(const PreparedModel& prepared, const std::vector<LayerSolution>& solutions, Recipe& recipe);
 
 }  // namespace dnateq

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/hash.h"
@@ -26,6 +27,8 @@ Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOption
   metric_ = metric_of(options);
   if (!is_external(metric_)) output_ = find_output(*prepared_.model, options.output, prepared_.file);
   low_bit_activations_ = options.emit_exact && !options.weights_only;
+  if (options.emit_exact) emissions_.push_back(Emission::kExact);
+  if (options.emit_standard) emissions_.push_back(Emission::kMain);
 }
 
 void Network::measure(const Calls& calls) {
@@ -132,18 +135,48 @@ std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
   return plan;
 }
 
-Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
-  Codes codes;
-  codes.plan = plan_for(bits);
+std::vector<LayerPlan> Network::main_plan_for(std::vector<LayerPlan> plan) const {
+  for (size_t l = 0; l < plan.size(); ++l) {
+    const int a = measurements_.activation_of_layer[l];
+    if (a >= 0 && plan[l].quantize_activations)
+      plan[l].activations = measurements_.activations[static_cast<size_t>(a)].uniform8.code;
+  }
+  return plan;
+}
+
+std::vector<LayerSolution> Network::run(const std::vector<LayerPlan>& plan, const Calls& calls,
+                                        const std::string& stage, const std::string& key) const {
   PassOptions pass;
   pass.solve.uniform = options_.strategy == "uniform";
   pass.seed = options_.seed;
   pass.threads = options_.threads;
   pass.progress = progress_;
   pass.stage = stage;
-  pass.checkpoints = directory() / "measurements" / ("pass-" + key_of(bits, calls));
+  pass.checkpoints = directory() / "measurements" / ("pass-" + key);
   std::filesystem::create_directories(pass.checkpoints);
-  codes.solutions = run_pass(core_, prepared_, calls, codes.plan, pass);
+  return run_pass(core_, prepared_, calls, plan, pass);
+}
+
+Network::Codes Network::solve_first(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  Codes codes;
+  codes.shared.plan = plan_for(bits);
+  codes.shared.solutions = run(codes.shared.plan, calls, stage, key_of(bits, calls));
+  return codes;
+}
+
+void Network::solve_main(Codes& codes, std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  // Alone, the main emission was solved for its own activations already; without activations there is no difference.
+  if (codes.main || !options_.emit_standard || !low_bit_activations_) return;
+  Solved main;
+  main.plan = main_plan_for(codes.shared.plan);
+  main.solutions =
+      run(main.plan, calls, fmt::format("{} ({})", stage, name_of(Emission::kMain)), key_of(bits, calls) + "-main");
+  codes.main = std::move(main);
+}
+
+Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  Codes codes = solve_first(bits, calls, stage);
+  solve_main(codes, bits, calls, stage);
   return codes;
 }
 
@@ -152,7 +185,7 @@ Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls
   pass.threads = options_.threads;
   pass.progress = progress_;
   std::vector<LayerSolution> solutions = run_pass(core_, prepared_, calls, plan, pass);
-  return {std::move(plan), std::move(solutions)};
+  return {{std::move(plan), std::move(solutions)}, {}};
 }
 
 std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
@@ -161,7 +194,7 @@ std::string Network::key_of(std::span<const int> bits, const Calls& calls) const
   return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
 }
 
-std::vector<LayerCodes> Network::layer_codes(const Codes& solved) const {
+std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
   std::vector<LayerCodes> all;
   for (size_t l = 0; l < prepared_.layers.size(); ++l) {
     const LayerSolution& solution = solved.solutions[l];
@@ -184,43 +217,42 @@ std::vector<LayerCodes> Network::layer_codes(const Codes& solved) const {
   return all;
 }
 
-std::shared_ptr<ov::Model> Network::emitted(const Codes& codes) const {
-  const std::vector<LayerCodes> layers = layer_codes(codes);
-  return options_.emit_exact ? emit_exact(prepared_, layers) : emit_main(layers);
+std::string Network::name_of(Emission emission) const {
+  if (emission == Emission::kExact) return "exact";
+  return options_.packed ? "cpu" : "standard";
 }
 
-std::filesystem::path Network::save_candidate(const Codes& codes) const {
+std::shared_ptr<ov::Model> Network::emitted(const Codes& codes, Emission emission) const {
+  const std::vector<LayerCodes> layers = layer_codes(codes.of(emission));
+  return emission == Emission::kExact ? emit_exact(prepared_, layers) : emit_main(layers);
+}
+
+std::filesystem::path Network::save_candidate(const Codes& codes, Emission emission) const {
   const std::filesystem::path folder = directory() / "measurements" / "candidate";
   std::filesystem::create_directories(folder);
-  save_model_files(emitted(codes), folder);
+  save_model_files(emitted(codes, emission), folder);
   return folder / "model.xml";
 }
 
-std::filesystem::path Network::exact_folder() const {
-  return options_.emit_standard ? directory() / "exact" : directory();
+std::filesystem::path Network::folder_of(Emission emission) const {
+  return emission == Emission::kExact && options_.emit_standard ? directory() / "exact" : directory();
 }
 
-Network::Emitted Network::save_models(const Codes& codes) const {
-  const std::vector<LayerCodes> layers = layer_codes(codes);
-  Emitted models;
-  if (options_.emit_standard) {
-    models.main = emit_main(layers);
-    save_model_files(models.main, directory());
+void Network::save_models(const Codes& codes) const {
+  for (const Emission emission : emissions_) {
+    std::filesystem::create_directories(folder_of(emission));
+    save_model_files(emitted(codes, emission), folder_of(emission));
   }
-  if (options_.emit_exact) {
-    models.exact = emit_exact(prepared_, layers);
-    std::filesystem::create_directories(exact_folder());
-    save_model_files(models.exact, exact_folder());
-  }
-  return models;
 }
 
-int64_t Network::main_bytes() const {
-  return options_.emit_standard ? static_cast<int64_t>(std::filesystem::file_size(directory() / "model.bin")) : 0;
+int64_t Network::weight_file_bytes(Emission emission) const {
+  if (std::find(emissions_.begin(), emissions_.end(), emission) == emissions_.end()) return 0;
+  return static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.bin"));
 }
 
-int64_t Network::exact_bytes() const {
-  return options_.emit_exact ? static_cast<int64_t>(std::filesystem::file_size(exact_folder() / "model.bin")) : 0;
+int64_t Network::file_bytes(Emission emission) const {
+  return weight_file_bytes(emission) +
+         static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.xml"));
 }
 
 void Network::describe(const Codes& codes, QuantizeResult& result) const {
@@ -230,11 +262,12 @@ void Network::describe(const Codes& codes, QuantizeResult& result) const {
   recipe.options = options_.options_text;
   recipe.strategy = options_.strategy;
   recipe.seed = options_.seed;
-  describe_layers(prepared_, *original().model, measurements_, codes.plan, codes.solutions, result);
-  const std::vector<LayerCodes> layers = layer_codes(codes);
+  describe_layers(prepared_, *original().model, measurements_, codes.shared.plan, codes.shared.solutions, result);
+  const std::vector<LayerCodes> layers = layer_codes(codes.shared);
   for (size_t l = 0; l < layers.size(); ++l)
     recipe.layers[l].weights.bytes =
         recipe.layers[l].shares_weights_with.empty() ? weight_bytes(prepared_.layers[l], layers[l]) : 0;
+  if (codes.main) describe_main_codes(prepared_, codes.main->solutions, recipe);
 }
 
 }  // namespace dnateq

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <openvino/openvino.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,12 +18,23 @@
 
 namespace dnateq {
 
+// What is written of a network: the main model, `standard` or `cpu`, whose activations have 8 bits; and `exact`.
+enum class Emission { kMain, kExact };
+
 class Network {
  public:
-  // Codes of every layer under one allocation.
-  struct Codes {
+  struct Solved {
     std::vector<LayerPlan> plan;
     std::vector<LayerSolution> solutions;
+  };
+  // Codes of every layer under one allocation. Rounding and biases make up for what a layer's inputs lack, so that each
+  // emission has those of its own where it computes with other activations: `main` holds the main emission's beside
+  // `exact`, of the same widths; else all emissions share one solution.
+  struct Codes {
+    Solved shared;
+    std::optional<Solved> main;
+
+    const Solved& of(Emission emission) const { return emission == Emission::kMain && main ? *main : shared; }
   };
 
   // The references must outlive the network. Throws Error if nothing in it can be quantized, or it has no such output.
@@ -43,32 +55,42 @@ class Network {
 
   // Solves every layer under `bits`, one width for each of items(). Goes on from checkpoints of an interrupted run.
   Codes solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const;
+  // The two halves of it: a candidate that fails as `exact` needs no codes of the main emission.
+  Codes solve_first(std::span<const int> bits, const Calls& calls, const std::string& stage) const;
+  void solve_main(Codes& codes, std::span<const int> bits, const Calls& calls, const std::string& stage) const;
   // The same for a plan that fixes the codes (the paper's).
   Codes complete(std::vector<LayerPlan> plan, const Calls& calls) const;
 
-  // The emission that is judged: `exact` where it is asked for.
-  std::shared_ptr<ov::Model> emitted(const Codes& codes) const;
+  // Those asked for, in the order in which they are judged: what most likely misses a limit first.
+  const std::vector<Emission>& emissions() const { return emissions_; }
+  // As recipe and messages call it.
+  std::string name_of(Emission emission) const;
+  std::shared_ptr<ov::Model> emitted(const Codes& codes, Emission emission) const;
   // Saves emitted() in the folder measurements/candidate; returns the file.
-  std::filesystem::path save_candidate(const Codes& codes) const;
+  std::filesystem::path save_candidate(const Codes& codes, Emission emission) const;
 
-  struct Emitted {
-    std::shared_ptr<ov::Model> main, exact;  // null where not asked for
-  };
-  Emitted save_models(const Codes& codes) const;
-  // Bytes of the weight files that save_models() wrote; 0 where not asked for.
-  int64_t main_bytes() const, exact_bytes() const;
+  // Writes the files of all emissions.
+  void save_models(const Codes& codes) const;
+  // Bytes of the weight file that save_models() wrote for it; 0 where it is not asked for.
+  int64_t weight_file_bytes(Emission emission) const;
+  // Bytes of all its files.
+  int64_t file_bytes(Emission emission) const;
 
   // Fills the recipe and the views of the report; the metric and the search's steps are the caller's.
   void describe(const Codes& codes, QuantizeResult& result) const;
 
  private:
   std::vector<LayerPlan> plan_for(std::span<const int> bits) const;
+  // The main emission's plan of the same widths, where `exact` is written too: 8-bit activations.
+  std::vector<LayerPlan> main_plan_for(std::vector<LayerPlan> plan) const;
+  std::vector<LayerSolution> run(const std::vector<LayerPlan>& plan, const Calls& calls, const std::string& stage,
+                                 const std::string& key) const;
   std::string key_of(std::span<const int> bits, const Calls& calls) const;
-  std::vector<LayerCodes> layer_codes(const Codes& codes) const;
+  std::vector<LayerCodes> layer_codes(const Solved& solved) const;
   double expected_rows(size_t layer) const;
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const;
-  std::filesystem::path exact_folder() const;
+  std::filesystem::path folder_of(Emission emission) const;
 
   ov::Core& core_;
   const NetworkInput& input_;
@@ -79,7 +101,8 @@ class Network {
   Metric metric_ = Metric::kKl;
   size_t output_ = 0;
   bool low_bit_activations_ = true;  // else 8-bit uniform ones, or none
-  std::string key_;                  // of the measurements
+  std::vector<Emission> emissions_;
+  std::string key_;  // of the measurements
   Measurements measurements_;
   AllocationItems items_;
 };

@@ -50,7 +50,7 @@ PaperOutcome search_paper(const Network& network, const Calls& calls, const Quan
         plan.quantize_activations = true;
         plan.activations = measurements.activations[static_cast<size_t>(a)].uniform8.code;
       }
-      candidate.codes.plan.push_back(plan);
+      candidate.codes.shared.plan.push_back(plan);
       if (items.item_of_weight[l] >= 0) bits[static_cast<size_t>(items.item_of_weight[l])] = choice.weights.stored_bits;
       if (a >= 0 && items.item_of_activation[static_cast<size_t>(a)] >= 0 && choice.activations)
         bits[static_cast<size_t>(items.item_of_activation[static_cast<size_t>(a)])] = choice.activations->stored_bits;
@@ -69,12 +69,12 @@ PaperOutcome search_paper(const Network& network, const Calls& calls, const Quan
       if (best && tensor_mean(candidate.allocation) > target) break;
       best = std::move(candidate);
     }
-    best->codes = network.complete(std::move(best->codes.plan), calls);
+    best->codes = network.complete(std::move(best->codes.shared.plan), calls);
     return std::move(*best);
   }
   const auto try_pair = [&](double weight_threshold, double activation_threshold) {
     PaperOutcome candidate = candidate_for(weight_threshold, activation_threshold);
-    candidate.codes = network.complete(std::move(candidate.codes.plan), calls);
+    candidate.codes = network.complete(std::move(candidate.codes.shared.plan), calls);
     const double loss =
         loss_of(candidate, fmt::format("Thr_w {:.3g}, Thr_act {:.3g}", weight_threshold, activation_threshold));
     least_loss = std::min(least_loss, loss);

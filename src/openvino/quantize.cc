@@ -13,6 +13,7 @@
 
 #include "dnateq/error.h"
 #include "openvino/calls.h"
+#include "openvino/judge.h"
 #include "openvino/network.h"
 #include "openvino/paper_search.h"
 
@@ -38,10 +39,10 @@ class Job {
         validation_(validation),
         labels_(labels),
         options_(options),
-        metric_(metric_of(options)),
+        judge_by_(core, networks_, options),
         start_(std::chrono::steady_clock::now()) {
     for (const NetworkInput& input : inputs) networks_.push_back(std::make_unique<Network>(core, input, options));
-    if (networks_.size() > 1 && !is_external(metric_))
+    if (networks_.size() > 1 && !judge_by_.external())
       throw Error("several networks are judged together by a metric of your own; give one");
     if (networks_.size() > 1 && options.strategy == "paper")
       throw Error("the paper's search knows one network; use --strategy optimal for several");
@@ -63,12 +64,6 @@ class Job {
 
   // --- data ---------------------------------------------------------------------------------------------------------
 
-  struct Part {  // samples for one purpose, with their labels
-    std::unique_ptr<Calls> calls;
-    std::vector<int64_t> labels;
-    std::optional<OutputValues> reference;
-  };
-
   Part part_of(const Samples& samples, int64_t first, int64_t count) const {
     Part part;
     part.calls = std::make_unique<Calls>(samples, *only().original().model, first, count);
@@ -82,11 +77,11 @@ class Job {
   }
 
   void split() {
-    if (is_external(metric_)) {  // judged on samples of its own
+    if (judge_by_.external()) {  // judged on samples of its own
       for (const auto& network : networks_)
         solve_.push_back(std::make_unique<Calls>(*network->input().calibration, *network->original().model));
       samples_from_ = "the metric's own";
-      reference_score();  // first of all: a metric that fails should not cost the measurements
+      judge_by_.reference_score(judge_);  // first of all: a metric that fails should not cost the measurements
       return;
     }
     const Samples& calibration = *only().input().calibration;
@@ -101,6 +96,7 @@ class Job {
         judge_ = part_of(*validation_, 0, v);
         if (options_.max_loss) search_ = part_of(*validation_, 0, v);
       }
+      held_out_ = !options_.max_loss || v >= 2;
       samples_from_ = "validation";
       return;
     }
@@ -111,6 +107,7 @@ class Job {
     search_ = held > 0 ? part_of(calibration, n - parts * held, held) : part_of(calibration, 0, n);
     judge_ = held > 0 ? part_of(calibration, n - held, held) : part_of(calibration, 0, n);
     samples_from_ = held > 0 ? "calibration split" : "calibration itself (too few samples to hold any back)";
+    held_out_ = held > 0;
     if (parts == 1 && held > 0) fewer_ = part_of(calibration, 0, n - 2 * held).calls;
   }
 
@@ -122,10 +119,7 @@ class Job {
     for (size_t n = 0; n < networks_.size(); ++n) {
       const AllocationItems& own = networks_[n]->items();
       const Allocation coarse = cheapest_with_bits(own, kCoarseBits);
-      std::vector<std::filesystem::path> models = original_files();
-      models[n] = networks_[n]->save_candidate(networks_[n]->solve(coarse.bits, *solve_[n], "weighing"));
-      const double reference = reference_score();
-      losses.push_back(loss_of(metric_, reference, options_.judge(models)));
+      losses.push_back(judge_by_.loss_of_one(n, networks_[n]->solve_first(coarse.bits, *solve_[n], "weighing")));
       predicted.push_back(std::max(coarse.divergence, 1e-12));
     }
     // Within its noise a metric may even find a gain; nothing is free, though.
@@ -159,73 +153,36 @@ class Job {
 
   // --- candidates ---------------------------------------------------------------------------------------------------
 
+  std::span<const int> bits_of(const Allocation& allocation, size_t n) const {
+    return std::span(allocation.bits).subspan(first_item_[n], first_item_[n + 1] - first_item_[n]);
+  }
+
   Candidate solve(const Allocation& allocation, const std::string& stage) {
     Candidate candidate;
     candidate.allocation = allocation;
     for (size_t n = 0; n < networks_.size(); ++n)
-      candidate.networks.push_back(networks_[n]->solve(
-          std::span(allocation.bits).subspan(first_item_[n], first_item_[n + 1] - first_item_[n]), *solve_[n], stage));
+      candidate.networks.push_back(networks_[n]->solve(bits_of(allocation, n), *solve_[n], stage));
     return candidate;
   }
 
-  // --- judging ------------------------------------------------------------------------------------------------------
+  const std::vector<Emission>& emissions() const { return only().emissions(); }
 
-  const OutputValues& reference(Part& part) {
-    if (!part.reference)
-      part.reference = run_output(core_, only().original().model, *part.calls, only().output(), options_.threads,
-                                  options_.progress, "running FP32");
-    return *part.reference;
-  }
-
-  std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage) {
-    const OutputValues& fp32 = reference(part);
-    const OutputValues outputs =
-        run_output(core_, model, *part.calls, only().output(), options_.threads, options_.progress, stage);
-    return score(metric_, outputs, fp32, part.labels);
-  }
-
-  std::vector<double> reference_scores(Part& part) {
-    const OutputValues& fp32 = reference(part);
-    return score(metric_, fp32, fp32, part.labels);
-  }
-
-  // As recipe and messages name it: a function by its own name.
-  std::string metric_name() const {
-    return metric_ == Metric::kFunction ? options_.metric.substr(options_.metric.find(':') + 1) : to_string(metric_);
-  }
-
-  std::vector<std::filesystem::path> original_files() const {
-    std::vector<std::filesystem::path> files;
-    for (const auto& network : networks_) files.push_back(network->input().model_file);
-    return files;
-  }
-
-  // Of an external metric.
-  double reference_score() {
-    if (!reference_score_) {
-      reference_score_ = options_.judge(original_files());
-      if (*reference_score_ == 0 && options_.max_loss)
-        throw Error(
-            fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; add a "
-                        "constant to it, or give --target-bits",
-                        metric_name()));
+  // Solves and judges, emission by emission; of a candidate that misses the limit the rest is left out.
+  Candidate try_allocation(const Allocation& allocation, const std::string& stage) {
+    Candidate candidate;
+    candidate.allocation = allocation;
+    candidate.loss = -std::numeric_limits<double>::infinity();
+    for (size_t n = 0; n < networks_.size(); ++n)
+      candidate.networks.push_back(networks_[n]->solve_first(bits_of(allocation, n), *solve_[n], stage));
+    for (const Emission emission : emissions()) {
+      if (emission == Emission::kMain)
+        for (size_t n = 0; n < networks_.size(); ++n)
+          networks_[n]->solve_main(candidate.networks[n], bits_of(allocation, n), *solve_[n], stage);
+      candidate.loss = std::max(candidate.loss, judge_by_.loss(candidate.networks, emission, search_, "judging").loss);
+      if (!within(candidate.loss, *options_.max_loss)) break;
     }
-    return *reference_score_;
-  }
-
-  double loss(const std::vector<Network::Codes>& networks) {
-    if (!is_external(metric_))
-      return loss_of(metric_, mean(reference_scores(search_)),
-                     mean(scores(only().emitted(networks.front()), search_, "judging")));
-    std::vector<std::filesystem::path> models;
-    for (size_t n = 0; n < networks_.size(); ++n) models.push_back(networks_[n]->save_candidate(networks[n]));
-    const double reference = reference_score();
-    return loss_of(metric_, reference, options_.judge(models));
-  }
-
-  void judge(Candidate& candidate) {
-    candidate.loss = loss(candidate.networks);
-    note_step(candidate.allocation, candidate.loss);
+    note_step(allocation, candidate.loss);
+    return candidate;
   }
 
   void note_step(const Allocation& allocation, double loss, const std::string& note = {}) {
@@ -263,8 +220,8 @@ class Job {
     std::set<std::ptrdiff_t> tried_points;
     double least_loss = std::numeric_limits<double>::infinity();
     const auto try_point = [&](std::ptrdiff_t point) {
-      Candidate candidate = solve(front[static_cast<size_t>(point)], fmt::format("candidate {}", steps_.size() + 1));
-      judge(candidate);
+      Candidate candidate =
+          try_allocation(front[static_cast<size_t>(point)], fmt::format("candidate {}", steps_.size() + 1));
       tried_points.insert(point);
       least_loss = std::min(least_loss, candidate.loss);
       const double candidate_loss = candidate.loss;
@@ -312,7 +269,7 @@ class Job {
       throw Error(
           fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
                       "--max-loss, give more calibration samples, or leave layers out with --ignore",
-                      limit, metric_name(), least_loss));
+                      limit, judge_by_.metric_name(), least_loss));
     return std::move(*best);
   }
 
@@ -333,7 +290,9 @@ class Job {
     PaperOutcome outcome = search_paper(
         only(), *solve_.front(), options_,
         [&](const PaperOutcome& candidate, const std::string& note) {
-          const double found = loss({candidate.codes});
+          double found = -std::numeric_limits<double>::infinity();
+          for (const Emission emission : emissions())
+            found = std::max(found, judge_by_.loss({candidate.codes}, emission, search_, "judging").loss);
           note_step(candidate.allocation, found, note);
           return found;
         },
@@ -346,22 +305,6 @@ class Job {
 
   // --- results ------------------------------------------------------------------------------------------------------
 
-  // The metric of somebody else's INT8 model of the same network, on the same samples.
-  double evaluate_int8() {
-    if (is_external(metric_)) return options_.judge({options_.int8_model});
-    std::shared_ptr<ov::Model> model;
-    try {
-      model = core_.read_model(options_.int8_model.string());
-    } catch (const std::exception&) {
-      throw Error(fmt::format("the INT8 model '{}' cannot be read; make it again or leave --int8 out",
-                              options_.int8_model.string()));
-    }
-    if (model->outputs().size() != only().prepared().model->outputs().size())
-      throw Error(fmt::format("'{}' has other outputs than '{}'; --int8 takes an INT8 model of the same network",
-                              options_.int8_model.string(), only().prepared().file));
-    return mean(scores(model, judge_, "judging INT8"));
-  }
-
   // The best so far lies in the folder as a whole result, should the search be stopped.
   void keep(const Candidate& candidate) {
     for (size_t n = 0; n < networks_.size(); ++n) {
@@ -373,58 +316,56 @@ class Job {
     }
   }
 
-  // Saves the models and measures them by the metric, on samples that no search saw, or on the metric's own.
-  MetricResult judge_finally(const Candidate& best, std::optional<double>& int8_metric) {
+  // Measures the models by the metric, on samples that no search saw, or on the metric's own.
+  MetricResult judge_finally(const Candidate& best, std::vector<EmissionResult>& emitted) {
     MetricResult metric;
-    metric.name = metric_name();
-    metric.quantized = metric.exact = kNotMeasured;
+    metric.name = judge_by_.metric_name();
     metric.samples_from = samples_from_;
-    std::vector<Network::Emitted> models;
-    for (size_t n = 0; n < networks_.size(); ++n) models.push_back(networks_[n]->save_models(best.networks[n]));
-    if (is_external(metric_)) {
-      metric.reference = reference_score();
-      const auto evaluate = [&](std::shared_ptr<ov::Model> Network::Emitted::*emission) {
-        std::vector<std::filesystem::path> files;
-        for (size_t n = 0; n < networks_.size(); ++n) {
-          files.push_back(networks_[n]->directory() / "measurements" / "candidate" / "model.xml");
-          std::filesystem::create_directories(files.back().parent_path());
-          save_model_files(models[n].*emission, files.back().parent_path());
+    metric.held_out = held_out_;
+    metric.quantized = metric.exact = kNotJudged;
+    metric.reference = judge_by_.reference_score(judge_);
+    if (!judge_by_.external()) metric.samples = judge_.calls->samples();
+    // Exact comes first, and the interval is its own where there is one.
+    for (const Emission emission : emissions()) {
+      EmissionResult result;
+      result.emission = only().name_of(emission);
+      const EmissionLoss found =
+          judge_by_.loss(best.networks, emission, judge_, fmt::format("judging the {} model", result.emission));
+      result.score = found.score;
+      result.loss = found.loss;
+      result.samples = static_cast<int64_t>(found.losses.size());
+      if (result.samples > 0) {
+        std::tie(result.low, result.high) =
+            paired_interval(found.losses, std::vector<double>(found.losses.size()), options_.seed + 1);
+        if (emitted.empty()) {
+          metric.confidence_low = lower_is_better(judge_by_.metric()) ? result.low : -result.high;
+          metric.confidence_high = lower_is_better(judge_by_.metric()) ? result.high : -result.low;
         }
-        return options_.judge(files);
-      };
-      if (models.front().main) metric.quantized = evaluate(&Network::Emitted::main);
-      if (!options_.int8_model.empty()) int8_metric = evaluate_int8();
-      if (models.front().exact) metric.exact = evaluate(&Network::Emitted::exact);
-      return metric;
+      }
+      (emission == Emission::kExact ? metric.exact : metric.quantized) = found.score;
+      emitted.push_back(std::move(result));
     }
-    metric.samples = judge_.calls->samples();
-    const std::vector<double> fp32_scores = reference_scores(judge_);
-    metric.reference = mean(fp32_scores);
-    const auto evaluate = [&](const std::shared_ptr<ov::Model>& model, const std::string& stage) {
-      const std::vector<double> got = scores(model, judge_, stage);
-      std::tie(metric.confidence_low, metric.confidence_high) = paired_interval(got, fp32_scores, options_.seed + 1);
-      return mean(got);
-    };
-    if (models.front().main) metric.quantized = evaluate(models.front().main, "judging the standard model");
-    if (!options_.int8_model.empty()) int8_metric = evaluate_int8();
-    // last: the interval is the exact model's where there is one
-    if (models.front().exact) metric.exact = evaluate(models.front().exact, "judging the exact model");
     return metric;
   }
 
   std::vector<QuantizeResult> finish(const Candidate& best) {
+    std::vector<EmissionResult> emitted;
+    for (size_t n = 0; n < networks_.size(); ++n) networks_[n]->save_models(best.networks[n]);
+    const MetricResult metric = judge_finally(best, emitted);
     std::optional<double> int8_metric;
-    const MetricResult metric = judge_finally(best, int8_metric);
+    if (!options_.int8_model.empty()) int8_metric = judge_by_.int8_score(judge_);
     std::vector<QuantizeResult> results;
     for (size_t n = 0; n < networks_.size(); ++n) {
       const Network& network = *networks_[n];
       QuantizeResult result;
       if (options_.packed) result.emission = "cpu";
       result.int8_metric = int8_metric;
-      result.bytes_standard = network.main_bytes();
-      result.bytes_exact = network.exact_bytes();
+      result.bytes_standard = network.weight_file_bytes(Emission::kMain);
+      result.bytes_exact = network.weight_file_bytes(Emission::kExact);
       network.describe(best.networks[n], result);
       result.recipe.metric = metric;
+      result.recipe.emissions = emitted;
+      for (size_t e = 0; e < emitted.size(); ++e) result.recipe.emissions[e].bytes = network.file_bytes(emissions()[e]);
       result.recipe.steps = steps_;
       result.seconds = seconds();
       if (network.measurements().has_sensitivities)
@@ -444,20 +385,20 @@ class Job {
   const Samples* validation_;
   const std::vector<int64_t>& labels_;
   const QuantizeOptions& options_;
-  Metric metric_;
-  std::chrono::steady_clock::time_point start_;
   std::vector<std::unique_ptr<Network>> networks_;
+  Judge judge_by_;
+  std::chrono::steady_clock::time_point start_;
   std::vector<std::unique_ptr<Calls>> solve_;  // by network
   std::unique_ptr<Calls>
       fewer_;            // the same samples with and without a loss limit: `allocate` finds what either measured
   Part search_, judge_;  // of the only network, for metrics that are not external
   std::string samples_from_;
+  bool held_out_ = false;           // no search saw the samples of judge_
   std::vector<double> scales_;      // by network: of predicted divergences, to add them up
   std::vector<size_t> first_item_;  // by network, and the end
   std::vector<Allocatable> items_;  // of all networks
   double fp32_values_ = 0;
   std::vector<SearchStep> steps_;
-  std::optional<double> reference_score_;
 };
 
 }  // namespace

@@ -30,7 +30,25 @@ json metric_document(const ReportInput& input) {
           {"int8", input.has_int8_metric ? json(input.int8_metric) : json(nullptr)},
           {"confidence", {metric.confidence_low, metric.confidence_high}},
           {"samples", metric.samples},
-          {"samples_from", metric.samples_from}};
+          {"samples_from", metric.samples_from},
+          {"held_out", metric.held_out},
+          {"limit", metric.limit},
+          {"certified", metric.certified},
+          {"verdict", metric.verdict}};
+}
+
+json emissions_document(const Recipe& recipe) {
+  json list = json::array();
+  for (const EmissionResult& e : recipe.emissions)
+    list.push_back({{"emission", e.emission},
+                    {"score", e.score},
+                    {"loss", e.loss},
+                    {"interval", {e.low, e.high}},
+                    {"upper_bound", e.upper_bound},
+                    {"bound_method", e.bound_method},
+                    {"certified", e.certified},
+                    {"samples_needed", e.samples_needed}});
+  return list;
 }
 
 json summary_document(const ReportInput& input) {
@@ -49,6 +67,7 @@ json summary_document(const ReportInput& input) {
           {"activations", activations},
           {"all_tensor_mean_bits", for_display(recipe.layers.empty() ? 0.0 : all_tensor_mean_bits(recipe))},
           {"metric", metric_document(input)},
+          {"emissions", emissions_document(recipe)},
           {"emission", input.emission},
           {"bytes",
            {{"fp32", input.bytes_fp32},

@@ -43,16 +43,22 @@ function summarize() {
   const activationBits = summary.activations ? fixed(summary.activations.stored_bits, 2) : 'not quantized';
   const ratio = (size) => size && b.fp32 ? `${fixed(b.fp32 / size, 1)}×` : MISSING;
   const values = metric || {};
-  const interval = metric && metric.confidence.every(isNumber) && isNumber(metric.exact)
-      ? metric.confidence.map(style.bareChange).join(' to ') : MISSING;
-  const row = (name, weights, activations, size, ram, value, range) =>
-      [name, weights, activations, bytes(size), ratio(size), bytes(ram), style.value(value), style.bareChange(difference(value, values.reference)), range];
-  const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference, '').slice(0, 7), '', '']];
-  if (b.int8 || isNumber(values.int8)) rows.push(row('INT8 (NNCF)', '8', '8', b.int8, b.ram_int8, values.int8, ''));
-  rows.push(row(summary.emission, weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized, ''));
-  rows.push(row('exact', weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact, interval));
+  const lossIsChange = values.name === 'kl';  // else the score falls by what is lost
+  const changes = ([low, high]) => lossIsChange ? [low, high] : [-high, -low];
+  const row = (name, weights, activations, size, ram, value) => {
+    const judged = summary.emissions.find((one) => one.emission === name);
+    return [name, weights, activations, bytes(size), ratio(size), bytes(ram), style.value(value),
+            style.bareChange(difference(value, values.reference)),
+            judged && judged.interval.every(isNumber) ? changes(judged.interval).map(style.bareChange).join(' to ') : '',
+            judged && isNumber(judged.upper_bound) ? `${style.bareChange(judged.upper_bound)} (${judged.bound_method})` : ''];
+  };
+  const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference).slice(0, 7), '', '', '']];
+  if (b.int8 || isNumber(values.int8)) rows.push(row('INT8 (NNCF)', '8', '8', b.int8, b.ram_int8, values.int8));
+  rows.push(row(summary.emission, weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized));
+  rows.push(row('exact', weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact));
   table(find('#comparison'), [['', 'text'], ['Weight bits'], ['Activation bits'], ['On disk'], ['Times smaller'], ['In RAM'],
-                              [metric ? style.name : 'Metric'], [`Change${style.unit}`], [`95 % interval of the change${style.unit}`]], rows);
+                              [metric ? style.name : 'Metric'], [`Change${style.unit}`], [`95 % interval of the change${style.unit}`],
+                              [`Loses at most, at 95 %${style.unit}`]], rows);
 
   find(summary.emission === 'cpu' ? '#standard' : '#cpu').remove();
   if (!summary.activations) find('.main-activations').textContent = 'activations stay in floating point';
@@ -91,9 +97,9 @@ function leadText(summary, metric) {
       ? `${style.value(value)} ${name} (${style.change(difference(value, metric.reference))})` : `${name} not measured`;
   parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told('exact', metric.exact)}, ${told(summary.emission, metric.quantized)}` +
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
-  parts.push(metric.samples > 0
-      ? `Judged on ${count(metric.samples)} samples (${metric.samples_from}), which the search never saw.`
-      : `Judged on ${metric.samples_from} samples, which the search was led by too.`);
+  const seen = metric.held_out ? ', which the search never saw' : metric.samples > 0 ? '' : ' samples, which the search was led by too';
+  parts.push(metric.samples > 0 ? `Judged on ${count(metric.samples)} samples (${metric.samples_from})${seen}.` : `Judged on ${metric.samples_from}${seen}.`);
+  if (metric.verdict) parts.push(`The limit of ${style.bareChange(metric.limit).replace('+', '')} ${style.lossUnit}: ${metric.verdict}.`);
   return parts.join(' ');
 }
 

@@ -21,11 +21,21 @@ class Documents(Case):
 
         bits = {"stored_bits": None, "tensor_mean_bits": None}
         wanted = {"weights": bits, "activations": bits, "all": {"tensor_mean_bits": None},
-                  "metric": dict.fromkeys(("name", "reference", "quantized", "exact", "confidence")),
+                  "metric": dict.fromkeys(("name", "reference", "quantized", "exact", "confidence", "samples",
+                                            "samples_from", "held_out")),
+                  "emissions": None, "limit": None, "certified": None, "verdict": None,
                   "bytes": dict.fromkeys(("fp32", "int8", "file", "ram")), "seconds": None}
         self.assertEqual(keys(document), wanted)
         self.assertEqual(list(document), list(wanted))
         self.assertLessEqual(document["weights"]["stored_bits"], 5)
+        emissions = {one["emission"]: one for one in document["emissions"]}
+        self.assertEqual(set(emissions), {"cpu", "exact"})
+        for name, folder, score in (("cpu", self.out, "quantized"), ("exact", self.out / "exact", "exact")):
+            self.assertEqual(emissions[name]["score"], document["metric"][score])
+            self.assertLessEqual(*emissions[name]["interval"])
+            self.assertEqual(emissions[name]["bytes"], sum((folder / file).stat().st_size for file in ("model.xml", "model.bin")))
+        self.assertIsNone(document["limit"])
+        self.assertFalse(document["certified"])
         self.assertGreater(document["bytes"]["ram"], 0)
         self.assertEqual(document["bytes"]["file"], (self.out / "model.bin").stat().st_size)
         again = self.json_of("allocate", self.out, "--target-bits", "4.5", "-o", self.folder / "out2")

@@ -1,0 +1,66 @@
+// What quantization loses by the metric: a score of each emission of a candidate beside FP32's, on the same samples.
+//
+// Non-goals: which samples (the caller's), how sure a loss is (search/certificate.h), and which candidate is taken.
+#pragma once
+
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "openvino/calls.h"
+#include "openvino/evaluate.h"
+#include "openvino/network.h"
+#include "openvino/quantize.h"
+
+namespace dnateq {
+
+struct Part {  // samples for one purpose, with their labels; none of ours for external metrics
+  std::unique_ptr<Calls> calls;
+  std::vector<int64_t> labels;
+  std::optional<OutputValues> reference;           // FP32's outputs, once they were asked for
+  std::optional<std::vector<double>> fp32_scores;  // by sample, likewise
+};
+
+struct EmissionLoss {
+  double score = 0, loss = 0;  // of all samples
+  // What each sample loses, so that `loss` is their mean: negative where it gains. Empty where the metric gives one
+  // number for all.
+  std::vector<double> losses;
+};
+
+class Judge {
+ public:
+  // The references must outlive the judge.
+  Judge(ov::Core& core, const std::vector<std::unique_ptr<Network>>& networks, const QuantizeOptions& options);
+
+  bool external() const { return is_external(metric_); }
+  Metric metric() const { return metric_; }
+  // As recipe and messages name it: a function by its own name.
+  std::string metric_name() const;
+  // Of the FP32 networks. Throws Error if a loss limit is relative to nothing.
+  double reference_score(Part& part);
+
+  // Of one emission of all networks with these codes, one for each network.
+  EmissionLoss loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part, const std::string& stage);
+  // The same of the n-th network alone, by an external metric, the others as they were.
+  double loss_of_one(size_t n, const Network::Codes& codes);
+
+  // The score of somebody else's INT8 model of the only network.
+  double int8_score(Part& part);
+
+ private:
+  const Network& only() const { return *networks_.front(); }
+  std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
+  const std::vector<double>& fp32_scores(Part& part);
+  std::vector<std::filesystem::path> original_files() const;
+
+  ov::Core& core_;
+  const std::vector<std::unique_ptr<Network>>& networks_;
+  const QuantizeOptions& options_;
+  Metric metric_;
+  std::optional<double> external_reference_;
+};
+
+}  // namespace dnateq

@@ -232,8 +232,6 @@ double run_command(const std::string& command, const std::filesystem::path& mode
   return value;
 }
 
-bool within(double loss, double limit) { return loss <= limit + 1e-9; }
-
 double loss_of(Metric metric, double reference, double quantized) {
   if (metric == Metric::kKl) return quantized - reference;
   if (is_external(metric)) return reference != 0 ? (reference - quantized) / std::fabs(reference) : 0;

@@ -8,6 +8,7 @@
 
 #include "openvino/calls.h"
 #include "openvino/progress.h"
+#include "search/loss_search.h"  // within
 
 namespace dnateq {
 
@@ -48,9 +49,6 @@ double run_command(const std::string& command, const std::filesystem::path& mode
 
 // As one word of a shell's command line.
 std::string shell_quoted(const std::string& text);
-
-// Whether a loss meets its limit, rounding aside: 0.88 - 0.87 is more than 0.01.
-bool within(double loss, double limit);
 
 // What a given loss means: points for top-k, agreement and cosine, nats for KL, relative for external ones.
 double loss_of(Metric metric, double reference, double quantized);

@@ -37,14 +37,15 @@ def cifar(shared, work, mean, std):
 
 
 def imagenet(shared, work):
-    """Every fifth image calibrates, the others judge."""
-    calibration, test = work / "imagenet-calibration.tar", work / "imagenet-test.tar"
+    """A fifth of the images calibrates, the others judge; the names, and with them the classes, are shuffled first."""
+    calibration, test = work / "imagenet-calibration-shuffled.tar", work / "imagenet-test-shuffled.tar"
     if not test.exists():
         with tarfile.open(shared / "imagenet-sample/imagenet_sample_224.tar") as source, \
                 tarfile.open(calibration, "w") as first, tarfile.open(test, "w") as second:
             members = sorted((m for m in source.getmembers() if m.isfile()), key=lambda m: m.name)
+            chosen = set(random.Random(0).sample(range(len(members)), len(members) // 5))
             for i, member in enumerate(members):
-                (second if i % 5 else first).addfile(member, source.extractfile(member))
+                (first if i in chosen else second).addfile(member, source.extractfile(member))
     return ["--calibration", calibration, "--validation", test, "--labels", "names", "--mean", "127,127,127", "--std",
             "128,128,128"]
 

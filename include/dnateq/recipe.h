@@ -86,6 +86,13 @@ struct EmissionResult {
   int64_t bytes = 0;                           // of its files
 };
 
+// Which samples served for what (data/split.h); the permutation is that of Recipe::seed.
+struct SplitRecipe {
+  int64_t solve = 0, search = 0, judge = 0;  // samples that layers were solved by, candidates and the result judged on
+  std::string hash;                          // of the three lists of indices, hex
+  std::string note;                          // what became of samples that are both calibration and validation
+};
+
 struct SearchStep {  // one judged candidate of the search
   double weight_bits = 0, activation_bits = 0, loss = 0, predicted = 0;
   std::string note;
@@ -103,6 +110,7 @@ struct Recipe {
   std::vector<SearchStep> steps;
   std::optional<MetricResult> metric;
   std::vector<EmissionResult> emissions;  // those that were written
+  std::optional<SplitRecipe> split;       // older recipes have none
 };
 
 struct BitSummary {

@@ -57,6 +57,7 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
     for (const EmissionResult& emission : recipe.emissions) print_emission(emission);
     if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);
   }
+  if (recipe.split && !recipe.split->note.empty()) fmt::print("\nnote         {}", recipe.split->note);
   fmt::print("\ntime         {:.1f} s\nreport       {}\n", result.seconds, (directory / "report.html").string());
 }
 

@@ -152,6 +152,16 @@ Json emission_json(const EmissionResult& emission) {
   return json;
 }
 
+Json split_json(const SplitRecipe& split) {
+  Json json;
+  json["solve"] = split.solve;
+  json["search"] = split.search;
+  json["judge"] = split.judge;
+  json["hash"] = split.hash;
+  json["note"] = split.note;
+  return json;
+}
+
 template <class T>
 Json list_json(const std::vector<T>& items, Json (*item_json)(const T&)) {
   Json json = Json::array();
@@ -370,6 +380,16 @@ EmissionResult read_emission(const Reader& reader) {
   return emission;
 }
 
+SplitRecipe read_split(const Reader& reader) {
+  SplitRecipe split;
+  split.solve = reader.count("solve");
+  split.search = reader.count("search");
+  split.judge = reader.count("judge");
+  split.hash = reader.text("hash");
+  split.note = reader.text("note");
+  return split;
+}
+
 void check_version(const Reader& reader, const std::string& source) {
   const int64_t version = reader.count("version", 1);
   if (version > kRecipeVersion)
@@ -505,6 +525,7 @@ std::string to_json(const Recipe& recipe) {
   json["seed"] = recipe.seed;
   json["metric"] = recipe.metric ? metric_json(*recipe.metric) : Json();
   json["emissions"] = list_json(recipe.emissions, emission_json);
+  json["split"] = recipe.split ? split_json(*recipe.split) : Json();
   json["layers"] = list_json(recipe.layers, layer_json);
   json["unquantized"] = list_json(recipe.unquantized, unquantized_json);
   json["steps"] = list_json(recipe.steps, step_json);
@@ -539,6 +560,7 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
     for (const Json& emission : reader.list("emissions"))
       recipe.emissions.push_back(read_emission(
           Reader(emission, fmt::format("{}, emission {} of the list", source, recipe.emissions.size() + 1))));
+  if (reader.has("split") && !reader.get("split").is_null()) recipe.split = read_split(reader.object("split"));
   for (const Json& layer : reader.list("layers"))
     recipe.layers.push_back(read_layer(layer, source, recipe.layers.size() + 1));
   check_sharing(recipe.layers, source);

@@ -81,6 +81,7 @@ Recipe sample_recipe() {
   recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
   recipe.metric =
       MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation", true, 0.01, true, "by 500 samples"};
+  recipe.split = SplitRecipe{1000, 400, 500, "0123456789abcdef", "12 samples are both"};
   recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234}};
   return recipe;
 }
@@ -191,17 +192,19 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(emission.samples, 500);
   EXPECT_EQ(emission.samples_needed, 600);
   EXPECT_EQ(emission.bytes, 1234);
+  ASSERT_TRUE(out.split.has_value());
+  EXPECT_EQ(out.split->solve, 1000);
+  EXPECT_EQ(out.split->search, 400);
+  EXPECT_EQ(out.split->judge, 500);
+  EXPECT_EQ(out.split->hash, "0123456789abcdef");
+  EXPECT_EQ(out.split->note, "12 samples are both");
 }
 
 // What recipes had before a key was added means the same as its default.
 bool came_later(const Pointer& path) {
-  static const std::set<std::string> later = {"/emissions",
-                                              "/metric/held_out",
-                                              "/metric/limit",
-                                              "/metric/certified",
-                                              "/metric/verdict",
-                                              "/layers/0/standard_weights",
-                                              "/layers/1/standard_weights"};
+  static const std::set<std::string> later = {
+      "/emissions",        "/split",          "/metric/held_out",           "/metric/limit",
+      "/metric/certified", "/metric/verdict", "/layers/0/standard_weights", "/layers/1/standard_weights"};
   return later.contains(path.to_string());
 }
 
@@ -211,6 +214,7 @@ TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
     if (came_later(path)) json.at(path.parent_pointer()).erase(path.back());
   const Recipe recipe = read(json);
   EXPECT_TRUE(recipe.emissions.empty());
+  EXPECT_FALSE(recipe.split.has_value());
   EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());
   EXPECT_TRUE(recipe.metric->held_out);
   EXPECT_TRUE(std::isnan(recipe.metric->limit));

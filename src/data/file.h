@@ -30,6 +30,7 @@ class Fingerprint {
   // Length first, so that ("ab", "c") and ("a", "bc") differ.
   void add_text(std::string_view text);
   void add_integer(int64_t value);
+  uint64_t digest() const { return digest_; }
   std::string hex() const;
 
  private:

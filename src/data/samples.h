@@ -1,6 +1,6 @@
 // Calibration and validation data as the user has it, read into one form: a list of calls.
 //
-// A call is one set of named input tensors for the network; it holds `samples` samples along the first axis.
+// A call is one set of named input tensors for the network: one sample, unless it comes as a batch that cannot be cut.
 // Accepted: `.npz` (arrays named as the model's inputs, first axis = samples), `.npy` (one input), a folder of `.npz`
 // (one call each: ragged sequences, decoder states), a folder or .tar of JPEG/PNG images. Files of a folder or archive
 // are taken in the byte order of their names; hidden ones and other kinds are passed over.
@@ -70,6 +70,10 @@ class Samples {
   virtual std::vector<NamedArray> call(int64_t index) const = 0;
   // Names of the inputs (empty string for a nameless single input).
   virtual std::vector<std::string> inputs() const = 0;
+  // How many samples a call holds (batches.h).
+  virtual int64_t samples_in(int64_t /*call*/) const { return 1; }
+  // The same for equal calls, and for hardly any others: types, shapes and values of the arrays, or an image's file.
+  virtual uint64_t sample_hash(int64_t index) const;
   // Whether every call has one sample along axis 0 and calls of equal shape may be stacked there. A folder of .npz is
   // never stackable: its calls are taken as they are.
   virtual bool stackable() const = 0;

@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <span>
+#include <utility>
 
+#include "core/hash.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -117,25 +121,36 @@ std::vector<std::string> input_names(const ov::Model& model) {
   return names;
 }
 
-Calls::Calls(const Samples& samples, const ov::Model& model, int64_t first, int64_t count) : samples_(samples) {
+std::vector<size_t> match_inputs(const Samples& samples, const ov::Model& model) {
   const std::vector<std::string> names = samples.inputs();
-  const std::vector<std::string> expected = input_names(model);
+  std::vector<size_t> positions;
   for (const auto& input : model.inputs()) {
-    inputs_.push_back({any_name(input), input.get_element_type(), input.get_partial_shape()});
     size_t at = names.size();
     if (names.size() == 1 && names[0].empty() && model.inputs().size() == 1) at = 0;
     for (size_t i = 0; i < names.size(); ++i)
       if (input.get_names().contains(names[i]) || names[i] == input.get_node()->get_friendly_name()) at = i;
     if (at == names.size())
       throw Error(fmt::format("'{}' holds no array for model input '{}' (it has: {}; the model's inputs: {})",
-                              samples.source(), inputs_.back().name, fmt::join(names, ", "),
-                              fmt::join(expected, ", ")));
-    source_at_.push_back(at);
+                              samples.source(), any_name(input), fmt::join(names, ", "),
+                              fmt::join(input_names(model), ", ")));
+    positions.push_back(at);
   }
-  if (count < 0) count = samples.size() - first;
-  if (count <= 0) throw Error(fmt::format("'{}' holds no samples; give at least one", samples.source()));
+  return positions;
+}
 
-  const std::vector<ov::Tensor> probe = sample(first);
+Calls::Calls(const Samples& samples, const ov::Model& model)
+    : Calls(samples, model, [&] {
+        std::vector<int64_t> all(static_cast<size_t>(samples.size()));
+        std::iota(all.begin(), all.end(), int64_t{0});
+        return all;
+      }()) {}
+
+Calls::Calls(const Samples& samples, const ov::Model& model, std::vector<int64_t> chosen)
+    : samples_(samples), source_at_(match_inputs(samples, model)), chosen_(std::move(chosen)) {
+  for (const auto& input : model.inputs())
+    inputs_.push_back({any_name(input), input.get_element_type(), input.get_partial_shape()});
+  if (chosen_.empty()) throw Error(fmt::format("'{}' holds no samples; give at least one", samples.source()));
+  const std::vector<ov::Tensor> probe = sample(chosen_.front());
   size_t batch = samples.stackable() ? 16 : 1;
   size_t bytes = 0;
   for (size_t i = 0; i < inputs_.size(); ++i) {
@@ -146,9 +161,23 @@ Calls::Calls(const Samples& samples, const ov::Model& model, int64_t first, int6
     if (!grows || !single) batch = 1;
   }
   if (bytes > kSmallSampleBytes) batch = std::min<size_t>(batch, 4);
-  for (int64_t at = first; at < first + count; at += static_cast<int64_t>(batch)) starts_.push_back(at);
-  starts_.push_back(first + count);
+  for (size_t at = 0; at < chosen_.size(); at += batch) starts_.push_back(at);
+  starts_.push_back(chosen_.size());
 }
+
+int64_t Calls::sample_count(size_t call) const {
+  int64_t samples = 0;
+  for (size_t at = starts_[call]; at < starts_[call + 1]; ++at) samples += samples_.samples_in(chosen_[at]);
+  return samples;
+}
+
+int64_t Calls::samples() const {
+  int64_t samples = 0;
+  for (size_t call = 0; call < size(); ++call) samples += sample_count(call);
+  return samples;
+}
+
+uint64_t Calls::digest() const { return fnv1a(std::as_bytes(std::span(chosen_))); }
 
 std::vector<ov::Tensor> Calls::sample(int64_t index) const {
   const std::vector<NamedArray> arrays = samples_.call(index);
@@ -173,8 +202,8 @@ std::vector<ov::Tensor> Calls::sample(int64_t index) const {
 
 std::vector<ov::Tensor> Calls::tensors(size_t call) const {
   std::vector<std::vector<ov::Tensor>> parts(inputs_.size());
-  for (int64_t at = starts_[call]; at < starts_[call + 1]; ++at) {
-    std::vector<ov::Tensor> one = sample(at);
+  for (size_t at = starts_[call]; at < starts_[call + 1]; ++at) {
+    std::vector<ov::Tensor> one = sample(chosen_[at]);
     for (size_t i = 0; i < one.size(); ++i) {
       if (!parts[i].empty() && parts[i][0].get_shape() != one[i].get_shape())
         throw Error(

@@ -1,7 +1,7 @@
 // The user's samples as input tensors of one network.
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <openvino/openvino.hpp>
 #include <string>
 #include <vector>
@@ -13,18 +13,24 @@ namespace dnateq {
 // Names of the model's inputs, in their order, as samples are asked for them.
 std::vector<std::string> input_names(const ov::Model& model);
 
-// Samples matched to the network's inputs and stacked along a dynamic first axis where that is possible.
+// For each of the model's inputs, which of the arrays of a call belongs to it. Throws Error where one is missing.
+std::vector<size_t> match_inputs(const Samples& samples, const ov::Model& model);
+
+// Calls of the source, matched to the network's inputs and, where both allow it, stacked along the first axis.
 class Calls {
  public:
-  // Throws Error where names, shapes or types do not fit. `first` and `count` select samples (calls of the source).
-  Calls(const Samples& samples, const ov::Model& model, int64_t first = 0, int64_t count = -1);
+  // Throws Error where names, shapes or types do not fit, or there is no call. The first form takes all calls in their
+  // order, the second those of `chosen`, in that order; those of equal place in it are stacked at any thread count.
+  Calls(const Samples& samples, const ov::Model& model);
+  Calls(const Samples& samples, const ov::Model& model, std::vector<int64_t> chosen);
 
   size_t size() const { return starts_.size() - 1; }
-  int64_t samples() const { return starts_.back() - starts_.front(); }
-  int64_t first_sample(size_t call) const { return starts_[call]; }  // index in the source
-  int64_t sample_count(size_t call) const { return starts_[call + 1] - starts_[call]; }
+  int64_t samples() const;
+  int64_t sample_count(size_t call) const;
   // Input tensors in the order of the model's inputs.
   std::vector<ov::Tensor> tensors(size_t call) const;
+  // Tells two choices of the source's calls apart.
+  uint64_t digest() const;
 
  private:
   struct Input {
@@ -37,7 +43,8 @@ class Calls {
   const Samples& samples_;
   std::vector<Input> inputs_;
   std::vector<size_t> source_at_;  // position of each input in the source's arrays
-  std::vector<int64_t> starts_;
+  std::vector<int64_t> chosen_;
+  std::vector<size_t> starts_;  // positions in `chosen_`
 };
 
 }  // namespace dnateq

@@ -24,7 +24,6 @@ TEST(Calls, StackSixteenSamplesWhereTheFirstAxisIsDynamic) {
   EXPECT_EQ(calls.samples(), 35);
   std::vector<float> all, expected;
   for (size_t c = 0; c < calls.size(); ++c) {
-    EXPECT_EQ(calls.first_sample(c), static_cast<int64_t>(16 * c));
     EXPECT_EQ(calls.sample_count(c), c < 2 ? 16 : 3);
     const ov::Tensor tensor = calls.tensors(c).at(0);
     EXPECT_EQ(tensor.get_shape(), (ov::Shape{c < 2 ? 16U : 3U, 3, 2}));
@@ -49,18 +48,23 @@ TEST(Calls, AStaticFirstAxisAndUnstackableSamplesAreFedOneByOne) {
   EXPECT_EQ(calls.sample_count(1), 1);
 }
 
-TEST(Calls, ARangeOfSamplesIsTheirOwnCalls) {
+TEST(Calls, AreTheChosenSamplesInTheirOrder) {
   const VectorSamples samples = random_samples("image", 40, {2}, 1);
   const ModelPtr model = model_taking({-1, 2});
-  const Calls calls(samples, *model, 5, 20);
+  std::vector<int64_t> chosen;
+  for (int64_t i = 0; i < 20; ++i) chosen.push_back((7 * i + 5) % 40);
+  const Calls calls(samples, *model, chosen);
   ASSERT_EQ(calls.size(), 2U);
   EXPECT_EQ(calls.samples(), 20);
-  EXPECT_EQ(calls.first_sample(0), 5);
-  EXPECT_EQ(calls.first_sample(1), 21);
   EXPECT_EQ(calls.sample_count(1), 4);
-  const std::vector<float> first = floats_of(calls.tensors(0)[0]);
-  EXPECT_EQ(std::vector<float>(first.begin(), first.begin() + 2), values_of<float>(samples.call(5)[0].array));
-  EXPECT_EQ(Calls(samples, *model, 38).samples(), 2);
+  std::vector<float> all, expected;
+  for (size_t c = 0; c < 2; ++c)
+    for (const float value : floats_of(calls.tensors(c)[0])) all.push_back(value);
+  for (const int64_t i : chosen)
+    for (const float value : values_of<float>(samples.call(i)[0].array)) expected.push_back(value);
+  EXPECT_EQ(all, expected);
+  EXPECT_NE(calls.digest(), Calls(samples, *model).digest());
+  EXPECT_EQ(calls.digest(), Calls(samples, *model, chosen).digest());
 }
 
 TEST(Calls, MatchInputsByNameInTheModelsOrder) {

@@ -55,7 +55,7 @@ void Network::measure(const Calls& calls) {
   }
   std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint,
                                   input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
-                                  options_.strategy, to_string(metric_), output_, options_.seed, calls.samples());
+                                  options_.strategy, to_string(metric_), output_, options_.seed, calls.digest());
   for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
     facts += fmt::format("|{} {}{}", layer.name, layer.shares_weights_with, layer.centered ? " centered" : "");
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
@@ -190,7 +190,7 @@ Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls
 
 std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
   const std::string rest =
-      fmt::format("{}|{}|{}|{}", key_, low_bit_activations_, options_.weights_only, calls.samples());
+      fmt::format("{}|{}|{}|{}", key_, low_bit_activations_, options_.weights_only, calls.digest());
   return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
 }
 

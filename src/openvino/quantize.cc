@@ -11,6 +11,7 @@
 #include <set>
 #include <utility>
 
+#include "data/split.h"
 #include "dnateq/error.h"
 #include "openvino/calls.h"
 #include "openvino/judge.h"
@@ -64,51 +65,56 @@ class Job {
 
   // --- data ---------------------------------------------------------------------------------------------------------
 
-  Part part_of(const Samples& samples, int64_t first, int64_t count) const {
+  Part part_of(const Samples& samples, const std::vector<int64_t>& calls) const {
     Part part;
-    part.calls = std::make_unique<Calls>(samples, *only().original().model, first, count);
-    if (!labels_.empty() && &samples == validation_) {
-      if (static_cast<int64_t>(labels_.size()) != samples.size())
-        throw Error(fmt::format("there are {} labels for the {} samples of '{}'; give one label a sample",
-                                labels_.size(), samples.size(), samples.source()));
-      part.labels.assign(labels_.begin() + first, labels_.begin() + first + count);
-    }
+    part.calls = std::make_unique<Calls>(samples, *only().original().model, calls);
+    if (labels_.empty() || &samples != validation_) return part;
+    std::vector<int64_t> first_label(1, 0);
+    for (int64_t call = 0; call < samples.size(); ++call)
+      first_label.push_back(first_label.back() + samples.samples_in(call));
+    if (static_cast<int64_t>(labels_.size()) != first_label.back())
+      throw Error(fmt::format("there are {} labels for the {} samples of '{}'; give one label a sample", labels_.size(),
+                              first_label.back(), samples.source()));
+    for (const int64_t call : calls)
+      part.labels.insert(part.labels.end(), labels_.begin() + first_label[static_cast<size_t>(call)],
+                         labels_.begin() + first_label[static_cast<size_t>(call) + 1]);
     return part;
   }
 
   void split() {
+    const Samples& calibration = *only().input().calibration;
     if (judge_by_.external()) {  // judged on samples of its own
-      for (const auto& network : networks_)
-        solve_.push_back(std::make_unique<Calls>(*network->input().calibration, *network->original().model));
-      samples_from_ = "the metric's own";
+      split_ = split_for_external_metric(calibration, options_.seed);
+      for (const auto& network : networks_) {
+        const Samples& own = *network->input().calibration;
+        solve_.push_back(std::make_unique<Calls>(own, *network->original().model,
+                                                 split_for_external_metric(own, options_.seed).solve));
+      }
       judge_by_.reference_score(judge_);  // first of all: a metric that fails should not cost the measurements
       return;
     }
-    const Samples& calibration = *only().input().calibration;
-    const int64_t n = calibration.size();
-    if (validation_ != nullptr) {
-      const int64_t v = validation_->size();
-      solve_.push_back(part_of(calibration, 0, n).calls);
-      if (options_.max_loss && v >= 2) {
-        search_ = part_of(*validation_, 0, v / 2);
-        judge_ = part_of(*validation_, v / 2, v - v / 2);
-      } else {
-        judge_ = part_of(*validation_, 0, v);
-        if (options_.max_loss) search_ = part_of(*validation_, 0, v);
-      }
-      held_out_ = !options_.max_loss || v >= 2;
-      samples_from_ = "validation";
-      return;
-    }
-    if (!labels_.empty()) throw Error("--labels belong to --validation samples; give those too");
-    const int64_t held = n >= 8 ? n / 8 : 0;
-    const int64_t parts = options_.max_loss ? 2 : 1;
-    solve_.push_back(part_of(calibration, 0, n - parts * held).calls);
-    search_ = held > 0 ? part_of(calibration, n - parts * held, held) : part_of(calibration, 0, n);
-    judge_ = held > 0 ? part_of(calibration, n - held, held) : part_of(calibration, 0, n);
-    samples_from_ = held > 0 ? "calibration split" : "calibration itself (too few samples to hold any back)";
-    held_out_ = held > 0;
-    if (parts == 1 && held > 0) fewer_ = part_of(calibration, 0, n - 2 * held).calls;
+    if (validation_ == nullptr && !labels_.empty())
+      throw Error("--labels belong to --validation samples; give those too");
+    split_ = split_samples(calibration, validation_, options_.max_loss.has_value(), options_.seed);
+    const Samples& judged = split_.from_validation ? *validation_ : calibration;
+    solve_.push_back(part_of(calibration, split_.solve).calls);
+    if (!split_.search.empty()) search_ = part_of(judged, split_.search);
+    judge_ = part_of(judged, split_.judge);
+    if (split_.measure.size() < split_.solve.size()) fewer_ = part_of(calibration, split_.measure).calls;
+  }
+
+  // Of the network's samples, for its recipe.
+  SplitRecipe split_recipe(const Network& network) const {
+    SplitRecipe recipe;
+    const bool external = judge_by_.external();
+    const Split split = external ? split_for_external_metric(*network.input().calibration, options_.seed) : split_;
+    for (size_t n = 0; n < networks_.size(); ++n)
+      if (networks_[n].get() == &network) recipe.solve = solve_[n]->samples();
+    if (search_.calls) recipe.search = search_.calls->samples();
+    if (judge_.calls) recipe.judge = judge_.calls->samples();
+    recipe.hash = split.hash();
+    recipe.note = split.note;
+    return recipe;
   }
 
   // Before join_items(): how much one unit of each network's predicted divergence costs by the common metric. Outputs
@@ -312,6 +318,7 @@ class Job {
       QuantizeResult result;
       networks_[n]->describe(candidate.networks[n], result);
       result.recipe.steps = steps_;
+      result.recipe.split = split_recipe(*networks_[n]);
       save_recipe(result.recipe, networks_[n]->directory() / "recipe.dnateq.json");
     }
   }
@@ -320,8 +327,8 @@ class Job {
   MetricResult judge_finally(const Candidate& best, std::vector<EmissionResult>& emitted) {
     MetricResult metric;
     metric.name = judge_by_.metric_name();
-    metric.samples_from = samples_from_;
-    metric.held_out = held_out_;
+    metric.samples_from = split_.samples_from;
+    metric.held_out = split_.held_out;
     metric.quantized = metric.exact = kNotJudged;
     metric.reference = judge_by_.reference_score(judge_);
     if (!judge_by_.external()) metric.samples = judge_.calls->samples();
@@ -366,6 +373,7 @@ class Job {
       result.recipe.metric = metric;
       result.recipe.emissions = emitted;
       for (size_t e = 0; e < emitted.size(); ++e) result.recipe.emissions[e].bytes = network.file_bytes(emissions()[e]);
+      result.recipe.split = split_recipe(network);
       result.recipe.steps = steps_;
       result.seconds = seconds();
       if (network.measurements().has_sensitivities)
@@ -390,11 +398,10 @@ class Job {
   std::chrono::steady_clock::time_point start_;
   std::vector<std::unique_ptr<Calls>> solve_;  // by network
   std::unique_ptr<Calls>
-      fewer_;            // the same samples with and without a loss limit: `allocate` finds what either measured
-  Part search_, judge_;  // of the only network, for metrics that are not external
-  std::string samples_from_;
-  bool held_out_ = false;           // no search saw the samples of judge_
-  std::vector<double> scales_;      // by network: of predicted divergences, to add them up
+      fewer_;                   // the same samples with and without a loss limit: `allocate` finds what either measured
+  Part search_, judge_;         // of the only network, for metrics that are not external
+  Split split_;                 // of its samples
+  std::vector<double> scales_;  // by network: of predicted divergences, to add them up
   std::vector<size_t> first_item_;  // by network, and the end
   std::vector<Allocatable> items_;  // of all networks
   double fp32_values_ = 0;

@@ -62,7 +62,7 @@ def _bits(value: float | tuple[float, float]) -> str:
 
 def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
                weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str,
-               expect_rows: int | None, weights_only: bool, budget: float | None, seed: int,
+               expect_rows: int | None, batch_axis: int | None, weights_only: bool, budget: float | None, seed: int,
                resume: bool) -> _core.QuantizeArguments:
     """The options that all networks of a search have in common. Raises ValueError and TypeError."""
     arguments = _core.QuantizeArguments()
@@ -86,6 +86,7 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
         raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
     arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
     arguments.expect_m = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
+    arguments.batch_axis = whole("batch_axis", batch_axis, 0, 15) if batch_axis is not None else -1
     arguments.weights_only, arguments.resume = bool(weights_only), bool(resume)
     arguments.seed = whole("seed", seed, 0, 2**64 - 1)
     arguments.budget = repr(real("budget", budget)) if budget is not None else ""
@@ -131,16 +132,17 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
              weight_bits: int | None = None, activation_bits: int | None = None, strategy: str = "optimal",
              family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
-             weights_only: bool = False, budget: float | None = None, int8: str | os.PathLike[str] | None = None,
-             seed: int = 0, threads: int = 0, directory: str | os.PathLike[str] | None = None, resume: bool = False,
-             progress: bool | _watch.Progress = True) -> Result:
+             batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None,
+             int8: str | os.PathLike[str] | None = None, seed: int = 0, threads: int = 0,
+             directory: str | os.PathLike[str] | None = None, resume: bool = False, progress: bool | _watch.Progress = True) -> Result:
     """Quantizes a trained network to few bits a value, without retraining.
 
     Args:
         model: path of an ONNX or OpenVINO file, `openvino.Model`, `onnx.ModelProto` or `torch.nn.Module`.
         calibration: unlabelled inputs: an iterable of dicts by the model's input names, of arrays (one input), or of tuples
             in the inputs' order. Each item is one call of the network, batch axis included; shapes may differ from call to
-            call. Read once, one item at a time; the samples lie on disk meanwhile (in TMPDIR).
+            call, and a call may hold many samples (`batch_axis`). Read once, one item at a time; the samples lie on disk
+            meanwhile (in TMPDIR).
         metric: what the loss is measured by. A function: gets an `openvino.CompiledModel` of the FP32 network, then of
             candidates, on this thread, and returns a number, higher is better. A name: `top1`, `top5` (with `labels`),
             `agreement`, `cosine`, `kl` (against FP32). Default: `top1` with labels, else `cosine`.
@@ -159,6 +161,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             although another layer has the same weights.
         output: the output that a named metric reads (default: the first).
         expect_rows: rows of activations in a call, for `cpu`: 1 for decoding token by token (default: as calibrated).
+        batch_axis: axis of the inputs along which a call holds several samples (default: the first, where the network shows
+            that its samples do not see each other; with `labels` always the first).
         weights_only: leaves activations in FP32.
         budget: seconds after which no further candidate is begun.
         int8: an INT8 model of the same network to judge beside.
@@ -187,7 +191,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         raise ValueError("labels belong to validation samples; give those too")
     arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
-                           expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
+                           expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
+                           resume=resume)
     arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
     arguments.untie = patterns("untie", untie)
     arguments.output = text("output", output) if output is not None else ""
@@ -200,7 +205,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", folders)
     arguments.model = str(file)
     data = _core.Data(kept_samples,
-                      None if validation is None else spool(validation, names, transform, "validation", labels is not None),
+                      None if validation is None else spool(validation, names, transform, "validation",
+                                                          labels is not None and batch_axis is None),
                       [] if labels is None else labels_of(labels))
     judge = None
     if callable(metric):
@@ -220,7 +226,7 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
                   activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
                   ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
                   untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
-                  weights_only: bool = False, budget: float | None = None, seed: int = 0, threads: int = 0,
+                  batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None, seed: int = 0, threads: int = 0,
                   directory: str | os.PathLike[str] | None = None, resume: bool = False,
                   progress: bool | _watch.Progress = True) -> ManyResult:
     """Quantizes several networks that work together, such as encoder and decoder, under one metric.
@@ -233,8 +239,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         calibration: samples of each network, by the same names.
         metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, higher is better.
         ignored, only, untie: patterns of layers by network's name.
-        transform, max_loss, target_bits, weight_bits, activation_bits, strategy, family, emit, expect_rows, weights_only, budget,
-            seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+        transform, max_loss, target_bits, weight_bits, activation_bits, strategy, family, emit, expect_rows, batch_axis,
+            weights_only, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
         directory: each network's result lies in the folder of its name there.
 
     Returns:
@@ -273,7 +279,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     for name, model in models.items():
         one = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
                          activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
-                         expect_rows=expect_rows, weights_only=weights_only, budget=budget, seed=seed, resume=resume)
+                         expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
+                         resume=resume)
         file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
         one.model, one.int8 = str(file), "none"
         one.ignore = patterns(f"ignored['{name}']", (ignored or {}).get(name, ()))

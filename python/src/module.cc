@@ -273,6 +273,9 @@ NB_MODULE(_core, module) {
       .def_rw("output", &QuantizeArguments::output_name)
       .def_rw("budget", &QuantizeArguments::budget)
       .def_rw("int8", &QuantizeArguments::int8)
+      .def_prop_rw(
+          "batch_axis", [](const QuantizeArguments& self) { return self.calibration.batch_axis; },
+          [](QuantizeArguments& self, int axis) { self.calibration.batch_axis = axis; })
       .def_rw("seed", &QuantizeArguments::seed)
       .def_rw("resume", &QuantizeArguments::resume);
   module.def("arguments_of_result", &arguments_of_result, "folder"_a, "The arguments that a result was made with.");

@@ -15,6 +15,7 @@
 #include "job/analysis.h"
 #include "job/output_folder.h"
 #include "job/result_folder.h"
+#include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/evaluate.h"
 #include "openvino/import.h"
@@ -62,6 +63,10 @@ std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::ve
   return open_samples(arguments.path, images, inputs);
 }
 
+std::optional<int64_t> batch_axis(const DataArguments& arguments) {
+  return arguments.batch_axis < 0 ? std::nullopt : std::optional<int64_t>(arguments.batch_axis);
+}
+
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data) {
   if (labels.empty()) return {};
   return labels == "names" ? labels_from_image_names(data.path) : read_labels(labels);
@@ -88,7 +93,8 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
     result["value"] = run_command(name.substr(8), arguments.model);
   } else {
     const auto model = read_any(core, arguments.model);
-    const std::unique_ptr<Samples> data = open_data(arguments.data, input_names(*model));
+    const std::shared_ptr<const Samples> data =
+        as_samples(core, model, open_data(arguments.data, input_names(*model)), batch_axis(arguments.data));
     const Calls calls(*data, *model);
     const std::vector<int64_t> labels = open_labels(arguments.labels, arguments.data);
     const bool needs_labels = metric == Metric::kTop1 || metric == Metric::kTop5;

@@ -15,6 +15,7 @@
 #include "job/output_folder.h"
 #include "job/result_folder.h"
 #include "openvino/accelerator_workload.h"
+#include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"
@@ -124,7 +125,9 @@ std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const Pr
                                                         const CommonArguments& common,
                                                         std::map<std::string, std::vector<int64_t>>& shapes) {
   if (arguments.calibration.path.empty()) return std::nullopt;
-  const std::unique_ptr<Samples> data = open_data(arguments.calibration, input_names(*prepared.model));
+  const std::shared_ptr<const Samples> data =
+      as_samples(core, prepared.model, open_data(arguments.calibration, input_names(*prepared.model)),
+                 batch_axis(arguments.calibration));
   const Calls calls(*data, *prepared.model);
   const auto given = shapes;  // --shape comes first, NAME* too
   for (const auto& [name, shape] : shapes_of(calls, prepared, arguments.batch))

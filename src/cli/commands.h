@@ -75,6 +75,7 @@ int run_ram(const std::string& model);
 // Shared parts.
 int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
+std::optional<int64_t> batch_axis(const DataArguments& arguments);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);
 // By name, of NAME=DIM,DIM,... Throws Error.
 std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::string>& texts);

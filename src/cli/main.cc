@@ -72,6 +72,13 @@ void add_data(CLI::App* app, const std::string& flag, dnateq::DataArguments& dat
   app->add_option("--layout", data.layout, "images")->check(CLI::IsMember({"nchw", "nhwc"}));
 }
 
+void add_batch_axis(CLI::App* app, dnateq::DataArguments& data) {
+  app->add_option("--batch-axis", data.batch_axis,
+                  "axis of the model's inputs along which the calls of a folder of .npz hold several samples\n"
+                  "(default: the first, where the network shows that its samples do not see each other)")
+      ->check(CLI::Range(0, 15));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -89,6 +96,7 @@ int main(int argc, char** argv) {
       "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-loss 1% -o out");
   command->add_option("model", quantize.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
   add_data(command, "--calibration", quantize.calibration, "unlabelled inputs");
+  add_batch_axis(command, quantize.calibration);
   command->add_option("--validation", quantize.validation, "samples to judge on, in the same form");
   command->add_option("--labels", quantize.labels,
                       "labels of the validation samples: .npy, .npz, text, or `names` for "
@@ -146,6 +154,7 @@ int main(int argc, char** argv) {
   command->footer("Example: dnateq eval out/exact/model.xml --data test.npz --labels test.npy --metric top1");
   command->add_option("model", eval.model, "any model, quantized or not")->required();
   add_data(command, "--data", eval.data, "samples");
+  add_batch_axis(command, eval.data);
   command->add_option("--labels", eval.labels, "labels, or `names`");
   command->add_option("--metric", eval.metric, "as in quantize");
   command->add_option("--reference", eval.reference, "FP32 model for agreement, cosine, kl");
@@ -244,6 +253,7 @@ int main(int argc, char** argv) {
                       "the FP32 network of a recipe (default: the one that dnateq quantize was given)");
   add_data(command, "--calibration", simulate.calibration,
            "a model's inputs, to measure zeros and exponents of activations on", false);
+  add_batch_axis(command, simulate.calibration);
   command->add_option("--config", simulate.config, "the machine, TOML (default: the built-in one)");
   command->add_option("--energies", simulate.energies, "energy table, TOML (default: the configuration's)");
   command->add_option("--set", simulate.settings, "KEY=NUMBER: one number of the machine")->allow_extra_args(false);

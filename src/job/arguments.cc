@@ -59,6 +59,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (a.activation_bits > 0) text += fmt::format(" --activation-bits {}", a.activation_bits);
   if (!a.metric.empty()) text += " --metric " + a.metric;
   if (!a.output_name.empty()) text += " --output " + a.output_name;
+  if (a.calibration.batch_axis >= 0) text += fmt::format(" --batch-axis {}", a.calibration.batch_axis);
   if (a.weights_only) text += " --weights-only";
   for (const std::string& pattern : a.only) text += " --only " + pattern;
   for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;

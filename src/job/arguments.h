@@ -16,6 +16,7 @@ struct DataArguments {
   std::string mean = "0,0,0", std = "1,1,1";
   int resize = 0, crop = 0;
   std::string color = "rgb", layout = "nchw";
+  int batch_axis = -1;  // of calls that hold several samples (openvino/batch_axis.h); -1: found out
 };
 
 struct QuantizeArguments {

@@ -7,12 +7,14 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <openvino/openvino.hpp>
+#include <optional>
 #include <utility>
 
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
 #include "job/output_folder.h"
 #include "job/result_folder.h"
+#include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/evaluate.h"
 #include "openvino/ops/ops.h"
@@ -37,6 +39,7 @@ Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
           {"crop", a.calibration.crop},
           {"color", a.calibration.color},
           {"layout", a.calibration.layout},
+          {"batch_axis", a.calibration.batch_axis},
           {"validation", absolute(a.validation)},
           {"labels", a.labels == "names" ? a.labels : absolute(a.labels)},
           {"metric", a.metric},
@@ -56,8 +59,8 @@ QuantizeArguments arguments_of(const Json& job) {
   QuantizeArguments a;
   a.model = job.at("model");
   a.model_fingerprint = job.at("model_fingerprint");
-  a.calibration = {job.at("calibration"), job.at("mean"),  job.at("std"),   job.at("resize"),
-                   job.at("crop"),        job.at("color"), job.at("layout")};
+  a.calibration = {job.at("calibration"), job.at("mean"),  job.at("std"),    job.at("resize"),
+                   job.at("crop"),        job.at("color"), job.at("layout"), job.value("batch_axis", -1)};
   a.validation = job.at("validation");
   a.labels = job.at("labels");
   a.metric = job.at("metric");
@@ -126,12 +129,21 @@ int64_t complete_folder(const std::filesystem::path& directory, const QuantizeAr
   return ram;
 }
 
+// Calls that hold several samples become that many.
+JobData in_samples(ov::Core& core, const PreparedModel& prepared, const QuantizeArguments& arguments, JobData data) {
+  const int axis = arguments.calibration.batch_axis;
+  const std::optional<int64_t> asked = axis < 0 ? std::nullopt : std::optional<int64_t>(axis);
+  data.calibration = as_samples(core, prepared.model, data.calibration, asked);
+  if (data.validation) data.validation = as_samples(core, prepared.model, data.validation, asked);
+  return data;
+}
+
 FinishedJob fill_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                         QuantizeOptions options, const JobHooks& hooks) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared = import_for(core, arguments);
-  const JobData data = hooks.open(input_names(*prepared.model));
+  const JobData data = in_samples(core, prepared, arguments, hooks.open(input_names(*prepared.model)));
   if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration);
   const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, directory};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
@@ -166,7 +178,8 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
   std::vector<NetworkInput> inputs;
   for (const JobNetwork& network : networks) {
     prepared.push_back(import_for(core, network.arguments));
-    data.push_back(network.open(input_names(*prepared.back().model)));
+    data.push_back(
+        in_samples(core, prepared.back(), network.arguments, network.open(input_names(*prepared.back().model))));
   }
   for (size_t n = 0; n < networks.size(); ++n) {
     const std::filesystem::path folder = directory / networks[n].name;
@@ -242,6 +255,7 @@ Json summary_of(const FinishedJob& job) {
         {"int8", result.bytes_int8},
         {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
         {"ram", ram}}},
+      {"note", recipe.split ? recipe.split->note : std::string()},
       {"seconds", result.seconds}};
 }
 

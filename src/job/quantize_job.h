@@ -55,7 +55,7 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
                                                const std::filesystem::path& program);
 
 // Bits, metric and bytes in short: {"weights", "activations", "all", "metric", "emissions", "limit", "certified",
-// "verdict", "bytes", "seconds"}; docs/reference/files.md tells what the members of "emissions" mean.
+// "verdict", "bytes", "note", "seconds"}; docs/reference/files.md tells what the members of "emissions" mean.
 nlohmann::ordered_json summary_of(const FinishedJob& job);
 
 // The arguments of the job that made `from`, to allocate bits again: with its measurements, and without a limit of bits

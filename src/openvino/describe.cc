@@ -29,8 +29,13 @@ TensorRecipe describe_activation(const ActivationMeasurement& m, const TensorCod
 int64_t macs_of(const Layer& layer, const ActivationMeasurement& m) {
   if (layer.kind == LayerKind::kMatMul)
     return std::llround(m.values / static_cast<double>(layer.columns)) * layer.rows * layer.columns;
-  const ov::PartialShape out = layer.node->get_output_partial_shape(0);
-  int64_t positions = 1;
+  const ov::PartialShape in = layer.node->get_input_partial_shape(0), out = layer.node->get_output_partial_shape(0);
+  double image = 1;
+  for (int64_t i = 1; i < in.rank().get_length(); ++i) {
+    if (in[static_cast<size_t>(i)].is_dynamic()) return 0;
+    image *= static_cast<double>(in[static_cast<size_t>(i)].get_length());
+  }
+  int64_t positions = std::llround(m.values / image);  // images of a sample: frames, say
   for (int64_t i = 2; i < out.rank().get_length(); ++i) {
     if (out[static_cast<size_t>(i)].is_dynamic()) return 0;
     positions *= out[static_cast<size_t>(i)].get_length();

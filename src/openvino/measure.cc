@@ -74,7 +74,8 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
     if (c == 0) {
       const ov::Shape shape = tensor.get_shape();
       m.shape.assign(shape.begin(), shape.end());
-      if (!m.shape.empty() && calls.sample_count(0) == m.shape[0]) m.shape[0] = 1;
+      const int64_t count = calls.sample_count(0);
+      if (!m.shape.empty() && m.shape[0] % count == 0) m.shape[0] /= count;
     }
   };
   Task task(options.progress, "measuring activations", calls.size());

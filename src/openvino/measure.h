@@ -27,7 +27,7 @@ std::string tensor_name(const ov::Output<ov::Node>& output);
 struct ActivationMeasurement {  // one tensor that enters one or more quantized layers
   std::string tensor;
   bool non_negative = false;   // by the graph's structure
-  std::vector<int64_t> shape;  // at the first call
+  std::vector<int64_t> shape;  // at the first call, of one sample
   double values = 0;           // mean number of values a sample
   int layers = 0;              // how many layers read it
   Histogram histogram;

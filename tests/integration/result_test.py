@@ -24,7 +24,7 @@ class Documents(Case):
                   "metric": dict.fromkeys(("name", "reference", "quantized", "exact", "confidence", "samples",
                                             "samples_from", "held_out")),
                   "emissions": None, "limit": None, "certified": None, "verdict": None,
-                  "bytes": dict.fromkeys(("fp32", "int8", "file", "ram")), "seconds": None}
+                  "bytes": dict.fromkeys(("fp32", "int8", "file", "ram")), "note": None, "seconds": None}
         self.assertEqual(keys(document), wanted)
         self.assertEqual(list(document), list(wanted))
         self.assertLessEqual(document["weights"]["stored_bits"], 5)

@@ -60,6 +60,20 @@ def test_same_bytes_for_every_form_of_input(network, samples, quiet, tmp_path):
     assert (other.directory / "model.bin").read_bytes() == data
 
 
+def test_a_call_of_many_samples_is_that_many(network, samples, quiet):
+    arguments = {"target_bits": (4, 5), "emit": "exact", **quiet}
+    one_by_one = dnateq.quantize(network, samples, **arguments)
+    at_once = [np.concatenate(samples)]
+    for axis in (None, 0):
+        result = dnateq.quantize(network, at_once, batch_axis=axis, **arguments)
+        assert (result.directory / "model.bin").read_bytes() == (one_by_one.directory / "model.bin").read_bytes()
+        assert result.recipe.data["split"] == one_by_one.recipe.data["split"]
+        assert result.recipe.data["metric"]["samples"] == 3
+        assert result.recipe.data["layers"] == one_by_one.recipe.data["layers"]
+    with pytest.raises(ValueError, match="axis 1 of the model's inputs is fixed"):
+        dnateq.quantize(network, at_once, batch_axis=1, **arguments)
+
+
 def test_named_metric_with_labels(network, samples, quiet):
     labels = scores(ov.compile_model(network, "CPU"), samples).argmax(1)
     batches = [np.concatenate(samples[i:i + 8]) for i in range(0, 24, 8)]

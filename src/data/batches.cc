@@ -119,9 +119,10 @@ std::vector<std::vector<int64_t>> extents_of(const std::vector<NamedArray>& call
 
 std::vector<NamedArray> cut(const std::vector<NamedArray>& call, size_t axis, int64_t count, int64_t at) {
   std::vector<NamedArray> one;
-  for (const auto& [name, array] : call) {
+  for (const NamedArray& named : call) {
+    const Array& array = named.array;
     if (array.shape.size() <= axis || array.shape[axis] != count) {
-      one.push_back({name, array});
+      one.push_back(named);
       continue;
     }
     Array slice{.type = array.type, .shape = array.shape, .bytes = {}};
@@ -137,7 +138,7 @@ std::vector<NamedArray> cut(const std::vector<NamedArray>& call, size_t axis, in
                          static_cast<ptrdiff_t>((i * static_cast<size_t>(count) + static_cast<size_t>(at)) * inner);
       slice.bytes.insert(slice.bytes.end(), begin, begin + static_cast<ptrdiff_t>(inner));
     }
-    one.push_back({name, std::move(slice)});
+    one.push_back({named.name, std::move(slice)});
   }
   return one;
 }

@@ -235,8 +235,8 @@ std::shared_ptr<const Samples> as_samples(ov::Core& core, const std::shared_ptr<
     if (finder.is_dynamic()) return cut_calls(std::move(data), axis, finder.counts(), stackable);
     if (axis == 0) return count_in_calls(std::move(data), finder.counts());
     throw Error(
-        fmt::format("axis {} of the model's inputs is fixed, so that calls cannot be cut there; export the "
-                    "model with an open axis of samples",
+        fmt::format("axis {} of the model's inputs is fixed, so that --batch-axis cannot cut calls there; "
+                    "export the model with an open axis of samples",
                     axis));
   }
   if (finder.is_dynamic() && finder.proved_alone()) return cut_calls(std::move(data), axis, finder.counts(), stackable);

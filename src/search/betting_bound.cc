@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "search/normal.h"
 
@@ -34,15 +35,25 @@ bool refuted_by_betting(std::span<const double> values, double lowest, double hi
   return false;
 }
 
+double upper_bound_on_grid(double highest, double level, int octaves,
+                           const std::function<bool(double m, double level)>& refuted) {
+  constexpr int kCoarse = 4, kFine = 32;  // to the octave
+  const double coarse_error = (1 - level) / 50;
+  const auto at = [&](int step, int to_octave) { return highest * std::exp2(-static_cast<double>(step) / to_octave); };
+  int coarse = 0;
+  while (coarse < kCoarse * octaves && refuted(at(coarse + 1, kCoarse), 1 - coarse_error)) ++coarse;
+  int fine = coarse * (kFine / kCoarse);
+  while (fine < kFine * octaves && refuted(at(fine + 1, kFine), level + coarse_error)) ++fine;
+  return at(fine, kFine);
+}
+
 double betting_upper_bound(std::span<const double> values, double lowest, double highest, double level) {
-  constexpr int kToOctave = 32, kOctaves = 20;
-  double bound = highest;
-  for (int i = 1; i <= kToOctave * kOctaves; ++i) {
-    const double m = highest * std::exp2(-static_cast<double>(i) / kToOctave);
-    if (!refuted_by_betting(values, lowest, highest, m, level)) return bound;
-    bound = m;
-  }
-  return lowest < 0 && refuted_by_betting(values, lowest, highest, 0, level) ? 0 : bound;
+  constexpr int kOctaves = 20;
+  const double bound = upper_bound_on_grid(highest, level, kOctaves, [&](double m, double at_level) {
+    return refuted_by_betting(values, lowest, highest, m, at_level);
+  });
+  const bool at_the_end = bound <= highest * std::exp2(-kOctaves) * 1.001;
+  return lowest < 0 && at_the_end && refuted_by_betting(values, lowest, highest, 0, level) ? 0 : bound;
 }
 
 }  // namespace dnateq

@@ -196,16 +196,15 @@ LossBound relative_upper_bound(std::span<const double> reference, std::span<cons
     bound.upper = bootstrap_bound(linearized(reference, candidate), level, seed);
     return bound;
   }
-  constexpr int kToOctave = 32, kOctaves = 14;  // a fixed grid, as betting_upper_bound's
-  for (int i = 0; i <= kToOctave * kOctaves; ++i) {
-    const double r = std::exp2(-static_cast<double>(i) / kToOctave);
+  const auto refuted = [&](double r, double at_level) {
     const LossRange of_excess = range_of_excess(range, r, sign);
     std::vector<double> order = clamped(excess(reference, candidate, r, sign), of_excess);
     std::mt19937_64 random(seed);
     shuffle(order, random);
-    if (!refuted_by_betting(order, of_excess.lowest, of_excess.highest, 0, level)) break;
-    bound.upper = r;
-  }
+    return refuted_by_betting(order, of_excess.lowest, of_excess.highest, 0, at_level);
+  };
+  const double most = upper_bound_on_grid(2, level, 15, refuted);
+  if (most < 2) bound.upper = most;  // more than everything lost: it says nothing
   return bound;
 }
 

@@ -171,7 +171,7 @@ TEST(UpperBound, NamesItsMethod) {
     EXPECT_DOUBLE_EQ(bound.loss, 0.1);
     EXPECT_EQ(bound.samples, 100);
     EXPECT_GT(bound.upper, 0.14) << bound.method;
-    EXPECT_LT(bound.upper, 0.185) << bound.method;
+    EXPECT_LT(bound.upper, 0.187) << bound.method;
   }
 }
 

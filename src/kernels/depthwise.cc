@@ -24,28 +24,28 @@ static_assert(DepthwiseWeights::kBlockChannels == kDepthwiseBlock);
 
 struct DepthwiseKernel {
   const char* name;  // of the matmul kernel of the same instructions
-  bool (*cpu_runs_it)();
+  bool (*runs_on)(const CpuFeatures& cpu);
   void (*run)(const DepthwiseTask& task);
 };
 
 constexpr DepthwiseKernel kKernels[] = {
 #if defined(__x86_64__)
-    {"gemm-vnni", [] { return cpu().avx512_vbmi && cpu().avx512_vnni; }, run_depthwise_vnni},
-    {"avx2", [] { return cpu().avx2; }, run_depthwise_avx2},
+    {"gemm-vnni", [](const CpuFeatures& c) { return c.avx512_vbmi && c.avx512_vnni; }, run_depthwise_vnni},
+    {"avx2", [](const CpuFeatures& c) { return c.avx2; }, run_depthwise_avx2},
 #endif
-    {"scalar", [] { return true; }, run_depthwise_scalar},
+    {"scalar", [](const CpuFeatures&) { return true; }, run_depthwise_scalar},
 };
 
 const DepthwiseKernel* kernel_named(std::string_view name) {
   const auto* found = std::find_if(std::begin(kKernels), std::end(kKernels), [&](const DepthwiseKernel& kernel) {
-    return name == kernel.name && kernel.cpu_runs_it();
+    return name == kernel.name && kernel.runs_on(cpu());
   });
   return found == std::end(kKernels) ? nullptr : found;
 }
 
 const DepthwiseKernel& fastest_kernel() {
   return *std::find_if(std::begin(kKernels), std::end(kKernels),
-                       [](const DepthwiseKernel& kernel) { return kernel.cpu_runs_it(); });
+                       [](const DepthwiseKernel& kernel) { return kernel.runs_on(cpu_in_use()); });
 }
 
 // DNATEQ_KERNEL's, where it is one of these.
@@ -171,7 +171,7 @@ void convolve_depthwise_with(std::string_view name, const ConvolutionShape& shap
 std::vector<std::string> depthwise_kernels() {
   std::vector<std::string> names;
   for (const DepthwiseKernel& kernel : kKernels)
-    if (kernel.cpu_runs_it()) names.emplace_back(kernel.name);
+    if (kernel.runs_on(cpu())) names.emplace_back(kernel.name);
   return names;
 }
 

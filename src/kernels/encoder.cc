@@ -16,12 +16,12 @@ namespace {
 
 constexpr uint32_t kInfinityBits = 0x7F800000, kNaNBits = 0x7FFFFFFF, kSmallestNormalBits = 0x00800000;
 
-bool always() { return true; }
+bool always(const CpuFeatures&) { return true; }
 const char* takes_all(const EncoderTables&) { return nullptr; }
 
 #if defined(__x86_64__)
-bool runs_avx2() { return cpu().avx2; }
-bool runs_vbmi() { return cpu().avx512_vbmi; }
+bool runs_avx2(const CpuFeatures& cpu) { return cpu.avx2; }
+bool runs_vbmi(const CpuFeatures& cpu) { return cpu.avx512_vbmi; }
 const char* refusal_of_cells(const EncoderTables& tables) {
   return tables.cells == 0 ? "two of the code's thresholds lie too close for cells of equal width" : nullptr;
 }
@@ -133,13 +133,13 @@ bool ActivationEncoder::is_signed() const { return tables_->is_signed; }
 
 void ActivationEncoder::encode(const EncoderRows& rows) const {
   for (const EncoderKernel& kernel : kEncoders)
-    if (kernel.cpu_runs_it() && kernel.refusal(*tables_) == nullptr) return kernel.run(*tables_, rows);
+    if (kernel.runs_on(cpu_in_use()) && kernel.refusal(*tables_) == nullptr) return kernel.run(*tables_, rows);
 }
 
 void ActivationEncoder::encode_with(std::string_view name, const EncoderRows& rows) const {
   for (const EncoderKernel& kernel : kEncoders) {
     if (name != kernel.name) continue;
-    if (!kernel.cpu_runs_it()) throw Error(fmt::format("this CPU does not run encoder {} ({})", name, kernel.isa));
+    if (!kernel.runs_on(cpu())) throw Error(fmt::format("this CPU does not run encoder {} ({})", name, kernel.isa));
     if (const char* refusal = kernel.refusal(*tables_); refusal != nullptr)
       throw Error(fmt::format("encoder {} does not take this code: {}", name, refusal));
     return kernel.run(*tables_, rows);
@@ -153,7 +153,7 @@ std::vector<KernelVerdict> ActivationEncoder::explain() const {
   std::vector<KernelVerdict> verdicts;
   for (const EncoderKernel& kernel : kEncoders) {
     const char* refusal = kernel.refusal(*tables_);
-    if (!kernel.cpu_runs_it()) refusal = "this CPU, or its operating system, lacks the instructions";
+    if (!kernel.runs_on(cpu())) refusal = "this CPU, or its operating system, lacks the instructions";
     verdicts.push_back({kernel.name, kernel.isa, refusal == nullptr ? "" : refusal});
   }
   return verdicts;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "kernels/encoder.h"
+#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 
@@ -31,7 +32,7 @@ inline constexpr float kCellMagic = 0x1p23F;  // a float whose unit is one: its 
 struct EncoderKernel {
   const char* name;
   const char* isa;
-  bool (*cpu_runs_it)();
+  bool (*runs_on)(const CpuFeatures& cpu);
   const char* (*refusal)(const EncoderTables& tables);  // null: takes it
   void (*run)(const EncoderTables& tables, const EncoderRows& rows);
 };

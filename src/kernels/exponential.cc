@@ -21,25 +21,26 @@ int exponent_bits_of(const TensorCode& code) {
   return std::max(2, static_cast<int>(std::bit_width(static_cast<unsigned>(levels - 1))));
 }
 
-// What counting sees of a code.
-struct Exponent {
-  uint8_t exponent;
-  int8_t sign;  // 0: the code is zero
-};
-
-std::vector<Exponent> exponents_of(const TensorCode& code) {
-  std::vector<Exponent> all(256);  // unused codes are zero
-  size_t number = 1;
-  for (int i = 0; i < code.positive_levels; ++i) all[number++] = {static_cast<uint8_t>(i), 1};
-  for (int i = 0; i < code.negative_levels; ++i) all[number++] = {static_cast<uint8_t>(i), -1};
-  return all;
-}
-
 void same_length(size_t x, size_t w) {
   if (x != w) throw Error(fmt::format("a product of {} by {} codes; this is a bug of dnateq, report it", x, w));
 }
 
 constexpr std::align_val_t kPlaneAlignment{ExponentPlanes::kPlaneBytes};
+
+// base^0 ... base^(count - 1), by products in twice double's precision: a mathematics library's pow() may differ from
+// another one's in the last bit, and with it every sum.
+std::vector<double> powers_of(double base, int count) {
+  std::vector<double> powers;
+  double high = 1, low = 0;
+  for (int i = 0; i < count; ++i) {
+    powers.push_back(high);
+    const double product = high * base;
+    const double rest = std::fma(low, base, std::fma(high, base, -product));
+    high = product + rest;
+    low = (product - high) + rest;
+  }
+  return powers;
+}
 
 }  // namespace
 
@@ -56,7 +57,7 @@ SharedBase::SharedBase(const TensorCode& x, const TensorCode& w) : x_(x), w_(w) 
   if (exponent_bits_ > kMostExponentBits)
     throw Error(fmt::format("counting takes up to {} exponent bits, not {}", kMostExponentBits, exponent_bits_));
   const int largest = std::max(x.positive_levels, x.negative_levels) + std::max(w.positive_levels, w.negative_levels);
-  for (int i = 0; i < largest - 1; ++i) powers_.push_back(std::pow(x.base, i));
+  powers_ = powers_of(x.base, largest - 1);
 }
 
 SharedBase::Value SharedBase::combine(const ExponentCounters& counters) const {
@@ -90,27 +91,46 @@ double dot_of_levels(const SharedBase& codes, std::span<const uint8_t> x, std::s
   return sum;
 }
 
-void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w,
-                  ExponentCounters& counters) {
+std::vector<SignedExponent> signed_exponents(const TensorCode& code) {
+  std::vector<SignedExponent> all(256);
+  size_t number = 1;
+  for (int i = 0; i < code.positive_levels; ++i) all[number++] = {static_cast<uint8_t>(i), 1};
+  for (int i = 0; i < code.negative_levels; ++i) all[number++] = {static_cast<uint8_t>(i), -1};
+  return all;
+}
+
+void count_exponents(const SharedBase& codes, std::span<const SignedExponent> x, std::span<const SignedExponent> w,
+                     ExponentCounters& counters) {
   same_length(x.size(), w.size());
-  const std::vector<Exponent> of_x = exponents_of(codes.x()), of_w = exponents_of(codes.w());
-  const bool one_term = codes.one_term();
   const size_t exponents = size_t{1} << codes.exponent_bits();
   std::fill_n(counters.sums.begin(), 2 * exponents - 1, 0);
-  if (!one_term) {
-    std::fill_n(counters.x.begin(), exponents, 0);
-    std::fill_n(counters.w.begin(), exponents, 0);
-    counters.signs = 0;
+  if (codes.one_term()) {
+    for (size_t k = 0; k < x.size(); ++k)  // a zero code adds zeros
+      counters.sums[static_cast<size_t>(x[k].exponent + w[k].exponent)] += x[k].sign * w[k].sign;
+    return;
   }
+  std::fill_n(counters.x.begin(), exponents, 0);
+  std::fill_n(counters.w.begin(), exponents, 0);
+  counters.signs = 0;
   for (size_t k = 0; k < x.size(); ++k) {
-    const Exponent i = of_x[x[k]], j = of_w[w[k]];
-    const int sign = i.sign * j.sign;  // a zero code adds zeros
+    const SignedExponent i = x[k], j = w[k];
+    const int sign = i.sign * j.sign;
     counters.sums[static_cast<size_t>(i.exponent + j.exponent)] += sign;
-    if (one_term) continue;
     counters.x[i.exponent] += sign;
     counters.w[j.exponent] += sign;
     counters.signs += sign;
   }
+}
+
+void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w,
+                  ExponentCounters& counters) {
+  const auto exponents = [](const TensorCode& code, std::span<const uint8_t> numbers) {
+    const std::vector<SignedExponent> by_code = signed_exponents(code);
+    std::vector<SignedExponent> all;
+    for (const uint8_t number : numbers) all.push_back(by_code[number]);
+    return all;
+  };
+  count_exponents(codes, exponents(codes.x(), x), exponents(codes.w(), w), counters);
 }
 
 void ExponentPlanes::Free::operator()(uint8_t* bytes) const { ::operator delete(bytes, kPlaneAlignment); }
@@ -123,9 +143,9 @@ ExponentPlanes::ExponentPlanes(const TensorCode& code, int exponent_bits, std::s
   const size_t planes = static_cast<size_t>(exponent_bits) + 2, bytes = blocks() * planes * kPlaneBytes;
   bytes_.reset(static_cast<uint8_t*>(::operator new(std::max(bytes, kPlaneBytes), kPlaneAlignment)));
   std::fill_n(bytes_.get(), bytes, uint8_t{0});
-  const std::vector<Exponent> exponents = exponents_of(code);
+  const std::vector<SignedExponent> exponents = signed_exponents(code);
   for (size_t k = 0; k < codes.size(); ++k) {
-    const Exponent e = exponents[codes[k]];
+    const SignedExponent e = exponents[codes[k]];
     if (e.sign == 0) continue;
     const unsigned bits = e.exponent | (e.sign < 0 ? 1U << exponent_bits : 0U) | 2U << exponent_bits;
     uint8_t* place = bytes_.get() + k / kBlockCodes * planes * kPlaneBytes + k % kBlockCodes / 8;

@@ -47,6 +47,8 @@ class SharedBase {
   const TensorCode& x() const { return x_; }
   const TensorCode& w() const { return w_; }
 
+  const std::vector<double>& powers() const { return powers_; }
+
   struct Value {
     double sum;
     double terms;  // sum of the absolute terms: |error| <= 2^-44 * terms
@@ -56,7 +58,7 @@ class SharedBase {
  private:
   TensorCode x_, w_;
   int exponent_bits_;
-  std::vector<double> powers_;  // of the base, up to the largest i + j that occurs
+  std::vector<double> powers_;  // of the base, up to the largest i + j that occurs; nearest doubles but for rare ties
 };
 
 // The reference that knows nothing of exponents: the products of the codes' float32 levels, added in double. A counted
@@ -66,6 +68,16 @@ double dot_of_levels(const SharedBase& codes, std::span<const uint8_t> x, std::s
 // Code by code; the specification of the sliced form. x, w: codes, of one length. With one term it sets `sums` only.
 void count_scalar(const SharedBase& codes, std::span<const uint8_t> x, std::span<const uint8_t> w,
                   ExponentCounters& counters);
+
+// What counting sees of a code.
+struct SignedExponent {
+  uint8_t exponent;
+  int8_t sign;  // 0: the code is zero
+};
+std::vector<SignedExponent> signed_exponents(const TensorCode& code);  // by code number, 256; those unused are zero
+// count_scalar() on what the codes stand for.
+void count_exponents(const SharedBase& codes, std::span<const SignedExponent> x, std::span<const SignedExponent> w,
+                     ExponentCounters& counters);
 
 // Codes by bit planes: blocks of 512 codes, each of n + 2 planes of 64 bytes: the exponent's bits, low first, the sign,
 // and which codes are not zero. Code k of a block is bit k % 8 of byte k / 8 of each plane. Where a code is zero, all

@@ -7,6 +7,8 @@
 #endif
 
 #include <cstdint>
+#include <cstdlib>
+#include <string_view>
 
 namespace dnateq::kernels {
 namespace {
@@ -61,6 +63,19 @@ CpuFeatures detect() { return {}; }
 
 const CpuFeatures& cpu() {
   static const CpuFeatures features = detect();
+  return features;
+}
+
+const CpuFeatures& cpu_in_use() {
+  static const CpuFeatures features = [] {
+    const char* forced = std::getenv("DNATEQ_KERNEL");  // NOLINT(concurrency-mt-unsafe)
+    const std::string_view name = forced == nullptr ? "" : forced;
+    const CpuFeatures& all = cpu();
+    if (name == "scalar") return CpuFeatures{.intel = all.intel};
+    if (name == "avx2") return CpuFeatures{.intel = all.intel, .avx2 = all.avx2};
+    if (name == "avxvnni") return CpuFeatures{.intel = all.intel, .avx2 = all.avx2, .avx_vnni = all.avx_vnni};
+    return all;
+  }();
   return features;
 }
 

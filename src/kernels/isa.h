@@ -19,4 +19,8 @@ struct CpuFeatures {
 
 const CpuFeatures& cpu();
 
+// What code chosen without a name may use: cpu(), but with DNATEQ_KERNEL=scalar, avx2 or avxvnni in the environment no
+// more than a CPU on which that is the fastest matmul kernel: then encoders, pooling and the others follow it.
+const CpuFeatures& cpu_in_use();
+
 }  // namespace dnateq::kernels

@@ -68,7 +68,7 @@ void run(const PoolingShape& s, const Level* x, Level* y) {
                                   .shape = &s,
                                   .columns = out_width};
 #if defined(__x86_64__)
-    if (cpu().avx2) return pool_line_avx2(work);
+    if (cpu_in_use().avx2) return pool_line_avx2(work);
 #endif
     pool_line_baseline(work);
   };

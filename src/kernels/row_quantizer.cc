@@ -32,8 +32,8 @@ void quantize_rows_scalar(const RowQuantization& work) {
 
 void quantize_rows(const RowQuantization& work) {
 #if defined(__x86_64__)
-  if (cpu().avx512) return quantize_rows_avx512(work);
-  if (cpu().avx2) return quantize_rows_avx2(work);
+  if (cpu_in_use().avx512) return quantize_rows_avx512(work);
+  if (cpu_in_use().avx2) return quantize_rows_avx2(work);
 #endif
   quantize_rows_scalar(work);
 }

@@ -147,11 +147,11 @@ FitResult snap(const FitData& data, const TensorCode& request, const Candidate& 
 }
 
 // Values to fit exist and power is positive; else any valid code will do.
-FitResult trivial(const TensorCode& request) {
+FitResult trivial(const TensorCode& request, double base = 1.05) {
   FitResult result;
   result.code = request;
   const int count = level_count(request);
-  result.code.base = request.family == Family::kPow2 ? std::exp2(1.0 / request.pow2_q) : 1.05;
+  result.code.base = request.family == Family::kPow2 ? std::exp2(1.0 / request.pow2_q) : base;
   const double top = std::pow(result.code.base, count - 1);
   result.code.alpha = 1.0 / top;
   result.code.beta = 0;
@@ -347,7 +347,7 @@ FitResult fit_uniform(const FitData& data, const TensorCode& request) {
 }
 
 FitResult fit_with_base(const FitData& data, const TensorCode& request, double base) {
-  if (!(largest_value(data, request) > 0)) return trivial(request);
+  if (!(largest_value(data, request) > 0)) return trivial(request, base);
   return snap(data, request, best_for_base(data, request, base));
 }
 
@@ -382,7 +382,7 @@ FitResult fit_code(const FitData& data, const TensorCode& request) {
 }
 
 FitResult paper_with_base(const FitData& data, const TensorCode& request, double base) {
-  if (!(largest_value(data, request) > 0)) return trivial(request);
+  if (!(largest_value(data, request) > 0)) return trivial(request, base);
   // The levels span (0, max]: the largest level is the range's end, and the curve meets zero one step below L(0).
   const int count = level_count(request);
   const double largest = largest_value(data, request);

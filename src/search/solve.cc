@@ -55,8 +55,9 @@ FitData pooled(const ConstRows& w, const std::vector<RowScale>& gamma, Importanc
 
 // Curve and channel scales for `w`, alternating; `importance` weighs the columns of each row's group.
 RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_group, const TensorCode& request,
-                bool per_row, bool uniform) {
+                bool per_row, bool uniform, bool keep_base = false) {
   RowFit fit;
+  keep_base = request.family == Family::kSharedBase || (keep_base && request.family == Family::kBeta0);
   fit.gamma.assign(static_cast<size_t>(w.rows()), RowScale{1.0F, to_float16(1.0F)});
   const auto importance_of = [&](Index r) { return importance.row(importance.rows() == 1 ? 0 : r / rows_per_group); };
   if (per_row) {
@@ -76,7 +77,7 @@ RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_g
     const FitData data = pooled(w, fit.gamma, importance_of);
     if (uniform)
       fit.code = fit_uniform(data, request).code;
-    else if (request.family == Family::kSharedBase)
+    else if (keep_base)
       fit.code = fit_with_base(data, request, request.base).code;
     else
       fit.code = fit_code(data, request).code;
@@ -232,7 +233,7 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
     importance.row(g) = objective->diagonal().transpose();
   });
 
-  RowFit fit = fit_rows(target, importance, rows, request, true, options.uniform);
+  RowFit fit = fit_rows(target, importance, rows, request, true, options.uniform, options.keep_base);
   const Encoder encoder(fit.code);
   LayerSolution solution;
   solution.code = fit.code;

@@ -34,6 +34,9 @@ struct SolveOptions {
   bool compensate = true;  // false: nearest rounding of W itself
   bool correct_bias = true;
   bool uniform = false;  // best clipped uniform grid instead of an exponential curve, for comparison
+  // The request's base, as that of the layer's inputs, for family beta0 too: what counting needs. (Family shared-base
+  // keeps it anyway, the others never.)
+  bool keep_base = false;
 };
 
 struct LayerSolution {

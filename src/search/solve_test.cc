@@ -373,6 +373,21 @@ TEST(SolveLayer, DegenerateInputsGiveFiniteSolutions) {
   solve_with("equal weights", x, y, equal);
 }
 
+TEST(SolveLayer, KeepsTheBaseOfTheInputsWhereAskedTo) {
+  const Problem problem = make_problem({6, 20, 1}, 200, 31);
+  for (const Family family : {Family::kSharedBase, Family::kBeta0}) {
+    TensorCode request = request_for(4, Arithmetic::kExponential);
+    request.family = family, request.base = 1.37;
+    SolveOptions options;
+    options.keep_base = true;
+    const LayerSolution solution = solve_layer(problem.weights, problem.shape, problem.samples, request, options);
+    EXPECT_EQ(solution.code.base, 1.37);
+    EXPECT_TRUE(family == Family::kSharedBase || solution.code.beta == 0);
+    const std::vector<float> zeros(problem.weights.size());
+    EXPECT_EQ(solve_layer(zeros, problem.shape, problem.samples, request, options).code.base, 1.37);
+  }
+}
+
 TEST(SolveLayer, TinyWeightsSurviveTheFloat16Scales) {
   const Problem problem = make_problem({4, 10, 1}, 100, 72);
   for (const float unit : {1e-4F, 1e4F}) {

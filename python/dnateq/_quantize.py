@@ -156,7 +156,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         strategy: `optimal` (ours), `paper` (DNA-TEQ's search), `uniform` (clipped uniform grids, to compare).
         family: `free`, `shared-base`, `beta0` or `pow2:Q`.
         emit: `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
-            `exact` (activations of few bits too), `both` (cpu and exact).
+            `exact` (activations of few bits too), `both` (cpu and exact); or `counting` (every product by counting exponents;
+            slow; with family `shared-base` or `beta0`, or strategy `paper`).
         ignored, only, untie: regular expressions on layer names: stay in FP32; alone are quantized; get codes of their own
             although another layer has the same weights.
         output: the output that a named metric reads (default: the first).

@@ -10,6 +10,7 @@
 #include "dnateq/error.h"
 #include "job/result_folder.h"
 #include "openvino/explain.h"
+#include "openvino/float_operations.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"
 
@@ -58,10 +59,18 @@ Json layer_json(const LayerExplanation& layer) {
           {"stored_bits", layer.stored_bits > 0 ? Json(layer.stored_bits) : Json(nullptr)},
           {"weight_bytes", layer.weight_bytes},
           {"macs", layer.macs},
-          {"arithmetic", layer.in_int8 ? "int8" : "float"},
+          {"arithmetic", layer.counts    ? "counting"
+                         : layer.in_int8 ? "int8"
+                                         : "float"},
           {"memory_us", layer.memory_us},
           {"arithmetic_us", layer.arithmetic_us},
           {"bound", layer.bound == Bound::kNone ? Json(nullptr) : Json(to_string(layer.bound))}};
+}
+
+Json float_operations_json(const std::vector<FloatOperations>& floats) {
+  Json all = Json::array();
+  for (const FloatOperations& of : floats) all.push_back({{"type", of.type}, {"names", of.names}});
+  return all;
 }
 
 std::string shortened(const std::string& text, size_t width) {
@@ -119,6 +128,13 @@ std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::
   return shapes;
 }
 
+void print_float_operations(const std::vector<FloatOperations>& floats) {
+  if (floats.empty())
+    fmt::print("the same bits on every CPU: no sum or function is left to OpenVINO's float32 kernels\n");
+  else
+    fmt::print("left to OpenVINO's float32 kernels, whose last bits depend on the CPU: {}\n", to_string(floats));
+}
+
 int run_explain(const ExplainArguments& arguments, const CommonArguments& common) {
   ExplainOptions options;
   options.shapes = parse_shapes(arguments.shapes);
@@ -134,7 +150,10 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
   }
   ov::Core core;
   core.add_extension(ops::operation_extensions());
-  Explanation explanation = explain(core, read_model(core, file), options);
+  const std::shared_ptr<ov::Model> model = read_model(core, file);
+  Explanation explanation = explain(core, model, options);
+  const bool promises = promises_same_bits(*model);
+  const std::vector<FloatOperations> floats = promises ? float_operations(*model) : std::vector<FloatOperations>();
   const int64_t bytes = weight_bytes(explanation);
   const Machine machine = measure_machine(core, static_cast<size_t>(bytes), options.threads);
   find_bounds(explanation, machine);
@@ -154,6 +173,8 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
                   {"f32_gmac_s", machine.f32_macs_per_second / 1e9}}},
                 {"weight_bytes", bytes},
                 {"dynamic", explanation.dynamic},
+                {"same_bits_everywhere", promises ? Json(floats.empty()) : Json(nullptr)},
+                {"float_operations", float_operations_json(floats)},
                 {"layers", layers}});
     return 0;
   }
@@ -163,6 +184,7 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
       "{:.0f} FP32\n",
       human_bytes(bytes), options.threads, options.threads == 1 ? "" : "s", machine.bytes_per_second / 1e9,
       machine.int8_macs_per_second / 1e9, machine.f32_macs_per_second / 1e9);
+  if (promises) print_float_operations(floats);
   if (explanation.dynamic)
     fmt::print("some shapes are open, so OpenVINO has not chosen those kernels; fix them with --shape NAME=DIM,...\n");
   return 0;

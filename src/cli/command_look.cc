@@ -18,6 +18,7 @@
 #include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/evaluate.h"
+#include "openvino/float_operations.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"
 
@@ -202,6 +203,14 @@ int inspect_result(const std::filesystem::path& folder, const CommonArguments& c
     fmt::print("{} ({}) FP32: {}\n", layer.name, layer.type, layer.reason);
   fmt::print("weights {:.3f} stored bits, activations {:.3f}\n", weight_bits(recipe).stored_bits,
              activation_bits(recipe).stored_bits);
+  for (const char* name : {"exact/model.xml", "model.xml"}) {
+    if (!std::filesystem::is_regular_file(folder / name)) continue;
+    ov::Core core;
+    const auto model = read_any(core, (folder / name).string());
+    if (!promises_same_bits(*model)) continue;
+    fmt::print("{}: ", name);
+    print_float_operations(float_operations(*model));
+  }
   return 0;
 }
 

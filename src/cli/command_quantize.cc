@@ -25,7 +25,7 @@ void print_emission(const EmissionResult& e) {
   fmt::print("\n{:<12} {:.4f}: loses {:.4f}", e.emission, e.score, e.loss);
   if (e.samples > 0) fmt::print(", 95 % within [{:.4f}, {:.4f}]", e.low, e.high);
   if (std::isfinite(e.upper_bound)) fmt::print("; at most {:.4f} at 95 % ({})", e.upper_bound, e.bound_method);
-  if (e.emission != "exact") fmt::print("; 8-bit activations");
+  if (e.emission != "exact" && e.emission != "counting") fmt::print("; 8-bit activations");
 }
 
 void print_summary(const QuantizeResult& result, const std::filesystem::path& directory) {
@@ -48,7 +48,7 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
   if (activations.stored_bits > 0) fmt::print("activations  {:.3f} stored bits a value\n", activations.stored_bits);
   fmt::print("size         FP32 {}, INT8 {}", human_bytes(result.bytes_fp32), human_bytes(result.bytes_int8));
   if (result.bytes_standard > 0) fmt::print(", {} {}", result.emission, human_bytes(result.bytes_standard));
-  if (result.bytes_exact > 0) fmt::print(", exact {}", human_bytes(result.bytes_exact));
+  if (result.bytes_exact > 0) fmt::print(", {} {}", low_bit_emission(recipe), human_bytes(result.bytes_exact));
   if (const auto& m = recipe.metric) {
     fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
     if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);

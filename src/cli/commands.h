@@ -15,6 +15,8 @@
 
 namespace dnateq {
 
+struct FloatOperations;
+
 struct CommonArguments {
   bool json = false, quiet = false;
   int threads = 0;  // 0 = all processors
@@ -77,6 +79,8 @@ int thread_count(const CommonArguments& common);
 std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
 std::optional<int64_t> batch_axis(const DataArguments& arguments);
 std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);
+// One line: what an exact or counting network leaves to OpenVINO's float32 kernels.
+void print_float_operations(const std::vector<FloatOperations>& floats);
 // By name, of NAME=DIM,DIM,... Throws Error.
 std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::string>& texts);
 void print_json(const nlohmann::ordered_json& document);

@@ -113,10 +113,12 @@ int main(int argc, char** argv) {
   command->add_option("--strategy", quantize.strategy, "optimal, paper, uniform")
       ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
   command->add_option("--family", quantize.family, "free, shared-base, beta0, pow2:Q");
-  command->add_option("--emit", quantize.emit,
-                      "standard (any OpenVINO loads it; 8-bit activations), cpu (the same, with our kernels where\n"
-                      "reading weights takes the time; then it needs libdnateq_openvino.so), exact, a list such as\n"
-                      "standard,exact, or both: cpu,exact (default)");
+  command->add_option(
+      "--emit", quantize.emit,
+      "standard (any OpenVINO loads it; 8-bit activations), cpu (the same, with our kernels where\n"
+      "reading weights takes the time; then it needs libdnateq_openvino.so), exact, a list such as\n"
+      "standard,exact, or both: cpu,exact (default). Or counting: every product by counting exponents, for\n"
+      "--family shared-base or beta0, or --strategy paper; slow, to compare hardware with");
   command
       ->add_option("--expect-m", quantize.expect_m,
                    "rows of activations in a call, for cpu models: 1 for decoding token by token\n"

@@ -68,7 +68,7 @@ std::string options_text(const QuantizeArguments& a) {
 }
 
 struct Emissions {
-  bool standard = false, cpu = false, exact = false;
+  bool standard = false, cpu = false, exact = false, counting = false;
 };
 
 // A list such as "standard,exact"; "both" is "cpu,exact".
@@ -82,15 +82,34 @@ Emissions emissions_of(const std::string& list) {
       wanted.cpu = true;
     else if (word == "exact")
       wanted.exact = true;
+    else if (word == "counting")
+      wanted.counting = true;
     else
-      throw Error(
-          fmt::format("--emit takes standard, cpu, exact or both, or a list such as standard,exact, not '{}'", list));
+      throw Error(fmt::format(
+          "--emit takes standard, cpu, exact, counting or both, or a list such as standard,exact, not '{}'", list));
   }
+  if (wanted.counting && (wanted.standard || wanted.cpu || wanted.exact))
+    throw Error(
+        "--emit counting is a network of its own, whose codes share a base; give it alone, and the others to another "
+        "run");
   if (wanted.standard && wanted.cpu)
     throw Error("--emit standard and --emit cpu write the same file, model.xml; give one of them");
-  if (!wanted.standard && !wanted.cpu && !wanted.exact)
-    throw Error("--emit is empty; give standard, cpu, exact or both");
+  if (!wanted.standard && !wanted.cpu && !wanted.exact && !wanted.counting)
+    throw Error("--emit is empty; give standard, cpu, exact, counting or both");
   return wanted;
+}
+
+// Counting needs exponents of one base on both sides of a product.
+void check_counting(const QuantizeArguments& arguments, Family family) {
+  const bool shares_base =
+      arguments.strategy == "paper" ||
+      (arguments.strategy == "optimal" && (family == Family::kSharedBase || family == Family::kBeta0));
+  if (!shares_base)
+    throw Error(
+        "--emit counting needs one base for a layer's weights and inputs; add --family shared-base or --family beta0, "
+        "or take --strategy paper");
+  if (arguments.weights_only)
+    throw Error("--emit counting counts exponents of weights and activations; leave --weights-only out");
 }
 
 }  // namespace
@@ -116,7 +135,9 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.output = arguments.output_name;
   const Emissions emit = emissions_of(arguments.emit);
   options.emit_standard = emit.standard || emit.cpu;
-  options.emit_exact = emit.exact;
+  options.emit_exact = emit.exact || emit.counting;
+  options.counting = emit.counting;
+  if (emit.counting) check_counting(arguments, options.family);
   options.packed = emit.cpu;
   options.expected_rows = arguments.expect_m;
   options.weights_only = arguments.weights_only;
@@ -129,9 +150,10 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.progress = std::move(progress);
   if (options.strategy == "paper") {
     if (!options.emit_exact)
-      throw Error(fmt::format(
-          "--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit exact",
-          arguments.emit));
+      throw Error(
+          fmt::format("--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit "
+                      "exact or counting",
+                      arguments.emit));
     options.emit_standard = false;
   }
   if (options.strategy != "optimal" && options.family != Family::kFree)

@@ -43,10 +43,17 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
 bool runs_packed(const Layer& layer, int bits, double expected_rows);
 
 // Our operations (ops/), bit-true to the recipe: layers whose codes are int8 grids exchange integer levels
-// (fuse_levels.h), the others are as in the second one, where OpenVINO's float32 layers read quantized activations and
-// decoded weights: the definition of both.
+// (fuse_levels.h), and what they compute is defined by scalar code (kernels/layer_reference.h), of which every kernel
+// gives the bits. Layers of real levels have no integers: OpenVINO's float32 kernels read quantized activations and
+// decoded weights, as those of the second one all do, which is the first but for the rounding of its sums.
 std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 std::shared_ptr<ov::Model> emit_exact_decoded(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+
+// Layers of real levels that share a base with their inputs, by exponent counting (ops/counting_layer.h): the network
+// in the exponent domain, bit-true to kernels::count_scalar. Throws Error naming the layer where codes share no base.
+// check_counting throws, before anything is searched, where a layer is of a form that counting does not take.
+std::shared_ptr<ov::Model> emit_counting(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+void check_counting(const PreparedModel& prepared);
 
 // Bytes that a layer's weights occupy in the emitted file: codes, tables, channel scales, headers.
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes);

@@ -6,12 +6,10 @@
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
-namespace {
 
 using namespace emission;  // NOLINT: this file is one of its own
 
-// Float32 layers between our quantizer and decoded weights.
-Copy decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
+Copy emission::decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   Copy copy = copy_for_emission(prepared, codes);
   const auto quantizes = [&](size_t i) { return copy.targets[i]->codes->has_activation_code; };
   for (const auto& group : group_by_tensor(copy, quantizes)) {
@@ -52,8 +50,6 @@ Copy decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& 
   }
   return copy;
 }
-
-}  // namespace
 
 std::shared_ptr<ov::Model> emit_exact_decoded(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   const Copy copy = decoded_copy(prepared, codes);

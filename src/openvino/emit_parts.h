@@ -34,6 +34,10 @@ struct Copy {
 // Throws Error where codes do not fit the layers.
 Copy copy_for_emission(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 
+// The copy with float32 layers between ExponentialQuantize, where a layer has a code of its activations, and
+// ExponentialWeights; biases added. What exact and counting emissions put their operations in place of.
+Copy decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
+
 // Index of the layer whose stored weights layer i uses: itself, or an earlier one with the same content and shape.
 size_t owner(const Copy& copy, size_t i);
 

@@ -15,8 +15,10 @@
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "kernels/counting_layer.h"
 #include "kernels/depthwise.h"
 #include "openvino/blob.h"
+#include "openvino/ops/counting_layer.h"
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
@@ -280,6 +282,26 @@ LayerExplanation explain_embedding(const ov::Node& op, int64_t looked_up) {
   return layer;
 }
 
+LayerExplanation explain_counting(const ov::Node& op, int64_t rows) {
+  LayerExplanation layer;
+  layer.type = op.get_type_name();
+  layer.counts = true;
+  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(1));
+  const auto code = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(2));
+  if (!constant || !code) return layer;
+  layer.name = without_suffix(constant->get_friendly_name(), "/weights");
+  const Blob weights = read_blob(bytes_of(*constant), op.get_friendly_name());
+  const kernels::SharedBase shared(read_blob_header(bytes_of(*code), op.get_friendly_name()).code, weights.code);
+  layer.m = rows, layer.k = weights.columns, layer.n = weights.rows;
+  layer.weights = weights.rows * weights.columns;
+  layer.stored_bits = 8.0 * static_cast<double>(constant->get_byte_size()) / static_cast<double>(layer.weights);
+  layer.weight_bytes = static_cast<int64_t>(constant->get_byte_size());
+  layer.macs = layer.m * layer.weights;
+  layer.kernel = fmt::format("counting-{}", kernels::counting_kernel_for(shared, static_cast<size_t>(layer.k)));
+  layer.isa = layer.kernel == "counting-planes" ? "AVX-512 VPOPCNTDQ" : "C++";
+  return layer;
+}
+
 void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m,
                   std::vector<LayerExplanation>& layers) {
   const auto rows_of = [&](size_t port, bool without_last) {
@@ -299,6 +321,11 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m
                                        .rows = all == 0 ? expect_m : all / y[y.size() - 1].get_length(),
                                        .groups = level_layer->groups(),
                                        .signed_activations = op.get_input_element_type(0) == ov::element::i8}));
+  } else if (const auto* counting = dynamic_cast<const ops::CountingLayer*>(&op)) {
+    const ov::PartialShape& y = executed.node().get_output_partial_shape(0);
+    const int64_t all = product(y);
+    const size_t channels = counting->windows() == nullptr ? y.size() - 1 : 1;
+    layers.push_back(explain_counting(op, all == 0 ? expect_m : all / y[channels].get_length()));
   } else if (ov::is_type<ops::ExponentialEmbedding>(&op)) {
     layers.push_back(explain_embedding(op, rows_of(1, false)));
   } else {
@@ -459,6 +486,10 @@ void find_bounds(Explanation& explanation, const Machine& machine) {
   for (LayerExplanation& layer : explanation.layers) {
     const double rate = layer.in_int8 ? machine.int8_macs_per_second : machine.f32_macs_per_second;
     layer.memory_us = 1e6 * static_cast<double>(layer.weight_bytes) / machine.bytes_per_second;
+    if (layer.counts) {
+      layer.bound = Bound::kArithmetic;
+      continue;
+    }
     layer.arithmetic_us = 1e6 * static_cast<double>(layer.macs) / rate;
     layer.bound = layer.weight_bytes == 0 && layer.macs == 0 ? Bound::kNone
                   : layer.memory_us >= layer.arithmetic_us   ? Bound::kMemory

@@ -41,6 +41,7 @@ struct LayerExplanation {
   int64_t weight_bytes = 0;                 // of weights, scales and biases, read in a call
   int64_t macs = 0;                         // in a call
   bool in_int8 = false;                     // the arithmetic; else float
+  bool counts = false;                      // or exponents counted: then `macs` are pairs, whose rate is not measured
   double memory_us = 0, arithmetic_us = 0;  // at best; set by find_bounds()
   Bound bound = Bound::kNone;
 };

@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "openvino/blob.h"
+#include "openvino/image_nodes.h"
 #include "openvino/ops/ops.h"
 
 namespace dnateq {
@@ -53,39 +54,6 @@ bool fits_int32(const BlobHeader& weights) {
   return weights.columns <= INT32_MAX / 255 / largest;
 }
 
-std::vector<int64_t> last(const ov::Strides& values) { return {values.begin(), values.end()}; }
-std::vector<int64_t> last(const ov::CoordinateDiff& values) { return {values.begin(), values.end()}; }
-
-// Output size of one axis by the operations' rule; what OpenVINO inferred must be the same.
-bool agrees(const ov::Dimension& in, const ov::Dimension& out, int64_t kernel, const ops::LevelWindows& windows,
-            size_t axis) {
-  if (in.is_dynamic() || out.is_dynamic()) return true;
-  const int64_t padded = in.get_length() + windows.pads_begin[axis] + windows.pads_end[axis];
-  const int64_t span = (kernel - 1) * windows.dilations[axis] + 1;
-  return padded >= span && out.get_length() == (padded - span) / windows.strides[axis] + 1;
-}
-
-template <typename Convolution>
-bool set_windows(const Convolution& convolution, Chain& chain) {
-  const ov::PartialShape& in = convolution.get_input_partial_shape(0);
-  const ov::PartialShape& out = convolution.get_output_partial_shape(0);
-  const size_t axes = convolution.get_strides().size();
-  if ((axes != 1 && axes != 2) || in.rank().is_dynamic() || out.rank().is_dynamic()) return false;
-  chain.windows = {last(convolution.get_strides()), last(convolution.get_dilations()),
-                   last(convolution.get_pads_begin()), last(convolution.get_pads_end())};
-  if (convolution.get_auto_pad() == ov::op::PadType::VALID)
-    chain.windows.pads_begin = chain.windows.pads_end = std::vector<int64_t>(axes, 0);
-  const bool same_size = convolution.get_auto_pad() == ov::op::PadType::SAME_UPPER ||
-                         convolution.get_auto_pad() == ov::op::PadType::SAME_LOWER;
-  const std::vector<int64_t>& weights = chain.header.shape;
-  for (size_t i = 0; i < axes; ++i) {
-    if (chain.windows.pads_begin[i] < 0 || chain.windows.pads_end[i] < 0) return false;
-    if (same_size && in[2 + i].is_dynamic()) return false;
-    if (!agrees(in[2 + i], out[2 + i], weights[weights.size() - axes + i], chain.windows, i)) return false;
-  }
-  return true;
-}
-
 // A chain of the layer alone; none where it has no integers or is of another form.
 std::optional<Chain> chain_of(const std::shared_ptr<ov::Node>& node) {
   if (node->get_input_size() != 2) return std::nullopt;
@@ -111,11 +79,10 @@ std::optional<Chain> chain_of(const std::shared_ptr<ov::Node>& node) {
     return chain;
   }
   chain.is_image = true;
-  if (const auto convolution = ov::as_type_ptr<op::Convolution>(node))
-    return set_windows(*convolution, chain) ? std::optional(chain) : std::nullopt;
-  if (const auto grouped = ov::as_type_ptr<op::GroupConvolution>(node))
-    return set_windows(*grouped, chain) ? std::optional(chain) : std::nullopt;
-  return std::nullopt;
+  const auto windows = windows_of(*node, chain.header.shape);
+  if (!windows) return std::nullopt;
+  chain.windows = *windows;
+  return chain;
 }
 
 int64_t groups_of(const Chain& chain) {
@@ -170,17 +137,6 @@ bool add_activation(Chain& chain, const ov::Node& next) {
 
 // ---- neighbours ----
 
-NodeOutput turned(const NodeOutput& x, bool to_channels_last) {
-  const auto rank = static_cast<size_t>(x.get_partial_shape().rank().get_length());
-  std::vector<int64_t> order(rank);
-  for (size_t i = 0; i < rank; ++i) order[i] = static_cast<int64_t>(i);
-  if (to_channels_last)
-    std::rotate(order.begin() + 1, order.begin() + 2, order.end());
-  else
-    std::rotate(order.begin() + 1, order.end() - 1, order.end());
-  return std::make_shared<op::Transpose>(x, op::Constant::create(ov::element::i64, ov::Shape{rank}, order));
-}
-
 struct Pool {
   NodeOutput x;
   ops::LevelWindows windows;
@@ -206,7 +162,7 @@ std::optional<Pool> pool_of(const ov::Node& node) {
   Pool result;
   result.x = node.input_value(0);
   result.kernel.assign(pool->get_kernel().begin(), pool->get_kernel().end());
-  result.windows = {last(pool->get_strides()), std::vector<int64_t>(axes, 1), {}, {}};
+  result.windows = {signed_sizes(pool->get_strides()), std::vector<int64_t>(axes, 1), {}, {}};
   for (size_t i = 0; i < axes; ++i) {
     int64_t end = static_cast<int64_t>(pool->get_pads_end()[i]);
     const auto begin = static_cast<int64_t>(pool->get_pads_begin()[i]);
@@ -217,7 +173,7 @@ std::optional<Pool> pool_of(const ov::Node& node) {
       return std::nullopt;
     if (begin >= result.kernel[i] || end >= result.kernel[i]) return std::nullopt;
     result.windows.pads_begin.push_back(begin), result.windows.pads_end.push_back(end);
-    if (!agrees(in[2 + i], out[2 + i], result.kernel[i], result.windows, i)) return std::nullopt;
+    if (!windows_agree(in[2 + i], out[2 + i], result.kernel[i], result.windows, i)) return std::nullopt;
   }
   return result;
 }
@@ -231,31 +187,6 @@ ov::OutputVector channels_joined(const ov::Node& node) {
   return axis == 1 || axis + static_cast<int64_t>(shape.size()) == 1 ? node.input_values() : ov::OutputVector{};
 }
 
-// A mean over the whole image: of the axes 2 and 3, or a pooling of the image's size.
-struct Mean {
-  NodeOutput x;
-  bool keeps_axes;
-};
-
-std::optional<Mean> mean_of(const ov::Node& node) {
-  const ov::PartialShape& in =
-      node.get_input_size() > 0 ? node.get_input_partial_shape(0) : ov::PartialShape::dynamic();
-  if (in.rank().is_dynamic() || in.size() != 4) return std::nullopt;
-  if (const auto* mean = ov::as_type<const op::ReduceMean>(&node)) {
-    if (!mean->reduction_axes_constant()) return std::nullopt;
-    const ov::AxisSet axes = mean->get_reduction_axes();
-    return axes == ov::AxisSet{2, 3} ? std::optional(Mean{node.input_value(0), mean->get_keep_dims()}) : std::nullopt;
-  }
-  const auto* pool = ov::as_type<const op::AvgPool>(&node);
-  if (pool == nullptr || in[2].is_dynamic() || in[3].is_dynamic()) return std::nullopt;
-  const ov::Shape image = {static_cast<size_t>(in[2].get_length()), static_cast<size_t>(in[3].get_length())};
-  const auto no_pads = [](const ov::Shape& pads) {
-    return std::all_of(pads.begin(), pads.end(), [](size_t pad) { return pad == 0; });
-  };
-  const bool whole = pool->get_kernel() == image && no_pads(pool->get_pads_begin()) && no_pads(pool->get_pads_end());
-  return whole ? std::optional(Mean{node.input_value(0), true}) : std::nullopt;
-}
-
 // ---- the rewriting ----
 
 class Fusion {
@@ -264,7 +195,7 @@ class Fusion {
     for (const auto& node : nodes_) {
       if (auto pool = pool_of(*node)) pools_.emplace(node.get(), std::move(*pool));
       if (auto joined = channels_joined(*node); !joined.empty()) joined_.emplace(node.get(), std::move(joined));
-      if (auto mean = mean_of(*node)) means_.emplace(node.get(), std::move(*mean));
+      if (auto mean = image_mean_of(*node)) means_.emplace(node.get(), std::move(*mean));
       if (auto chain = chain_of(node)) {
         extend(*chain);
         chains_[node.get()] = std::make_unique<Chain>(std::move(*chain));
@@ -459,9 +390,8 @@ class Fusion {
   NodeOutput built_mean(const NodeOutput& output) {
     NodeOutput& mean = built_means_[output];
     if (mean.get_node() != nullptr) return mean;
-    const auto axes = op::Constant::create(ov::element::i64, ov::Shape{2}, std::vector<int64_t>{1, 2});
-    const Mean& original = means_.at(output.get_node());
-    mean = std::make_shared<op::ReduceMean>(values(original.x, true), axes, false);
+    const ImageMeanNode& original = means_.at(output.get_node());
+    mean = std::make_shared<ops::ImageMean>(values(original.x, true));
     if (original.keeps_axes)
       mean = std::make_shared<op::Unsqueeze>(
           mean, op::Constant::create(ov::element::i64, ov::Shape{2}, std::vector<int64_t>{2, 3}));
@@ -486,7 +416,7 @@ class Fusion {
   ov::NodeVector nodes_;
   std::unordered_map<const ov::Node*, Pool> pools_;
   std::unordered_map<const ov::Node*, ov::OutputVector> joined_;
-  std::unordered_map<const ov::Node*, Mean> means_;
+  std::unordered_map<const ov::Node*, ImageMeanNode> means_;
   std::unordered_map<const ov::Node*, std::unique_ptr<Chain>> chains_;  // by layer
   std::map<NodeOutput, Chain*> ends_;
   std::unordered_set<const ov::Node*> taken_, seen_, wanted_means_;

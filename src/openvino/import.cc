@@ -100,6 +100,23 @@ void decompose_batch_norm(const std::shared_ptr<ov::Model>& model) {
   }
 }
 
+// x * 1, as an imported Gemm has it, is x: else the bias that follows would not join its layer.
+void drop_factors_of_one(const std::shared_ptr<ov::Model>& model) {
+  for (const auto& node : model->get_ordered_ops()) {
+    if (!ov::is_type<op::Multiply>(node)) continue;
+    for (const size_t port : {size_t{0}, size_t{1}}) {
+      const ConstantPtr factor = constant_of(node->input_value(port));
+      const ov::Output<ov::Node> x = node->input_value(1 - port);
+      if (!factor || !factor->get_element_type().is_real()) continue;
+      const std::vector<float> values = factor->cast_vector<float>();
+      const bool ones = std::all_of(values.begin(), values.end(), [](float value) { return value == 1.0F; });
+      if (!ones || x.get_partial_shape() != node->get_output_partial_shape(0)) continue;  // else it widens x
+      ov::replace_output_update_name(node->output(0), x);
+      break;
+    }
+  }
+}
+
 // Convolution -> Multiply(constant per output channel): the factor moves into the weights.
 void fold_scales(const std::shared_ptr<ov::Model>& model) {
   for (const auto& node : model->get_ordered_ops()) {
@@ -497,6 +514,7 @@ PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, co
     manager.register_pass<ov::pass::ConstantFolding>();
     manager.run_passes(prepared.model);
     decompose_batch_norm(prepared.model);
+    drop_factors_of_one(prepared.model);
     fold_scales(prepared.model);
     fuse_clamps(prepared.model);
     normalize_matmuls(prepared.model);

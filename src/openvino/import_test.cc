@@ -202,6 +202,22 @@ TEST_F(Import, GemmWithATransposedConstantIsOneLayer) {
   EXPECT_EQ(prepared.layers[0].columns, 7);
 }
 
+TEST_F(Import, FactorsOfOneAreDroppedButWhereTheyWidenATensor) {
+  const auto x = parameter("x", {-1, 6});
+  const auto one = constant(ov::Shape{}, {1.0F});
+  const auto product = named<op::MatMul>("gemm", x, random_constant({6, 4}, 1), false, false);
+  const auto bias = std::make_shared<op::Multiply>(one, random_constant({4}, 2));
+  const auto sum = std::make_shared<op::Add>(std::make_shared<op::Multiply>(product, one), bias);
+  const auto wide = std::make_shared<op::Multiply>(sum, constant({1, 3, 1, 1}, {1.0F, 1.0F, 1.0F}));
+  const PreparedModel prepared = prepared_as_exact_as(model_of(wide, {x}), {random_tensor({2, 6}, 3)});
+  size_t factors = 0;
+  for (const auto& node : prepared.model->get_ops()) factors += ov::is_type<op::Multiply>(node);
+  EXPECT_EQ(factors, 1U);
+  ASSERT_EQ(prepared.layers.size(), 1U);
+  const auto add = prepared.layers[0].node->output(0).get_target_inputs().begin()->get_node();
+  EXPECT_TRUE(ov::is_type<op::Constant>(add->get_input_node_ptr(1)));
+}
+
 TEST_F(Import, LeadingOnesOfAWeightsShapeAreDropped) {
   for (const bool left : {false, true}) {
     const auto x = parameter("x", {-1, 7, 7});

@@ -27,6 +27,7 @@ Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOption
   metric_ = metric_of(options);
   if (!is_external(metric_)) output_ = find_output(*prepared_.model, options.output, prepared_.file);
   low_bit_activations_ = options.emit_exact && !options.weights_only;
+  if (options.counting) check_counting(prepared_);
   if (options.emit_exact) emissions_.push_back(Emission::kExact);
   if (options.emit_standard) emissions_.push_back(Emission::kMain);
 }
@@ -105,6 +106,14 @@ int64_t Network::weight_bytes(const Layer& layer, const LayerCodes& codes) const
   return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
 }
 
+bool Network::shares_base() const {
+  return request_.family == Family::kSharedBase || (options_.counting && request_.family == Family::kBeta0);
+}
+
+std::shared_ptr<ov::Model> Network::emit_low_bit(const std::vector<LayerCodes>& codes) const {
+  return options_.counting ? emit_counting(prepared_, codes) : emit_exact(prepared_, codes);
+}
+
 std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& codes) const {
   if (!options_.packed) return emit_standard(prepared_, codes);
   std::vector<bool> packed;
@@ -126,10 +135,9 @@ std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
       const int item = items_.item_of_activation[static_cast<size_t>(a)];
       layer.activations =
           item >= 0 ? m.fits[static_cast<size_t>(bits[static_cast<size_t>(item)])].code : m.uniform8.code;
-      if (request_.family == Family::kSharedBase) layer.weights.base = layer.activations.base;
+      if (shares_base()) layer.weights.base = layer.activations.base;
     }
-    if (a < 0 && request_.family == Family::kSharedBase)
-      layer.weights.family = Family::kFree;  // no partner to share with
+    if (a < 0 && shares_base()) layer.weights.family = Family::kFree;  // no partner to share with
     plan.push_back(layer);
   }
   return plan;
@@ -148,6 +156,7 @@ std::vector<LayerSolution> Network::run(const std::vector<LayerPlan>& plan, cons
                                         const std::string& stage, const std::string& key) const {
   PassOptions pass;
   pass.solve.uniform = options_.strategy == "uniform";
+  pass.solve.keep_base = options_.counting;
   pass.seed = options_.seed;
   pass.threads = options_.threads;
   pass.progress = progress_;
@@ -190,7 +199,8 @@ Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls
 
 std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
   const std::string rest =
-      fmt::format("{}|{}|{}|{}", key_, low_bit_activations_, options_.weights_only, calls.digest());
+      fmt::format("{}|{}|{}|{}{}", key_, low_bit_activations_, options_.weights_only, calls.digest(),
+                  options_.counting ? "|counting" : "");  // codes differ where the base is shared for it
   return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
 }
 
@@ -218,13 +228,13 @@ std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
 }
 
 std::string Network::name_of(Emission emission) const {
-  if (emission == Emission::kExact) return "exact";
+  if (emission == Emission::kExact) return options_.counting ? "counting" : "exact";
   return options_.packed ? "cpu" : "standard";
 }
 
 std::shared_ptr<ov::Model> Network::emitted(const Codes& codes, Emission emission) const {
   const std::vector<LayerCodes> layers = layer_codes(codes.of(emission));
-  return emission == Emission::kExact ? emit_exact(prepared_, layers) : emit_main(layers);
+  return emission == Emission::kExact ? emit_low_bit(layers) : emit_main(layers);
 }
 
 std::filesystem::path Network::save_candidate(const Codes& codes, Emission emission) const {

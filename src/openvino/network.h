@@ -89,6 +89,8 @@ class Network {
   std::vector<LayerCodes> layer_codes(const Solved& solved) const;
   double expected_rows(size_t layer) const;
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
+  bool shares_base() const;  // of a layer's weights with its inputs
+  std::shared_ptr<ov::Model> emit_low_bit(const std::vector<LayerCodes>& codes) const;  // exact, or counting
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const;
   std::filesystem::path folder_of(Emission emission) const;
 

@@ -29,6 +29,7 @@ struct QuantizeOptions {
   std::function<double(const std::vector<std::filesystem::path>& models)> judge;
   std::string output;  // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
+  bool counting = false;      // the exact emission in the exponent domain (emit_counting); needs a base that is shared
   bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)
   int64_t expected_rows = 0;  // of activations in a call, for `packed`; 0: as the calibration samples have them
   bool weights_only = false;

@@ -69,6 +69,7 @@ json summary_document(const ReportInput& input) {
           {"metric", metric_document(input)},
           {"emissions", emissions_document(recipe)},
           {"emission", input.emission},
+          {"low_bit_emission", low_bit_emission(recipe)},
           {"bytes",
            {{"fp32", input.bytes_fp32},
             {"int8", input.bytes_int8},

@@ -34,6 +34,9 @@ struct ReportInput {
   bool has_int8_metric = false;
 };
 
+// The emission whose activations have the recipe's few bits, which bytes_exact is of: exact or counting.
+std::string low_bit_emission(const Recipe& recipe);
+
 // Metrics top1, top5 and agreement are fractions (0.879) and shown in percent, their differences in points; all others
 // are shown as they are. NaN is shown as "not measured".
 std::string render_html(const ReportInput& input);

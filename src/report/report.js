@@ -55,7 +55,7 @@ function summarize() {
   const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference).slice(0, 7), '', '', '']];
   if (b.int8 || isNumber(values.int8)) rows.push(row('INT8 (NNCF)', '8', '8', b.int8, b.ram_int8, values.int8));
   rows.push(row(summary.emission, weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized));
-  rows.push(row('exact', weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact));
+  rows.push(row(summary.low_bit_emission, weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact));
   table(find('#comparison'), [['', 'text'], ['Weight bits'], ['Activation bits'], ['On disk'], ['Times smaller'], ['In RAM'],
                               [metric ? style.name : 'Metric'], [`Change${style.unit}`], [`95 % interval of the change${style.unit}`],
                               [`Loses at most, at 95 %${style.unit}`]], rows);
@@ -88,14 +88,14 @@ function leadText(summary, metric) {
   const parts = [];
   if (summary.weights) {
     parts.push(`Weights take ${fixed(summary.weights.stored_bits, 2)} bits a value` +
-               (summary.activations ? `, activations ${fixed(summary.activations.stored_bits, 2)} bits in the exact model and 8 in the ${summary.emission} one.` : '; activations are not quantized.'));
+               (summary.activations ? `, activations ${fixed(summary.activations.stored_bits, 2)} bits in the ${summary.low_bit_emission} model` + (summary.low_bit_emission === 'counting' ? '.' : ` and 8 in the ${summary.emission} one.`) : '; activations are not quantized.'));
   } else {
     parts.push('No layer was quantized.');
   }
   if (!metric) return parts.concat('The loss was not measured.').join(' ');
   const told = (name, value) => isNumber(value)
       ? `${style.value(value)} ${name} (${style.change(difference(value, metric.reference))})` : `${name} not measured`;
-  parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told('exact', metric.exact)}, ${told(summary.emission, metric.quantized)}` +
+  parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told(summary.low_bit_emission, metric.exact)}` + (summary.low_bit_emission === 'counting' ? '' : `, ${told(summary.emission, metric.quantized)}`) +
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
   const seen = metric.held_out ? ', which the search never saw' : metric.samples > 0 ? '' : ' samples, which the search was led by too';
   parts.push(metric.samples > 0 ? `Judged on ${count(metric.samples)} samples (${metric.samples_from})${seen}.` : `Judged on ${metric.samples_from}${seen}.`);

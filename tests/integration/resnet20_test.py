@@ -72,6 +72,23 @@ class ResNet20(Case):
         self.assertGreater(again["weights"]["stored_bits"], 4.3)
         self.assertGreater(len(again["curve"]), 20)
 
+    def test_runs_in_the_exponent_domain(self):
+        """The same codes counted and, by `exact`, multiplied in float32: equal but for values on a threshold."""
+        common = ("quantize", MODEL, "--calibration", self.data / "calibration.npz", "--family", "shared-base", "--weight-bits",
+                  "4", "--activation-bits", "4")
+        counting, exact = self.folder / "counting", self.folder / "multiplied"
+        self.succeeds(*common, "--emit", "counting", "-o", counting)
+        self.succeeds(*common, "--emit", "exact", "-o", exact)
+        self.assertIn("CountingConvolution", (counting / "model.xml").read_text())
+        self.assertIn("the same bits on every CPU", self.succeeds("inspect", counting))
+        self.assertGreater(self.eval(counting / "model.xml"), self.eval(MODEL) - 0.06)
+        few = self.folder / "few.npz"
+        np.savez(few, input=np.load(self.data / "validation.npz")["input"][:100])
+        done = self.json_of("eval", counting / "model.xml", "--data", few, "--metric", "agreement", "--reference", exact / "model.xml")
+        self.assertGreaterEqual(done["value"], 0.97)
+        layers = self.json_of("explain", counting)["layers"]
+        self.assertEqual(sum(layer["arithmetic"] == "counting" for layer in layers), 20)
+
     def test_truncated_onnx(self):
         whole = MODEL.read_bytes()
         cut = self.folder / "cut.onnx"

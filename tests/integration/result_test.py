@@ -122,7 +122,8 @@ class Emissions(Case):
             (), ("--emit", "standard"), ("--emit", "exact"), ("--weights-only",), ("--weights-only", "--emit", "standard"),
             ("--emit", "cpu", "--expect-m", "1"), ("--weights-only", "--emit", "cpu"), ("--emit", "standard,exact"),
             ("--only", "conv"), ("--ignore", "conv1", "--ignore", "head"), ("--family", "beta0"), ("--family", "pow2:2"),
-            ("--family", "shared-base"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
+            ("--family", "shared-base"), ("--family", "shared-base", "--emit", "counting"),
+            ("--family", "beta0", "--emit", "counting"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
             ("--strategy", "paper", "--target-bits", "5.5"), ("--strategy", "paper", "--max-loss", "20%"),
             ("--strategy", "paper", "--weights-only", "--target-bits", "5"), ("--strategy", "uniform", "--max-loss", "20%"),
             ("--target-bits", "20"), ("--metric", "kl", "--max-loss", "50%"), ("--budget", "1s", "--max-loss", "20%"),
@@ -138,7 +139,7 @@ class Emissions(Case):
                 if not {"standard", "cpu"} & set(options):
                     self.assertIsNotNone(document["metric"]["exact"])
                     self.assertGreater(self.cosine(self.predictions(exact, extension=True), wanted), 0.97)
-                if "exact" not in options and "paper" not in options:
+                if not {"exact", "counting", "paper"} & set(options):
                     self.assertIsNotNone(document["metric"]["quantized"])
                     self.assertGreater(self.cosine(self.predictions(out / "model.xml", extension="standard" not in options), wanted), 0.97)
                 self.succeeds("inspect", out)

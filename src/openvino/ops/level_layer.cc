@@ -8,6 +8,7 @@
 #include "kernels/convolution.h"
 #include "kernels/depthwise.h"
 #include "openvino/ops/blob_input.h"
+#include "openvino/ops/layer_shape.h"
 #include "openvino/ops/level_code.h"
 #include "openvino/ops/level_windows.h"
 #include "openvino/ops/ops.h"
@@ -47,44 +48,12 @@ struct LevelSink {
   }
 };
 
-// Rows of I, taps ... -> taps ..., I.
-std::vector<uint8_t> channels_last(std::span<const uint8_t> codes, size_t rows, size_t inputs, size_t taps) {
-  std::vector<uint8_t> turned(codes.size());
-  for (size_t row = 0; row < rows; ++row) {
-    const size_t first = row * inputs * taps;
-    for (size_t input = 0; input < inputs; ++input)
-      for (size_t tap = 0; tap < taps; ++tap) turned[first + tap * inputs + input] = codes[first + input * taps + tap];
-  }
-  return turned;
-}
-
 kernels::Activation activation_of(const ov::Node& node, const LevelSteps& steps) {
   if (steps.activation == "none") return kernels::Activation::kNone;
   if (steps.activation == "relu") return kernels::Activation::kRelu;
   OPENVINO_ASSERT(steps.activation == "clamp", "'", node.get_friendly_name(), "': unknown activation function '",
                   steps.activation, "'.");
   return kernels::Activation::kClamp;
-}
-
-kernels::ConvolutionShape window_of(const LevelWindows* windows, const std::vector<int64_t>& weight_shape,
-                                    const Blob& weights, size_t groups) {
-  kernels::ConvolutionShape shape;
-  shape.outputs = static_cast<size_t>(weights.rows), shape.groups = groups;
-  shape.channels = static_cast<size_t>(weights.columns) * groups;
-  if (windows == nullptr) return shape;
-  const size_t axes = windows->strides.size(), w = axes - 1;
-  const auto at = [](const std::vector<int64_t>& values, size_t axis) { return static_cast<size_t>(values[axis]); };
-  const size_t kernel = weight_shape.size() - axes;
-  shape.kernel_width = at(weight_shape, kernel + w), shape.stride_width = at(windows->strides, w);
-  shape.dilation_width = at(windows->dilations, w);
-  shape.pad_left = at(windows->pads_begin, w), shape.pad_right = at(windows->pads_end, w);
-  if (axes == 2) {
-    shape.kernel_height = at(weight_shape, kernel), shape.stride_height = at(windows->strides, 0);
-    shape.dilation_height = at(windows->dilations, 0);
-    shape.pad_top = at(windows->pads_begin, 0), shape.pad_bottom = at(windows->pads_end, 0);
-  }
-  shape.channels /= shape.taps();
-  return shape;
 }
 
 }  // namespace
@@ -140,17 +109,8 @@ void LevelLayer::validate_and_infer_types() {
   }
   if (const auto header = check_blob_input(*this, kWeights, true, verified_[kWeights])) {
     weight_shape_ = header->shape;
-    channels_ = header->rows, inputs_ = header->columns;
-    OPENVINO_ASSERT(groups() > 0 && channels_ % groups() == 0, "'", name, "': ", channels_,
-                    " channels do not split into ", groups(), " groups.");
-    if (windows() != nullptr) {
-      int64_t taps = 1;
-      const size_t axes = windows()->strides.size();
-      OPENVINO_ASSERT(weight_shape_.size() >= axes + 2, "'", name, "': the weights are none of a convolution.");
-      for (size_t i = 0; i < axes; ++i) taps *= weight_shape_[weight_shape_.size() - 1 - i];
-      OPENVINO_ASSERT(inputs_ % taps == 0, "'", name, "': the weights' shape is none of a convolution.");
-      inputs_ = inputs_ / taps * groups();
-    }
+    channels_ = header->rows;
+    inputs_ = inputs_of_layer(*this, *header, windows(), groups());
   }
   const ov::PartialShape& x = get_input_partial_shape(kLevels);
   if (inputs_ >= 0 && x.rank().is_static())
@@ -176,7 +136,7 @@ void LevelLayer::prepare(const ov::TensorVector& inputs) const {
     prepared.is_signed = level_type(*this, code.code) == ov::element::i8;
     const auto rows = static_cast<size_t>(blob.rows), columns = static_cast<size_t>(blob.columns);
     const auto groups_of_weights = static_cast<size_t>(groups());
-    const kernels::ConvolutionShape window = window_of(windows(), blob.shape, blob, groups_of_weights);
+    const kernels::ConvolutionShape window = window_of_layer(windows(), blob, groups_of_weights);
     prepared.window = window;
     const std::vector<int> levels(blob.grid_levels.begin(), blob.grid_levels.end());
     std::vector<uint8_t> codes = unpack(blob.codes, rows * columns, blob.code.stored_bits);

@@ -2,6 +2,8 @@
 
 #include <openvino/core/op_extension.hpp>
 
+#include "openvino/ops/counting_layer.h"
+
 namespace dnateq::ops {
 
 std::vector<ov::Extension::Ptr> operation_extensions() {
@@ -12,7 +14,10 @@ std::vector<ov::Extension::Ptr> operation_extensions() {
           std::make_shared<ov::OpExtension<ExponentialEncode>>(),
           std::make_shared<ov::OpExtension<LevelConvolution>>(),
           std::make_shared<ov::OpExtension<LevelMatMul>>(),
-          std::make_shared<ov::OpExtension<LevelMaxPool>>()};
+          std::make_shared<ov::OpExtension<LevelMaxPool>>(),
+          std::make_shared<ov::OpExtension<ImageMean>>(),
+          std::make_shared<ov::OpExtension<CountingConvolution>>(),
+          std::make_shared<ov::OpExtension<CountingMatMul>>()};
 }
 
 }  // namespace dnateq::ops

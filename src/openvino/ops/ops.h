@@ -16,6 +16,9 @@
 //   LevelMatMul(the same)                       -> [values f32], then levels by each of the code blobs, of
 //                                                  activation(levels . weights + bias + residual); sums are exact
 //   LevelMaxPool(levels)                        -> levels of the same code
+//   ImageMean(x f32 [N, H, W, C] or [N, W, C])  -> f32 [N, C]; sums in double, pixel after pixel, so that every CPU
+//   gives
+//                                                  the same bits
 //
 // Damaged data is an ov::Exception with a dnateq::Error's sentence at load or compile, never a crash. evaluate() may
 // run concurrently on one object: what it prepares is built once, then only read.
@@ -164,6 +167,7 @@ class LevelLayer : public ov::op::Op {
 
   const LevelSteps& steps() const { return steps_; }
   virtual int64_t groups() const { return 1; }
+  virtual const LevelWindows* windows() const { return nullptr; }  // of convolutions
   size_t first_level_output() const { return steps_.gives_values ? 1 : 0; }
 
  protected:
@@ -173,7 +177,6 @@ class LevelLayer : public ov::op::Op {
   void copy_to(LevelLayer& clone, const ov::OutputVector& inputs) const;
 
   virtual ov::PartialShape output_shape(const ov::PartialShape& levels) const = 0;
-  virtual const LevelWindows* windows() const { return nullptr; }
 
   std::vector<int64_t> weight_shape_;  // empty until a constant blob was seen
   int64_t channels_ = -1, inputs_ = -1;
@@ -198,10 +201,10 @@ class LevelConvolution : public LevelLayer {
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
   bool visit_attributes(ov::AttributeVisitor& visitor) override;
   int64_t groups() const override { return groups_; }
+  const LevelWindows* windows() const override { return &windows_; }
 
  private:
   ov::PartialShape output_shape(const ov::PartialShape& levels) const override;
-  const LevelWindows* windows() const override { return &windows_; }
 
   LevelWindows windows_;
   int64_t groups_ = 1;
@@ -232,9 +235,25 @@ class LevelMaxPool : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
   bool has_evaluate() const override { return true; }
 
+  const LevelWindows& windows() const { return windows_; }
+  const std::vector<int64_t>& kernel() const { return kernel_; }
+
  private:
   LevelWindows windows_;
   std::vector<int64_t> kernel_;
+};
+
+class ImageMean : public ov::op::Op {
+ public:
+  OPENVINO_OP("ImageMean", "dnateq")
+  ImageMean() = default;
+  explicit ImageMean(const ov::Output<ov::Node>& x);
+
+  void validate_and_infer_types() override;
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+  bool visit_attributes(ov::AttributeVisitor&) override { return true; }
+  bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
+  bool has_evaluate() const override { return true; }
 };
 
 // For ov::Core::add_extension in programs that link us; others load libdnateq_openvino.so.

@@ -97,7 +97,7 @@ std::vector<uint64_t> hashes_of(const Samples& data) {
 // Most of the validation samples are calibration samples too: what is held back comes from the former, which may have
 // labels, and is missing from the latter.
 Split split_merged(const Samples& calibration, const std::vector<uint64_t>& hashes, const Samples& validation,
-                   const std::vector<uint64_t>& validation_hashes, bool searches, uint64_t seed) {
+                   const std::vector<uint64_t>& validation_hashes, int64_t shared, bool searches, uint64_t seed) {
   const auto hashes_in = [&](const std::vector<int64_t>& calls) {
     std::unordered_set<uint64_t> set;
     for (const int64_t call : calls) set.insert(validation_hashes[static_cast<size_t>(call)]);
@@ -117,11 +117,14 @@ Split split_merged(const Samples& calibration, const std::vector<uint64_t>& hash
     const uint64_t hash = hashes[static_cast<size_t>(call)];
     if (!judged.contains(hash)) (searched.contains(hash) ? reserve : measured).push_back(call);
   }
-  const std::string found = "validation and calibration hold the same samples";
+  const int64_t given = samples_of(validation, all_validation);
+  const std::string found =
+      fmt::format("{} validation samples are calibration samples too",
+                  shared == given ? std::string("all") : fmt::format("{} of the {}", shared, given));
   if (judge.empty() || search.empty() || 2 * samples_of(calibration, measured) < samples) {
     Split split = unsplit(all, all_validation, searches);
     split.from_validation = true;
-    split.note = found + ", too few to hold any back";
+    split.note = found + ", and they are too few to hold any back";
     return split;
   }
   Split split;
@@ -129,9 +132,9 @@ Split split_merged(const Samples& calibration, const std::vector<uint64_t>& hash
   split.judge = std::move(judge);
   split.samples_from = "validation, held back from calibration";
   share(split, std::move(measured), std::move(search), reserve, searches);
-  split.note = fmt::format("{}: {} of them are held back from calibration to judge on{}", found,
-                           samples_of(validation, split.judge),
-                           searches ? fmt::format(", {} to search on", samples_of(validation, split.search)) : "");
+  split.note =
+      fmt::format("{}: {} are held back from calibration to judge on{}", found, samples_of(validation, split.judge),
+                  searches ? fmt::format(", {} to search on", samples_of(validation, split.search)) : "");
   return split;
 }
 
@@ -169,7 +172,8 @@ Split split_samples(const Samples& calibration, const Samples* validation, bool 
   for (const int64_t call : all)
     if (!known.contains(validation_hashes[static_cast<size_t>(call)])) only_there.push_back(call);
   const int64_t samples = samples_of(*validation, all), shared = samples - samples_of(*validation, only_there);
-  if (2 * shared > samples) return split_merged(calibration, hashes, *validation, validation_hashes, searches, seed);
+  if (2 * shared > samples)
+    return split_merged(calibration, hashes, *validation, validation_hashes, shared, searches, seed);
   Split split;
   split.solve = split.measure = permutation(calibration.size(), seed);
   split_validation(*validation, std::move(only_there), searches, split);

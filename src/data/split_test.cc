@@ -173,8 +173,8 @@ TEST(Split, OfOneSetGivenTwiceHoldsSomeBackFromCalibration) {
   EXPECT_TRUE(split.held_out);
   EXPECT_TRUE(split.from_validation);
   EXPECT_EQ(split.note,
-            "validation and calibration hold the same samples: 50 of them are held back from calibration to judge on, "
-            "50 to search on");
+            "all validation samples are calibration samples too: 50 are held back from calibration to judge on, 50 to "
+            "search on");
   const Split without = split_samples(data, &again, false, 0);
   EXPECT_EQ(without.measure, split.measure);
   EXPECT_EQ(without.judge, split.judge);

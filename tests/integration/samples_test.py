@@ -58,7 +58,7 @@ class SameData(Case):
     def test_one_set_given_twice(self):
         np.save(self.folder / "all.npy", np.arange(32) % 10)
         note, recipe = self.note(self.calib, self.calib, self.folder / "all.npy")
-        self.assertIn("hold the same samples: 4 of them are held back", note)
+        self.assertIn("all validation samples are calibration samples too: 4 are held back", note)
         self.assertEqual(recipe["split"]["note"], note)
         self.assertEqual((recipe["split"]["solve"], recipe["split"]["judge"], recipe["metric"]["samples"]), (28, 4, 4))
 

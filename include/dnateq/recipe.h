@@ -98,6 +98,22 @@ struct SearchStep {  // one judged candidate of the search
   std::string note;
 };
 
+// The paper's search: the thresholds on RMAE that were taken, and a grid of others with bits and loss.
+struct ThresholdStudy {
+  struct Plan {  // the bits that one or more pairs of thresholds come to
+    double weight_bits = 0,
+           activation_bits = 0;   // stored bits, mean over values; tables and scales of weights included
+    double tensor_mean_bits = 0;  // plain mean of stored bits over tensors
+    double loss = 0;              // as in SearchStep; NaN: this plan was not judged
+  };
+  double weights = 0, activations = 0;                           // the pair that the recipe's codes are of
+  std::string chosen_by;                                         // "loss", "bits", "given"
+  int64_t samples = 0;                                           // that losses were measured on; 0: the metric's own
+  std::vector<double> weight_thresholds, activation_thresholds;  // of the grid, loosest first
+  std::vector<Plan> plans;                                       // distinct ones; each is judged at most once
+  std::vector<int64_t> cells;  // index in `plans` of each pair, activation thresholds running fastest
+};
+
 struct Recipe {
   int version = kRecipeVersion;
   std::string model_file;                           // file name, without folder
@@ -108,6 +124,7 @@ struct Recipe {
   std::vector<LayerRecipe> layers;
   std::vector<UnquantizedLayer> unquantized;
   std::vector<SearchStep> steps;
+  std::optional<ThresholdStudy> thresholds;  // of strategy paper alone
   std::optional<MetricResult> metric;
   std::vector<EmissionResult> emissions;  // those that were written
   std::optional<SplitRecipe> split;       // older recipes have none

@@ -90,15 +90,18 @@ def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: 
     return run(arguments)
 
 
-def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = None, batch: int = 1,
-             settings: Mapping[str, float] | None = None, config: str | os.PathLike[str] | None = None,
-             calibration: str | os.PathLike[str] | None = None, directory: str | os.PathLike[str] | None = None) -> Any:
+def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = None,
+             bits_are: str | None = None, batch: int = 1, settings: Mapping[str, float] | None = None,
+             config: str | os.PathLike[str] | None = None, calibration: str | os.PathLike[str] | None = None,
+             directory: str | os.PathLike[str] | None = None) -> Any:
     """Cycles, bytes, energy and area of a network on accelerators in 3D-stacked memory, beside an INT8 one.
 
     Args:
         network: a result of `quantize` or its folder, a recipe's or model's file, or `alexnet`, `resnet50`, `transformer`.
-        designs: of `counting`, `counting-beta0`, `shift`, `decode` (default: all that the network's codes allow).
+        designs: of `counting`, `counting-beta0`, `shift`, `decode` (default: all that are possible). Of each, `codes` in the
+            result says whether its figures are of the network's own codes.
         bits: stored bits a value, `"4"` or `"4/5"` for weights/activations, where no recipe tells them.
+        bits_are: of the three lists: what their mean bits count, `stored` (default) or `exponent`, to which a sign is added.
         batch: first axis of every input.
         settings: numbers of the machine by key, such as `{"memory.access_pj_per_bit": 4}`.
         config: a machine's TOML file (default: the built-in one).
@@ -120,6 +123,7 @@ def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = No
     for design in designs:
         arguments += ["--design", design]
     arguments += ["--bits", bits] if bits is not None else []
+    arguments += ["--bits-are", bits_are] if bits_are is not None else []
     for key, value in (settings or {}).items():
         arguments += ["--set", f"{key}={value:.17g}"]
     arguments += ["--config", os.fspath(config)] if config is not None else []

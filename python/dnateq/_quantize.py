@@ -63,7 +63,8 @@ def _bits(value: float | tuple[float, float]) -> str:
 def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
                weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str,
                expect_rows: int | None, batch_axis: int | None, weights_only: bool, budget: float | None, seed: int,
-               resume: bool) -> _core.QuantizeArguments:
+               resume: bool, thr_weights: float | None = None, thr_activations: float | None = None,
+               thr_plans: int | None = None) -> _core.QuantizeArguments:
     """The options that all networks of a search have in common. Raises ValueError and TypeError."""
     arguments = _core.QuantizeArguments()
     wishes = [max_loss is not None, target_bits is not None, weight_bits is not None or activation_bits is not None]
@@ -76,6 +77,11 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
         if bits is not None:
             setattr(arguments, name, whole(name, bits, 2, most))
+    for name, threshold in (("thr_weights", thr_weights), ("thr_activations", thr_activations)):
+        if threshold is not None:
+            setattr(arguments, name, repr(real(name, threshold)))
+    if thr_plans is not None:
+        arguments.thr_plans = whole("thr_plans", thr_plans, 0, 64)
     for name, value in (("strategy", strategy), ("family", family), ("emit", emit)):
         text(name, value)
     if strategy not in _STRATEGIES:
@@ -129,7 +135,8 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
 def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
              validation: Iterable[Any] | None = None, labels: Any = None, transform: Transform | None = None,
              max_loss: float | None = None, target_bits: float | tuple[float, float] | None = None,
-             weight_bits: int | None = None, activation_bits: int | None = None, strategy: str = "optimal",
+             weight_bits: int | None = None, activation_bits: int | None = None, thr_weights: float | None = None,
+             thr_activations: float | None = None, thr_plans: int | None = None, strategy: str = "optimal",
              family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
              batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None,
@@ -153,6 +160,10 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             `agreement`, `cosine`, nats for `kl`. Default 0.01, where no bits are given.
         target_bits: mean stored bits a value instead: of weights, or (weights, activations).
         weight_bits, activation_bits: the same width everywhere instead.
+        thr_weights, thr_activations: the paper's thresholds instead, with strategy `paper`: a layer gets the fewest exponent
+            bits whose relative mean absolute errors lie within them, above 0 and at most 1.
+        thr_plans: with strategy `paper`, how many further plans of the recipe's grid of thresholds are judged (default: 16; 0
+            with a metric of your own).
         strategy: `optimal` (ours), `paper` (DNA-TEQ's search), `uniform` (clipped uniform grids, to compare).
         family: `free`, `shared-base`, `beta0` or `pow2:Q`.
         emit: `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
@@ -193,7 +204,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                            expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
-                           resume=resume)
+                           resume=resume, thr_weights=thr_weights, thr_activations=thr_activations, thr_plans=thr_plans)
     arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
     arguments.untie = patterns("untie", untie)
     arguments.output = text("output", output) if output is not None else ""

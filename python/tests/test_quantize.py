@@ -170,6 +170,16 @@ def test_bad_samples(network, quiet, given, kind, sentence):
         dnateq.quantize(network, given, **quiet)
 
 
+def test_thresholds_of_the_paper(network, samples, quiet):
+    result = dnateq.quantize(network, samples, strategy="paper", emit="exact", thr_weights=0.12, thr_activations=0.07, thr_plans=2,
+                             **quiet)
+    assert result.summary["thresholds"] == {"weights": 0.12, "activations": 0.07}
+    study = result.recipe.data["thresholds"]
+    assert study["chosen_by"] == "given"
+    assert sum(plan["loss"] is not None for plan in study["plans"]) == min(2, len(study["plans"]))
+    assert len(study["cells"]) == len(study["weight_thresholds"]) * len(study["activation_thresholds"]) >= 64
+
+
 @pytest.mark.parametrize(("options", "kind", "sentence"), [
     ({"target_bits": 4, "max_loss": 0.1}, ValueError, "exclude each other"),
     ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
@@ -182,6 +192,11 @@ def test_bad_samples(network, quiet, given, kind, sentence):
     ({"output": "boxes"}, ValueError, "no output 'boxes'"),
     ({"weight_bits": 9}, ValueError, "weight_bits is 9"),
     ({"resume": True}, ValueError, "nothing to resume"),
+    ({"thr_weights": 0.1, "thr_activations": 0.1}, ValueError, "thr_weights belongs to strategy paper"),
+    ({"strategy": "paper", "emit": "exact", "thr_weights": 0.1}, ValueError, "are a pair; give thr_activations too"),
+    ({"strategy": "paper", "emit": "exact", "thr_weights": "10%", "thr_activations": 0.1}, TypeError, "thr_weights is a str"),
+    ({"strategy": "paper", "emit": "exact", "thr_weights": 2, "thr_activations": 0.1}, ValueError, "thr_weights '2.0' is no"),
+    ({"strategy": "paper", "emit": "exact", "thr_plans": 65}, ValueError, "thr_plans is 65"),
 ])
 def test_bad_options(network, samples, quiet, options, kind, sentence):
     with pytest.raises(kind, match=sentence):

@@ -42,6 +42,21 @@ TEST(Precision, TheThreeNetworksAverageWhatThePaperStates) {
   EXPECT_DOUBLE_EQ(paper_precision("transformer").activation_bits, 3.05);
 }
 
+TEST(Precision, ExponentBitsHaveTheSignOnTop) {
+  Workload stored = of_layers(40), exponent = of_layers(40);
+  Precision precision = paper_precision("transformer");
+  set_mean_precision(stored, precision);
+  precision.bits_are = BitsAre::kExponent;
+  set_mean_precision(exponent, precision);
+  for (size_t i = 0; i < 40; ++i) {
+    EXPECT_EQ(exponent.layers[i].weights.stored_bits, stored.layers[i].weights.stored_bits + 1);
+    EXPECT_EQ(exponent.layers[i].activations.stored_bits, stored.layers[i].activations.stored_bits + 1);
+    EXPECT_EQ(exponent.layers[i].weights.exponent_bits, stored.layers[i].weights.stored_bits);
+  }
+  precision.weight_bits = 7.5;
+  EXPECT_THAT(testing::error_of([&] { set_mean_precision(exponent, precision); }), HasSubstr("the sign"));
+}
+
 TEST(Precision, ProductsOfActivationsTakeTheActivationsBits) {
   Workload workload = of_layers(2);
   workload.layers[1].weights_are_activations = true;
@@ -55,11 +70,14 @@ TEST(Precision, ProductsOfActivationsTakeTheActivationsBits) {
 TEST(Precision, ShiftTakesTheBaseOfTheWiderOperand) {
   Workload workload = of_layers(2);
   set_mean_precision(workload, {.weight_bits = 4, .activation_bits = 5});
-  EXPECT_EQ(layers_of_two_bases(workload), 0);
-  EXPECT_EQ(set_shift_bases(workload), 0);
+  for (const Layer& layer : workload.layers) EXPECT_TRUE(same_base(layer) && has_shift_base(layer));
   workload.layers[1].weights.base = 1.13;
-  EXPECT_EQ(layers_of_two_bases(workload), 1);
-  EXPECT_EQ(set_shift_bases(workload), 1);
+  EXPECT_FALSE(same_base(workload.layers[1]));
+  EXPECT_FALSE(has_shift_base(workload.layers[1]));
+  workload.layers[1].activations.base = 1.13;
+  EXPECT_TRUE(same_base(workload.layers[1]));
+  EXPECT_FALSE(has_shift_base(workload.layers[1]));  // q would be 5.67
+  set_shift_bases(workload);
   for (const Layer& layer : workload.layers) {
     EXPECT_DOUBLE_EQ(layer.weights.base, std::exp2(0.25));  // 4 exponent bits: q = 4
     EXPECT_EQ(layer.weights.base, layer.activations.base);

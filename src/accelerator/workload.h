@@ -12,12 +12,17 @@
 
 namespace dnateq::accelerator {
 
+// What the levels of a code are. Assumed: nobody fitted one, so they are what each design needs.
+enum class Levels { kAssumed, kReal, kInt8Grid };
+
 // One operand's codes. Magnitude code i (0 ... levels - 1) is the exponent that the hardware sees; zero has none.
 struct Operand {
-  int stored_bits = 8;                 // on the wire and in memory
-  int exponent_bits = 7;               // ceil(log2(levels a side)); what counters and tables are sized by
-  double zero_fraction = 0;            // share of values that are exactly zero
-  double base = 2;                     // of the code's curve
+  int stored_bits = 8;       // on the wire and in memory
+  int exponent_bits = 7;     // ceil(log2(levels a side)); what counters and tables are sized by
+  double zero_fraction = 0;  // share of values that are exactly zero
+  double base = 2;           // of the code's curve
+  bool beta_is_zero = true;  // of the code's curve
+  Levels levels = Levels::kAssumed;
   std::vector<double> exponent_share;  // of the nonzero values, by magnitude code; empty = not measured
   std::string origin;                  // "recipe", "paper's average", "int8": printed beside every figure made of it
 };

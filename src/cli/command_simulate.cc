@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <fstream>
 #include <openvino/openvino.hpp>
 
+#include "accelerator/code_fit.h"
 #include "accelerator/precision.h"
 #include "accelerator/simulate.h"
 #include "accelerator/sweep.h"
@@ -58,6 +60,7 @@ std::pair<double, double> parse_pair(const std::string& text, const char* option
 struct Workloads {
   acc::Workload coded, int8;
   std::vector<std::string> left_out;
+  std::optional<SimulatedRecipe> recipe = {};
 
   // Layers that exponential lanes do not run as in `int8`.
   acc::Workload with_int8_layers(const acc::Config& config) const {
@@ -77,7 +80,7 @@ struct ListSettings {
   std::string name;
   acc::Precision precision;
   int64_t batch = 1;
-  bool bits_asked_for = false, zeros_asked_for = false;
+  bool reading_asked_for = false, bits_asked_for = false, zeros_asked_for = false;
 
   void set(const std::string& key, double value) {
     if (key == "batch" && !(value >= 1 && value <= 1 << 20 && value == std::floor(value)))
@@ -89,8 +92,13 @@ struct ListSettings {
     if (key == "batch") batch = static_cast<int64_t>(value);
     if (key.ends_with("bits")) bits_asked_for = true;
     if (key.ends_with("zeros")) zeros_asked_for = true;
-    precision.origin = fmt::format("{}, {}", bits_asked_for ? "bits asked for" : "paper's average bits",
-                                   zeros_asked_for ? "zeros asked for" : "zeros not measured");
+    describe();
+  }
+
+  void describe() {
+    precision.origin =
+        fmt::format("{}, read as {} bits, {}", bits_asked_for ? "bits asked for" : "paper's average bits",
+                    acc::to_string(precision.bits_are), zeros_asked_for ? "zeros asked for" : "zeros not measured");
   }
 
   Workloads make() const {
@@ -107,6 +115,11 @@ struct ListSettings {
 
 ListSettings list_settings(const SimulateArguments& arguments) {
   ListSettings list{arguments.network, acc::paper_precision(arguments.network), arguments.batch};
+  if (!arguments.bits_are.empty()) {
+    list.reading_asked_for = true;
+    if (arguments.bits_are == "exponent") list.precision.bits_are = acc::BitsAre::kExponent;
+  }
+  list.describe();
   if (!arguments.bits.empty()) {
     const auto [weights, activations] = parse_pair(arguments.bits, "--bits");
     list.set("weight_bits", weights);
@@ -233,7 +246,8 @@ Workloads workload_of_recipe(const SimulateArguments& arguments, const CommonArg
   ModelWorkload workload = workload_of(prepared, arguments.batch);
   apply_recipe(workload, prepared, recipe, files.recipe.string(), statistics);
   workload.coded.origin = workload.int8.origin = files.recipe.string();
-  return {std::move(workload.coded), std::move(workload.int8), std::move(workload.left_out)};
+  return {std::move(workload.coded), std::move(workload.int8), std::move(workload.left_out),
+          SimulatedRecipe{recipe.strategy, recipe.options, recipe.metric}};
 }
 
 std::vector<acc::Design> designs_of(const SimulateArguments& arguments) {
@@ -283,12 +297,62 @@ std::string lane_text(const char* design, const acc::Part& lane) {
   return lane.variant.empty() ? text : text + fmt::format(" ({})", lane.variant);
 }
 
+// Designs whose figures are not of the network's own codes.
+std::vector<std::string> lines_on_codes(const SimulationRun& run) {
+  std::vector<std::string> lines;
+  for (const acc::DesignResult& design : run.designs) {
+    const acc::CodeFit fit = code_fit(run, design);
+    if (fit.foreign == 0) continue;
+    lines.push_back(fmt::format(
+        "* {}: not {} codes in {} of {} layers ({}); it runs as many bits in codes of its own, whose accuracy is "
+        "another: those of {}",
+        to_string(design.design), run.recipe ? "this recipe's" : "the fitted", fit.foreign, fit.layers,
+        fmt::join(fit.reasons, "; "), acc::wanted_family(design.design)));
+  }
+  return lines;
+}
+
+// Both readings of the paper's mean bits side by side.
+void print_readings(const Json& document) {
+  const Json& readings = document.at("readings");
+  if (readings.empty()) return;
+  fmt::print("\nthe paper's mean bits under both readings, speed / energy / area against int8\n{:<15}", "design");
+  for (const Json& reading : readings)
+    fmt::print("  {:>28}",
+               fmt::format("{} bits ({:.2f} / {:.2f} stored)", reading.at("bits_are").get<std::string>(),
+                           reading.at("weight_bits").get<double>(), reading.at("activation_bits").get<double>()));
+  fmt::print("\n");
+  const auto figures = [](const Json& own) {
+    if (own.contains("error")) return std::string("not possible");
+    const auto times = [&](const char* key) {
+      return own.at(key).is_number() ? fmt::format("{:.2f}x", own.at(key).get<double>()) : std::string("-");
+    };
+    return fmt::format("{} / {} / {}", times("speed"), times("energy"), times("area"));
+  };
+  for (size_t d = 0; d < readings.front().at("designs").size(); ++d) {
+    fmt::print("{:<15}", readings.front().at("designs").at(d).at("design").get<std::string>());
+    for (const Json& reading : readings) fmt::print("  {:>28}", figures(reading.at("designs").at(d)));
+    fmt::print("\n");
+  }
+}
+
+void print_accuracy(const SimulationRun& run) {
+  if (!run.recipe || !run.recipe->metric) return;
+  const MetricResult& metric = *run.recipe->metric;
+  fmt::print("the recipe's {}: FP32 {:.4f}", metric.name, metric.reference);
+  if (!std::isnan(metric.exact))
+    fmt::print(", exact {:.4f}: of the designs without *", metric.exact);
+  else
+    fmt::print("; exact, which the designs compute, was not judged");
+  fmt::print("\n");
+}
+
 void print_table(const SimulationRun& run, const Json& document) {
   const Json& workload = document.at("workload");
   const auto bits = [&](const char* key) {
     return workload.at(key).is_number() ? fmt::format("{:.2f}", workload.at(key).get<double>()) : std::string("-");
   };
-  fmt::print("{}, batch {}: {} layers, {:.3f} GMAC, {:.2f} M weights, {} / {} bits (weights / activations)\n",
+  fmt::print("{}, batch {}: {} layers, {:.3f} GMAC, {:.2f} M weights, {} / {} stored bits (weights / activations)\n",
              run.workload.name, run.workload.batch, run.workload.layers.size(),
              static_cast<double>(run.workload.macs()) / 1e9, workload.at("weights").get<double>() / 1e6,
              bits("weight_bits"), bits("activation_bits"));
@@ -301,12 +365,17 @@ void print_table(const SimulationRun& run, const Json& document) {
     const auto times = [&](const char* key) {
       return against.at(key).is_number() ? fmt::format("{:.2f}x", against.at(key).get<double>()) : std::string("-");
     };
-    fmt::print("{:<15} {:>9.3f} {:>9.3f} {:>7} {:>9.3f} {:>10.4f} {:>7} {:>9.3f} {:>7}  {}\n", to_string(design.design),
+    const bool foreign = code_fit(run, design).foreign > 0;
+    fmt::print("{:<15} {:>9.3f} {:>9.3f} {:>7} {:>9.3f} {:>10.4f} {:>7} {:>9.3f} {:>7}  {}\n",
+               fmt::format("{}{}", to_string(design.design), foreign ? " *" : ""),
                static_cast<double>(own.cycles) / 1e6, own.milliseconds, times("speed"), own.dram_bytes / 1e6,
                own.energy_pj / 1e9, times("energy"), own.area_um2 / 1e6, times("area"), binds(design.cycles()));
   }
   fmt::print("\nx: INT8's figure over the design's, above 1 is better; the paper claims {}x speed and {}x energy\n",
              kPaperSpeed, kPaperEnergy);
+  for (const std::string& line : lines_on_codes(run)) fmt::print("{}\n", line);
+  print_readings(document);
+  print_accuracy(run);
   std::map<std::string, int> origins;
   for (const acc::Layer& layer : run.workload.layers) {
     ++origins["weights: " + layer.weights.origin];
@@ -371,6 +440,8 @@ Source source_of(const SimulateArguments& arguments) {
   if (!fs::exists(network, ignored))
     throw Error(fmt::format("there is no file or folder '{}', and the built-in lists are {}", network,
                             fmt::join(kLists, ", ")));
+  if (!arguments.bits_are.empty())
+    throw Error("--bits-are belongs to built-in lists; a model's --bits and a recipe's bits are stored ones");
   if (!arguments.zeros.empty())
     throw Error("--zeros belongs to built-in lists; a model's are measured with --calibration DATA");
   if (fs::is_directory(network, ignored) || network.ends_with(".json")) return Source::kRecipe;
@@ -428,29 +499,16 @@ std::string some_of(const std::vector<std::string>& names) {
   return names.size() > kMost ? fmt::format("{} and {} more", text, names.size() - kMost) : text;
 }
 
-// Codes that a design cannot run as they are: their bits are taken all the same, and this says so.
-std::vector<std::string> notes_on_codes(const Workloads& workloads, const acc::Config& config) {
-  std::vector<std::string> notes;
-  acc::Workload workload = workloads.with_int8_layers(config);
-  std::vector<std::string> in_int8;
+std::vector<std::string> notes_on_int8_lanes(const Workloads& workloads, const acc::Config& config) {
+  const acc::Workload workload = workloads.with_int8_layers(config);
+  std::vector<std::string> names;
   for (const acc::Layer& layer : workload.layers)
-    if (layer.int8_lanes) in_int8.push_back(layer.name);
-  if (!in_int8.empty())
-    notes.push_back(fmt::format(
-        "{} of {} layers have no codes, or more than array.int8_above_exponent_bits = {}: every design runs "
-        "them as int8 does, on INT8 lanes beside its own, whose area is counted: {}",
-        in_int8.size(), workload.layers.size(), config.array.int8_above_exponent_bits, some_of(in_int8)));
-  if (const int64_t layers = acc::layers_of_two_bases(workload); layers > 0)
-    notes.push_back(
-        fmt::format("in {} of the layers weights and activations have bases of their own: decode runs such codes; "
-                    "counting needs those of quantize --family shared-base, with the same bits here",
-                    layers));
-  if (const int64_t layers = acc::set_shift_bases(workload); layers > 0)
-    notes.push_back(
-        fmt::format("in {} of the layers codes have no base 2^(1/q): shift needs those of quantize --family pow2:Q, "
-                    "with the same bits here",
-                    layers));
-  return notes;
+    if (layer.int8_lanes) names.push_back(layer.name);
+  if (names.empty()) return {};
+  return {
+      fmt::format("{} of {} layers have no codes, or more than array.int8_above_exponent_bits = {}: every design runs "
+                  "them as int8 does, on INT8 lanes beside its own, whose area is counted: {}",
+                  names.size(), workload.layers.size(), config.array.int8_above_exponent_bits, some_of(names))};
 }
 
 // A design that was asked for must be possible; of all of them, one that is not (no energies for its codes, counters
@@ -466,6 +524,20 @@ void simulate_designs(const Workloads& workloads, const std::vector<acc::Design>
     }
   }
   if (run.designs.size() == 1 && designs.size() > 1) throw Error(run.notes.back());
+}
+
+// The paper's averages under both readings. What is not possible there becomes the outcome's error.
+std::vector<Reading> readings_of(const Settings& settings, const std::vector<acc::Design>& designs) {
+  std::vector<Reading> readings;
+  for (const acc::BitsAre bits_are : {acc::BitsAre::kStored, acc::BitsAre::kExponent}) {
+    Settings read = settings;
+    read.list->precision.bits_are = bits_are;
+    read.list->describe();
+    const double sign = bits_are == acc::BitsAre::kExponent ? 1 : 0;
+    readings.push_back({bits_are, read.list->precision.weight_bits + sign, read.list->precision.activation_bits + sign,
+                        evaluate(read, read.list->make(), {}, {}, designs)});
+  }
+  return readings;
 }
 
 struct Sweep {
@@ -521,8 +593,11 @@ int run_simulate(const SimulateArguments& arguments, const CommonArguments& comm
   run.workload = workloads.coded;
   run.int8 = workloads.int8;
   run.left_out = workloads.left_out;
-  for (std::string& note : notes_on_codes(workloads, run.config)) run.notes.push_back(std::move(note));
+  run.recipe = workloads.recipe;
+  for (std::string& note : notes_on_int8_lanes(workloads, run.config)) run.notes.push_back(std::move(note));
   simulate_designs(workloads, designs, !arguments.designs.empty(), run);
+  if (settings.list && !settings.list->bits_asked_for && !settings.list->reading_asked_for)
+    run.readings = readings_of(settings, designs);
   Json document = simulation_document(run);
 
   if (!sweep.axes.empty()) {

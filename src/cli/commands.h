@@ -55,7 +55,7 @@ struct ExplainArguments {
 
 struct SimulateArguments {
   std::string network;  // a built-in list, a result folder or recipe, or a model file
-  std::string model, config, energies, bits, zeros, directory;
+  std::string model, config, energies, bits, bits_are, zeros, directory;
   std::vector<std::string> designs, settings, sweeps, shapes;
   DataArguments calibration;
   int64_t batch = 1;

@@ -112,6 +112,15 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(2, 8));
   command->add_option("--strategy", quantize.strategy, "optimal, paper, uniform")
       ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
+  command->add_option(
+      "--thr-weights", quantize.thr_weights,
+      "paper: largest relative error (RMAE) of a layer's weights, e.g. 10%, in place of a loss or bits");
+  command->add_option("--thr-activations", quantize.thr_activations, "paper: the same of the activations");
+  command
+      ->add_option("--thr-plans", quantize.thr_plans,
+                   "paper: so many further plans of the report's map of thresholds are judged (default: 16; 0 with\n"
+                   "a metric of your own)")
+      ->check(CLI::Range(0, 64));
   command->add_option("--family", quantize.family, "free, shared-base, beta0, pow2:Q");
   command->add_option(
       "--emit", quantize.emit,
@@ -241,8 +250,13 @@ int main(int argc, char** argv) {
           "always beside")
       ->allow_extra_args(false);
   command->add_option("--bits", simulate.bits,
-                      "stored bits a value, B or W/A for weights/activations: whole numbers for a model; means for a\n"
-                      "built-in list (default there: the paper's averages)");
+                      "stored bits a value (sign included), B or W/A for weights/activations: whole numbers for a\n"
+                      "model; means for a built-in list (default there: the paper's averages)");
+  command
+      ->add_option("--bits-are", simulate.bits_are,
+                   "built-in lists: what the mean bits count, stored or exponent (a sign on top); default: stored,\n"
+                   "and the paper's averages are shown under both readings")
+      ->check(CLI::IsMember({"stored", "exponent"}));
   command->add_option("--zeros", simulate.zeros,
                       "built-in lists: share of zeros in weights/activations, as Z or W/A (default: 0)");
   command->add_option("--batch", simulate.batch, "first axis of every input (default: 1)")

@@ -43,6 +43,13 @@ std::string family_text(const TensorCode& code) {
   return to_string(code.family);
 }
 
+template <class T>
+Json list_json(const std::vector<T>& items, Json (*item_json)(const T&)) {
+  Json json = Json::array();
+  for (const T& item : items) json.push_back(item_json(item));
+  return json;
+}
+
 Json code_json(const TensorCode& code) {
   Json json;
   json["stored_bits"] = code.stored_bits;
@@ -119,6 +126,28 @@ Json step_json(const SearchStep& step) {
   return json;
 }
 
+Json study_plan_json(const ThresholdStudy::Plan& plan) {
+  Json json;
+  json["weight_bits"] = number(plan.weight_bits);
+  json["activation_bits"] = number(plan.activation_bits);
+  json["tensor_mean_bits"] = number(plan.tensor_mean_bits);
+  json["loss"] = number(plan.loss);
+  return json;
+}
+
+Json study_json(const ThresholdStudy& study) {
+  Json json;
+  json["weights"] = number(study.weights);
+  json["activations"] = number(study.activations);
+  json["chosen_by"] = study.chosen_by;
+  json["samples"] = study.samples;
+  json["weight_thresholds"] = study.weight_thresholds;
+  json["activation_thresholds"] = study.activation_thresholds;
+  json["plans"] = list_json(study.plans, study_plan_json);
+  json["cells"] = study.cells;
+  return json;
+}
+
 Json metric_json(const MetricResult& metric) {
   Json json;
   json["name"] = metric.name;
@@ -162,13 +191,6 @@ Json split_json(const SplitRecipe& split) {
   return json;
 }
 
-template <class T>
-Json list_json(const std::vector<T>& items, Json (*item_json)(const T&)) {
-  Json json = Json::array();
-  for (const T& item : items) json.push_back(item_json(item));
-  return json;
-}
-
 // --- reading ---
 
 // Reads members of one JSON object; every error names where the object is and which key is wrong.
@@ -202,6 +224,15 @@ class Reader {
     if (value == "inf") return std::numeric_limits<double>::infinity();
     if (value == "-inf") return -std::numeric_limits<double>::infinity();
     fail_type(key, "a number, null, \"inf\" or \"-inf\"");
+  }
+
+  std::vector<double> numbers(const char* key) const {
+    std::vector<double> values;
+    for (const Json& value : list(key)) {
+      if (!value.is_number()) fail(fmt::format("'{}' must hold numbers", key));
+      values.push_back(value.get<double>());
+    }
+    return values;
   }
 
   bool boolean(const char* key) const {
@@ -343,6 +374,27 @@ SearchStep read_step(const Reader& reader) {
   step.predicted = reader.number("predicted");
   step.note = reader.text("note");
   return step;
+}
+
+ThresholdStudy read_study(const Reader& reader, const std::string& source) {
+  ThresholdStudy study;
+  study.weights = reader.number("weights");
+  study.activations = reader.number("activations");
+  study.chosen_by = reader.text("chosen_by");
+  study.samples = reader.count("samples");
+  study.weight_thresholds = reader.numbers("weight_thresholds");
+  study.activation_thresholds = reader.numbers("activation_thresholds");
+  for (const Json& plan : reader.list("plans")) {
+    const Reader one(plan, fmt::format("{}, thresholds, plan {} of the list", source, study.plans.size() + 1));
+    study.plans.push_back(
+        {one.number("weight_bits"), one.number("activation_bits"), one.number("tensor_mean_bits"), one.number("loss")});
+  }
+  study.cells = reader.counts("cells");
+  if (study.cells.size() != study.weight_thresholds.size() * study.activation_thresholds.size())
+    reader.fail("'cells' must have one number for each pair of thresholds");
+  for (const int64_t plan : study.cells)
+    if (plan >= static_cast<int64_t>(study.plans.size())) reader.fail("'cells' must hold indices of 'plans'");
+  return study;
 }
 
 MetricResult read_metric(const Reader& reader) {
@@ -529,6 +581,7 @@ std::string to_json(const Recipe& recipe) {
   json["layers"] = list_json(recipe.layers, layer_json);
   json["unquantized"] = list_json(recipe.unquantized, unquantized_json);
   json["steps"] = list_json(recipe.steps, step_json);
+  json["thresholds"] = recipe.thresholds ? study_json(*recipe.thresholds) : Json();
   try {
     return json.dump(1) + "\n";
   } catch (const Json::exception&) {
@@ -570,6 +623,8 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   for (const Json& step : reader.list("steps"))
     recipe.steps.push_back(
         read_step(Reader(step, fmt::format("{}, search step {} of the list", source, recipe.steps.size() + 1))));
+  if (reader.has("thresholds") && !reader.get("thresholds").is_null())  // older recipes have none
+    recipe.thresholds = read_study(reader.object("thresholds"), source);
   return recipe;
 }
 

@@ -83,6 +83,15 @@ Recipe sample_recipe() {
       MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation", true, 0.01, true, "by 500 samples"};
   recipe.split = SplitRecipe{1000, 400, 500, "0123456789abcdef", "12 samples are both"};
   recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234}};
+  recipe.thresholds.emplace();
+  recipe.thresholds->weights = 0.125;
+  recipe.thresholds->activations = 0.25;
+  recipe.thresholds->chosen_by = "loss";
+  recipe.thresholds->samples = 250;
+  recipe.thresholds->weight_thresholds = {0.5, 0.125};
+  recipe.thresholds->activation_thresholds = {0.75, 0.25, 0.0625};
+  recipe.thresholds->plans = {{4.5, 5.5, 5.25, 0.75}, {6.5, 5.5, 6.25, kNaN}};
+  recipe.thresholds->cells = {0, 0, 1, 0, 1, 1};
   return recipe;
 }
 
@@ -198,13 +207,28 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(out.split->judge, 500);
   EXPECT_EQ(out.split->hash, "0123456789abcdef");
   EXPECT_EQ(out.split->note, "12 samples are both");
+  ASSERT_TRUE(out.thresholds.has_value());
+  EXPECT_EQ(out.thresholds->weights, 0.125);
+  EXPECT_EQ(out.thresholds->activations, 0.25);
+  EXPECT_EQ(out.thresholds->chosen_by, "loss");
+  EXPECT_EQ(out.thresholds->samples, 250);
+  EXPECT_EQ(out.thresholds->weight_thresholds, in.thresholds->weight_thresholds);
+  EXPECT_EQ(out.thresholds->activation_thresholds, in.thresholds->activation_thresholds);
+  EXPECT_EQ(out.thresholds->cells, in.thresholds->cells);
+  ASSERT_EQ(out.thresholds->plans.size(), 2U);
+  EXPECT_EQ(out.thresholds->plans[0].weight_bits, 4.5);
+  EXPECT_EQ(out.thresholds->plans[0].activation_bits, 5.5);
+  EXPECT_EQ(out.thresholds->plans[0].tensor_mean_bits, 5.25);
+  EXPECT_EQ(out.thresholds->plans[0].loss, 0.75);
+  EXPECT_TRUE(std::isnan(out.thresholds->plans[1].loss));  // not judged
 }
 
 // What recipes had before a key was added means the same as its default.
 bool came_later(const Pointer& path) {
   static const std::set<std::string> later = {
       "/emissions",        "/split",          "/metric/held_out",           "/metric/limit",
-      "/metric/certified", "/metric/verdict", "/layers/0/standard_weights", "/layers/1/standard_weights"};
+      "/metric/certified", "/metric/verdict", "/layers/0/standard_weights", "/layers/1/standard_weights",
+      "/thresholds"};
   return later.contains(path.to_string());
 }
 
@@ -216,11 +240,24 @@ TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
   EXPECT_TRUE(recipe.emissions.empty());
   EXPECT_FALSE(recipe.split.has_value());
   EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());
+  EXPECT_FALSE(recipe.thresholds.has_value());
   EXPECT_TRUE(recipe.metric->held_out);
   EXPECT_TRUE(std::isnan(recipe.metric->limit));
   EXPECT_FALSE(recipe.metric->certified);
   json["metric"]["samples_from"] = "calibration itself (too few samples to hold any back)";
   EXPECT_FALSE(read(json).metric->held_out);
+}
+
+TEST(Recipe, RefusesAGridThatDoesNotFitItsThresholds) {
+  const auto refuse = [](const char* key, const Json& value) {
+    Json json = sample_json();
+    json["thresholds"][key] = value;
+    EXPECT_THAT(error_of(json), AllOf(HasSubstr("r.json, thresholds"), HasSubstr("'cells'")));
+  };
+  refuse("cells", Json({0, 0, 1}));
+  refuse("cells", Json({0, 0, 1, 0, 1, 2}));
+  refuse("weight_thresholds", Json({0.5}));
+  refuse("plans", Json::array());
 }
 
 TEST(Recipe, ComesBackWhenItIsEmpty) {

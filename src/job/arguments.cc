@@ -22,10 +22,22 @@ double number(const std::string& text, const char* option) {
   return value;
 }
 
+// "0.01" or "1%".
+double parse_share(const std::string& text, const char* option) {
+  const bool percent = text.ends_with('%');
+  return number(percent ? text.substr(0, text.size() - 1) : text, option) / (percent ? 100 : 1);
+}
+
+double parse_threshold(const std::string& text, const char* option) {
+  const double value = parse_share(text, option);
+  if (value <= 0 || value > 1)
+    throw Error(fmt::format("{} '{}' is no relative error above 0 and at most 1; write 0.1 or 10%", option, text));
+  return value;
+}
+
 // A divergence has no largest value; what is lost of all other scores is at most all.
 double parse_loss(const std::string& text, bool is_divergence) {
-  const bool percent = text.ends_with('%');
-  const double value = number(percent ? text.substr(0, text.size() - 1) : text, "--max-loss") / (percent ? 100 : 1);
+  const double value = parse_share(text, "--max-loss");
   if (value < 0) throw Error("--max-loss must not be negative; write 1% or 0.01 for one point");
   if (value >= 1 && !is_divergence)
     throw Error("--max-loss must lie between 0% and 100%; write 1% or 0.01 for one point, or use --metric kl for nats");
@@ -57,6 +69,9 @@ std::string options_text(const QuantizeArguments& a) {
   if (!a.target_bits.empty()) text += " --target-bits " + a.target_bits;
   if (a.weight_bits > 0) text += fmt::format(" --weight-bits {}", a.weight_bits);
   if (a.activation_bits > 0) text += fmt::format(" --activation-bits {}", a.activation_bits);
+  if (!a.thr_weights.empty()) text += " --thr-weights " + a.thr_weights;
+  if (!a.thr_activations.empty()) text += " --thr-activations " + a.thr_activations;
+  if (a.thr_plans >= 0) text += fmt::format(" --thr-plans {}", a.thr_plans);
   if (!a.metric.empty()) text += " --metric " + a.metric;
   if (!a.output_name.empty()) text += " --output " + a.output_name;
   if (a.calibration.batch_axis >= 0) text += fmt::format(" --batch-axis {}", a.calibration.batch_axis);
@@ -112,6 +127,27 @@ void check_counting(const QuantizeArguments& arguments, Family family) {
     throw Error("--emit counting counts exponents of weights and activations; leave --weights-only out");
 }
 
+// The paper's thresholds, which are a goal of their own; `external`: the metric is the user's, and may be slow.
+void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& options) {
+  const bool given = !a.thr_weights.empty() || !a.thr_activations.empty();
+  if (a.strategy != "paper" && (given || a.thr_plans >= 0))
+    throw Error(fmt::format("{} belongs to --strategy paper; leave it out with --strategy {}",
+                            !a.thr_weights.empty()       ? "--thr-weights"
+                            : !a.thr_activations.empty() ? "--thr-activations"
+                                                         : "--thr-plans",
+                            a.strategy));
+  options.threshold_plans = a.thr_plans >= 0 ? a.thr_plans : external ? 0 : options.threshold_plans;
+  if (!given) return;
+  if (a.weights_only && !a.thr_activations.empty())
+    throw Error("--weights-only leaves activations in FP32; give --thr-weights alone");
+  if (a.thr_weights.empty() || (a.thr_activations.empty() && !a.weights_only))
+    throw Error(fmt::format("--thr-weights and --thr-activations are a pair; give {} too",
+                            a.thr_weights.empty() ? "--thr-weights" : "--thr-activations"));
+  options.weight_threshold = parse_threshold(a.thr_weights, "--thr-weights");
+  options.activation_threshold =
+      a.weights_only ? options.weight_threshold : parse_threshold(a.thr_activations, "--thr-activations");
+}
+
 }  // namespace
 
 QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,
@@ -119,16 +155,21 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   QuantizeOptions options;
   options.strategy = arguments.strategy;
   options.family = family_from_string(arguments.family, &options.pow2_q);
+  const bool thresholds = !arguments.thr_weights.empty() || !arguments.thr_activations.empty();
   const int wishes = static_cast<int>(!arguments.max_loss.empty()) + static_cast<int>(!arguments.target_bits.empty()) +
                      static_cast<int>(arguments.weight_bits > 0 || arguments.activation_bits > 0);
   if (wishes > 1)
     throw Error("--max-loss, --target-bits and --weight-bits/--activation-bits exclude each other; give one of them");
+  if (wishes > 0 && thresholds)
+    throw Error(
+        "--thr-weights and --thr-activations say what bits there are; leave --max-loss, --target-bits, --weight-bits "
+        "and --activation-bits out");
   if (!arguments.target_bits.empty()) {
     std::tie(options.target_weight_bits, options.target_activation_bits) = parse_bits(arguments.target_bits);
   } else if (arguments.weight_bits > 0 || arguments.activation_bits > 0) {
     if (arguments.weight_bits > 0) options.weight_bits = arguments.weight_bits;
     if (arguments.activation_bits > 0) options.activation_bits = arguments.activation_bits;
-  } else {
+  } else if (!thresholds) {
     options.max_loss = arguments.max_loss.empty() ? 0.01 : parse_loss(arguments.max_loss, arguments.metric == "kl");
   }
   options.metric = arguments.metric;
@@ -161,6 +202,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
         fmt::format("--family belongs to --strategy optimal; leave it out with --strategy {}", options.strategy));
   const std::string metric = arguments.metric;
   if (!metric.empty()) metric_from_string(metric);
+  set_thresholds(arguments, !metric.empty() && is_external(metric_from_string(metric)), options);
   if (metric.starts_with("command:"))
     options.judge = [command = metric.substr(8)](const std::vector<std::filesystem::path>& models) {
       return run_command(command, models.front());

@@ -25,7 +25,9 @@ struct QuantizeArguments {
   DataArguments calibration;
   std::string validation;
   int weight_bits = 0, activation_bits = 0;
-  int64_t expect_m = 0;  // 0: as the calibration samples have them
+  std::string thr_weights, thr_activations;  // the paper's thresholds, "0.1" or "10%"
+  int thr_plans = -1;                        // of their grid, to judge; below 0: as options_of() has it
+  int64_t expect_m = 0;                      // 0: as the calibration samples have them
   bool weights_only = false, resume = false;
   std::vector<std::string> only, ignore, untie;
   uint64_t seed = 0;

@@ -233,6 +233,9 @@ Json summary_of(const FinishedJob& job) {
   const Recipe& recipe = result.recipe;
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
   const MetricResult metric = recipe.metric.value_or(MetricResult{});
+  Json thresholds;  // null but for the paper's search
+  if (recipe.thresholds)
+    thresholds = {{"weights", recipe.thresholds->weights}, {"activations", recipe.thresholds->activations}};
   return {
       {"weights", {{"stored_bits", weights.stored_bits}, {"tensor_mean_bits", weights.tensor_mean_bits}}},
       {"activations", {{"stored_bits", activations.stored_bits}, {"tensor_mean_bits", activations.tensor_mean_bits}}},
@@ -256,6 +259,7 @@ Json summary_of(const FinishedJob& job) {
         {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
         {"ram", ram}}},
       {"note", recipe.split ? recipe.split->note : std::string()},
+      {"thresholds", thresholds},
       {"seconds", result.seconds}};
 }
 

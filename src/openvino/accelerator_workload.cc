@@ -179,14 +179,13 @@ Operand unmeasured(int stored_bits, bool non_negative, std::string origin) {
   Operand operand =
       operand_of(with_level_counts({}, stored_bits, non_negative ? 0 : -1), std::nullopt, std::move(origin));
   operand.base = std::exp2(1 / std::exp2(operand.exponent_bits - 2));
+  operand.levels = accelerator::Levels::kAssumed;
   return operand;
 }
 
-void set_attention(ModelWorkload& workload, const Operand& operand) {
-  for (size_t i = 0; i < workload.source.size(); ++i)
-    if (workload.coded.layers[i].weights_are_activations)
-      workload.coded.layers[i].weights = workload.coded.layers[i].activations = operand;
-}
+// Every emission computes these products in floating point, which the machine has not.
+constexpr const char* kAttentionOrigin =
+    "int8: the recipe has no codes for products of two activations and leaves them in FP32";
 
 // "past_*" means every input whose name begins with "past_".
 bool is_meant(const std::string& wanted, const std::string& name, const std::unordered_set<std::string>& names) {
@@ -318,6 +317,9 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
   operand.exponent_bits = std::max(accelerator::kNarrowestExponentBits,
                                    static_cast<int>(std::bit_width(static_cast<unsigned>(std::max(1, levels - 1)))));
   operand.base = code.base;
+  operand.beta_is_zero = code.beta == 0;
+  operand.levels =
+      code.arithmetic == Arithmetic::kInt8Grid ? accelerator::Levels::kInt8Grid : accelerator::Levels::kReal;
   operand.origin = std::move(origin);
   if (!counts) return operand;
   double all = 0;
@@ -371,14 +373,15 @@ void apply_recipe(ModelWorkload& workload, const PreparedModel& prepared, const 
       throw Error(fmt::format("'{}' is the recipe of another model than '{}', which has no layer '{}'", source,
                               prepared.file, layer.name));
 
-  double width = 0, values = 0;
   for (size_t i = 0; i < workload.source.size(); ++i) {
     accelerator::Layer& layer = workload.coded.layers[i];
     const auto found = by_name.find(layer.name);
     if (workload.source[i] < 0 || found == by_name.end()) {
       layer.weights = workload.int8.layers[i].weights;
-      layer.weights.origin = layer.activations.origin = "int8: the recipe leaves this layer in FP32";
-      layer.int8_lanes = !layer.weights_are_activations;
+      layer.activations = workload.int8.layers[i].activations;
+      layer.weights.origin = layer.activations.origin =
+          layer.weights_are_activations ? kAttentionOrigin : "int8: the recipe leaves this layer in FP32";
+      layer.int8_lanes = true;
       continue;
     }
     const LayerRecipe& entry = *found->second;
@@ -412,13 +415,6 @@ void apply_recipe(ModelWorkload& workload, const PreparedModel& prepared, const 
     if (seen != statistics.activations.end()) counts = count_codes(entry.activations->code, seen->second);
     layer.activations =
         operand_of(entry.activations->code, counts, counts ? "recipe, calibration" : "recipe; zeros not measured");
-    width += static_cast<double>(layer.activations.stored_bits) * static_cast<double>(layer.input_elements);
-    values += static_cast<double>(layer.input_elements);
-  }
-  if (values > 0) {
-    const int bits = static_cast<int>(std::ceil(width / values - 1e-9));
-    set_attention(workload, unmeasured(bits, false,
-                                       "assumed: the recipe's mean width; it has no code for products of activations"));
   }
 }
 
@@ -448,7 +444,10 @@ void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weig
     }
     task.advance();
   });
-  set_attention(workload, unmeasured(activation_bits, false, "asked for; zeros not measured"));
+  const Operand attention =
+      unmeasured(activation_bits, false, "assumed: the bits asked for, for products of two activations too");
+  for (accelerator::Layer& layer : workload.coded.layers)
+    if (layer.weights_are_activations) layer.weights = layer.activations = attention;
 }
 
 }  // namespace dnateq

@@ -58,13 +58,14 @@ struct RecipeStatistics {
 };
 
 // Fills the operands from `recipe` (whose origin `source` is named in errors). Weights' statistics: of the emitted
-// codes, else of the histogram rounded to the nearest level, else unmeasured. Layers that the recipe leaves in FP32 run
-// in 8 bits; products of two activations, for which a recipe has no codes, at the mean width of its activations,
-// rounded up; both say so in `origin`. Throws Error if the recipe is not of this model.
+// codes, else of the histogram rounded to the nearest level, else unmeasured. What the recipe leaves in FP32, products
+// of two activations (attention) among it, for which no recipe has codes, runs in 8 bits on INT8 lanes in every design;
+// `origin` says so. Throws Error if the recipe is not of this model.
 void apply_recipe(ModelWorkload& workload, const PreparedModel& prepared, const Recipe& recipe,
                   const std::string& source, const RecipeStatistics& statistics);
 
-// The same width everywhere: codes fitted to the weights, and to the activations where histograms are given.
+// The same width everywhere, products of two activations included (there is no recipe that says otherwise): codes
+// fitted to the weights, and to the activations where histograms are given.
 void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weight_bits, int activation_bits,
                 const std::optional<ActivationHistograms>& activations, const Progress& progress);
 

@@ -225,6 +225,53 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
   EXPECT_THAT(error_of([&] { apply_recipe(workload, prepared, recipe, "r.json", {}); }), HasSubstr("absent"));
 }
 
+TEST_F(AcceleratorWorkload, AttentionRunsInEightBitsSinceNoRecipeHasCodesForIt) {
+  const PreparedModel prepared = closed(transformer_block(Norm::kMvn), 1, {{"tokens", {1, 5, 16}}});
+  Recipe recipe;
+  for (const Layer& one : prepared.layers) {
+    LayerRecipe entry;
+    entry.name = one.name;
+    const ov::Shape shape = one.weights()->get_shape();
+    entry.weight_shape.assign(shape.begin(), shape.end());
+    entry.weights.code = with_level_counts({}, 3);
+    if (one.kind != LayerKind::kEmbedding) entry.activations.emplace().code = with_level_counts({}, 4);
+    recipe.layers.push_back(entry);
+  }
+  ModelWorkload workload = workload_of(prepared, 1);
+  apply_recipe(workload, prepared, recipe, "r.json", {});
+  int products = 0;
+  for (const accelerator::Layer& one : workload.coded.layers) {
+    if (!one.weights_are_activations) {
+      EXPECT_FALSE(one.int8_lanes) << one.name;
+      EXPECT_EQ(one.weights.stored_bits, 3);
+      EXPECT_EQ(one.activations.stored_bits, 4);
+      continue;
+    }
+    ++products;
+    EXPECT_TRUE(one.int8_lanes) << one.name;
+    for (const accelerator::Operand& operand : {one.weights, one.activations}) {
+      EXPECT_EQ(operand.stored_bits, 8);
+      EXPECT_THAT(operand.origin, HasSubstr("no codes for products of two activations"));
+    }
+  }
+  EXPECT_EQ(products, 2);
+}
+
+TEST_F(AcceleratorWorkload, OperandsKnowTheFamilyOfTheirCodes) {
+  TensorCode code = with_level_counts({}, 4);
+  code.arithmetic = Arithmetic::kExponential;
+  code.base = 1.5;
+  code.beta = -0.1;
+  accelerator::Operand operand = operand_of(code, std::nullopt, "");
+  EXPECT_EQ(operand.levels, accelerator::Levels::kReal);
+  EXPECT_FALSE(operand.beta_is_zero);
+  code.beta = 0;
+  code.arithmetic = Arithmetic::kInt8Grid;
+  operand = operand_of(code, std::nullopt, "");
+  EXPECT_EQ(operand.levels, accelerator::Levels::kInt8Grid);
+  EXPECT_TRUE(operand.beta_is_zero);
+}
+
 TEST_F(AcceleratorWorkload, WidthsWithoutARecipe) {
   PreparedModel prepared = save_and_import(core_, residual_cnn());
   const VectorSamples samples = random_samples("image", 4, {3, 12, 12}, 5);

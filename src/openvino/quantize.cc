@@ -103,6 +103,15 @@ class Job {
     if (split_.measure.size() < split_.solve.size()) fewer_ = part_of(calibration, split_.measure).calls;
   }
 
+  // At most so many of the samples that judge, evenly over them: a grid of plans is judged by each.
+  Part some_of_judge() const {
+    constexpr size_t kMost = 1024;
+    const size_t count = std::min(kMost, split_.judge.size());
+    std::vector<int64_t> calls;
+    for (size_t i = 0; i < count; ++i) calls.push_back(split_.judge[i * split_.judge.size() / count]);
+    return part_of(split_.from_validation ? *validation_ : *only().input().calibration, calls);
+  }
+
   // Of the network's samples, for its recipe.
   SplitRecipe split_recipe(const Network& network) const {
     SplitRecipe recipe;
@@ -293,16 +302,22 @@ class Job {
   }
 
   Candidate search_by_paper() {
+    // Without a limit no loss decides anything, so the grid's may be of the samples that judge the result.
+    Part few;
+    if (!options_.max_loss && !judge_by_.external()) few = some_of_judge();
+    Part& part = options_.max_loss ? search_ : few;
+    thresholds_.emplace();
     PaperOutcome outcome = search_paper(
         only(), *solve_.front(), options_,
         [&](const PaperOutcome& candidate, const std::string& note) {
           double found = -std::numeric_limits<double>::infinity();
           for (const Emission emission : emissions())
-            found = std::max(found, judge_by_.loss({candidate.codes}, emission, search_, "judging").loss);
+            found = std::max(found, judge_by_.loss({candidate.codes}, emission, part, "judging").loss);
           note_step(candidate.allocation, found, note);
           return found;
         },
-        [&] { return out_of_time(); });
+        [&] { return out_of_time(); }, *thresholds_);
+    if (!judge_by_.external()) thresholds_->samples = part.calls->samples();
     Candidate best;
     best.allocation = outcome.allocation;
     best.networks.push_back(std::move(outcome.codes));
@@ -375,6 +390,7 @@ class Job {
       for (size_t e = 0; e < emitted.size(); ++e) result.recipe.emissions[e].bytes = network.file_bytes(emissions()[e]);
       result.recipe.split = split_recipe(network);
       result.recipe.steps = steps_;
+      result.recipe.thresholds = thresholds_;
       result.seconds = seconds();
       if (network.measurements().has_sensitivities)
         for (const Allocation& point : allocation_front(network.items().items, network.items().fp32_values))
@@ -406,6 +422,7 @@ class Job {
   std::vector<Allocatable> items_;  // of all networks
   double fp32_values_ = 0;
   std::vector<SearchStep> steps_;
+  std::optional<ThresholdStudy> thresholds_;  // of the paper's search
 };
 
 }  // namespace

@@ -65,7 +65,7 @@ const palette = (count) => Array.from({length: count}, (_, index) => `var(--part
 function showBars(id, field, units, note) {
   const keys = [...new Set(data.designs.flatMap((design) => Object.keys(design[field])))].filter((key) => key !== 'total');
   const used = keys.filter((key) => data.designs.some((design) => design[field][key] > 0));
-  const rows = data.designs.map((design) => ({name: design.design, parts: design[field], note: note(design)}));
+  const rows = data.designs.map((design) => ({name: starred(design), parts: design[field], note: note(design)}));
   swatches(find(`#${id}-legend`), used, palette(used.length));
   responsive(find(`#${id}-plot`), (width) => drawBars(find(`#${id}-plot`), width, rows, used, palette(used.length), units, `${id} of each design`));
   return used;
@@ -78,6 +78,31 @@ const SPLIT = ['compute', 'memory_stall', 'post_processing', 'drain'];
 function largestPart(split) {
   const key = SPLIT.reduce((best, candidate) => split[candidate] > split[best] ? candidate : best);
   return `${spoken(key)} ${percent(split[key] / Math.max(1, split.total))}`;
+}
+
+// A star: the figures are of as many bits in other codes than the network's.
+const isForeign = (design) => Boolean(design.codes) && !design.codes.own;
+const starred = (design) => design.design + (isForeign(design) ? ' *' : '');
+
+function codesText({design, codes}) {
+  return `* ${design}: not ${data.recipe ? 'this recipe’s' : 'the fitted'} codes in ${codes.foreign_layers} of ${codes.layers} layers (${codes.reasons.join('; ')}). ` +
+      `It runs as many bits in codes of its own, whose accuracy is another: those of ${codes.wanted}.`;
+}
+
+function accuracyText({metric}) {
+  if (!metric) return 'The recipe’s accuracy was not judged.';
+  if (!isNumber(metric.exact)) return `The recipe’s ${metric.name}: ${number(metric.reference, 4)} in FP32; its exact emission, which the designs compute, was not judged.`;
+  return `The recipe’s ${metric.name}: ${number(metric.reference, 4)} in FP32, ${number(metric.exact, 4)} in its own codes, as the designs without a star compute them.`;
+}
+
+// The paper's averages as stored bits and as exponent bits, side by side.
+function showReadings() {
+  const {readings} = data;
+  if (!readings.length) return find('#readings').remove();
+  const figures = (own) => own.error ? 'not possible' : `${times(own.speed)} / ${times(own.energy)} / ${times(own.area)}`;
+  table(find('#readings table'),
+        [['Design', 'text'], ...readings.map((reading) => [`Read as ${reading.bits_are} bits: ${fixed(reading.weight_bits, 2)} / ${fixed(reading.activation_bits, 2)} stored`])],
+        readings[0].designs.map((own, index) => [own.design, ...readings.map((reading) => figures(reading.designs[index]))]));
 }
 
 function laneText({design, lane}) {
@@ -93,9 +118,9 @@ function summarize() {
   find('#network').textContent = workload.name;
   find('#run').textContent = [
     workload.origin, `batch ${workload.batch}`, `${workload.layers.length} layers`, `${number(workload.macs / 1e9)} GMAC`,
-    `${number(workload.weights / 1e6)} M weights`, `${fixed(workload.weight_bits, 2)} / ${fixed(workload.activation_bits, 2)} bits (weights / activations)`,
+    `${number(workload.weights / 1e6)} M weights`, `${fixed(workload.weight_bits, 2)} / ${fixed(workload.activation_bits, 2)} stored bits (weights / activations)`,
   ].join(' · ');
-  const others = data.designs.slice(1);
+  const others = data.designs.slice(1).filter((design) => !isForeign(design));  // the others are of another network, strictly
   const best = (key) => others.reduce((a, b) => (b.against_int8[key] || 0) > (a.against_int8[key] || 0) ? b : a);
   find('#lead').textContent = others.length
       ? `Of the exponential designs ${best('speed').design} is the fastest on this machine (${times(best('speed').against_int8.speed)} INT8’s speed), ` +
@@ -103,14 +128,14 @@ function summarize() {
         `and ${best('area').design} the least area (INT8 takes ${times(best('area').against_int8.area)} as much). ` +
         `DNA-TEQ reports ${data.claims.speed}× and ${data.claims.energy}× on a machine whose details are not known here; ` +
         `${config.assumed.length} of this one’s ${Object.keys(config.sources).length} numbers are assumed.`
-      : 'INT8 alone was simulated.';
+      : data.designs.length > 1 ? 'None of the exponential designs here runs these codes as they are (*).' : 'INT8 alone was simulated.';
   const [energyFactor, energyUnit] = unitFor(Math.max(...data.designs.map((d) => d.total_energy_pj)), ENERGY);
   const [byteFactor, byteUnit] = unitFor(Math.max(...data.designs.map((d) => d.bytes.total)), BYTES);
   table(find('#designs'),
         [['Design', 'text'], ['Cycles'], ['Time, ms'], ['Speed, times'], [`DRAM, ${byteUnit}`], [`Energy, ${energyUnit}`], ['Energy, times'],
          ['Area, mm²'], ['Area, times'], ['MAC a cycle, of peak'], ['Most of the time', 'text']],
         data.designs.map((design) => [
-          design.design, count(design.cycles), number(design.time_ms), times(design.against_int8.speed), number(design.bytes.total / byteFactor),
+          starred(design), count(design.cycles), number(design.time_ms), times(design.against_int8.speed), number(design.bytes.total / byteFactor),
           number(design.total_energy_pj / energyFactor), times(design.against_int8.energy), number(design.total_area_um2 / 1e6), times(design.against_int8.area),
           `${number(design.macs / Math.max(1, design.cycles))} (${percent(design.macs / Math.max(1, design.cycles) / design.peak_macs_per_cycle)})`,
           largestPart(design.cycle_split)]));
@@ -126,7 +151,9 @@ function summarize() {
       origins.set(key, (origins.get(key) || 0) + 1);
     }
   }
-  find('#origins').append(...[...origins].map(([origin, layers]) => element('li', {}, `Bits of ${origin} (${layers} layers)`)),
+  find('#origins').append(...data.designs.filter(isForeign).map((design) => element('li', {}, codesText(design))),
+                          ...(data.recipe ? [element('li', {}, accuracyText(data.recipe))] : []),
+                          ...[...origins].map(([origin, layers]) => element('li', {}, `Bits of ${origin} (${layers} layers)`)),
                           ...data.designs.filter((design) => design.lane).map((design) => element('li', {}, laneText(design))),
                           ...workload.notes.map((note) => element('li', {}, note)),
                           ...workload.left_out.map((layer) => element('li', {}, `Not simulated: ${layer}`)));
@@ -151,7 +178,7 @@ const redraws = [];
 
 function showLayers() {
   const select = find('#layer-design');
-  select.append(...data.designs.map((design, index) => element('option', {value: index}, design.design)));
+  select.append(...data.designs.map((design, index) => element('option', {value: index}, starred(design))));
   select.value = String(data.designs.indexOf(chosen));
   select.addEventListener('change', () => {
     chosen = data.designs[Number(select.value)];
@@ -214,7 +241,7 @@ function showCheck() {
   const rows = data.designs.slice(1).map((design) => {
     const check = design.share_check;
     const verdict = check.holds ? 'holds here' : isNumber(check.pe_share_needed) ? 'asks for a larger share' : 'no share is enough';
-    return [design.design, percent(check.pe_share_of_int8), number(check.pe_energy_ratio), number(check.other_energy_ratio), percent(check.pe_share_needed), times(design.against_int8.energy), verdict];
+    return [starred(design), percent(check.pe_share_of_int8), number(check.pe_energy_ratio), number(check.other_energy_ratio), percent(check.pe_share_needed), times(design.against_int8.energy), verdict];
   });
   table(find('#shares'), [['Design', 'text'], ['Share of INT8’s energy in its PEs, s'], ['Inside, e'], ['Outside, m'], ['Share needed'], ['Energy, times'], ['Verdict', 'text']], rows);
 }
@@ -247,7 +274,10 @@ function showMap() {
   const names = [...new Set(sweep.points.flatMap((point) => point.designs.map((own) => own.design)))].filter((name) => name !== 'int8');
   const errors = new Map();
   for (const point of sweep.points) for (const own of point.designs) if (own.error && !errors.has(own.design)) errors.set(own.design, own.error);
-  find('#map-errors').textContent = [...errors].map(([design, error]) => `${design} is not possible at some points: ${error}.`).join(' ');
+  find('#map-errors').textContent = [
+    ...[...errors].map(([design, error]) => `${design} is not possible at some points: ${error}.`),
+    ...data.designs.filter(isForeign).map(codesText),
+  ].join(' ');
   find('#map-design').append(...names.map((name) => element('option', {}, name)));
   find('#map-figure').append(...FIGURES.map(([key, label]) => element('option', {value: key}, label)));
   const axesShown = sweep.axes.filter((axis) => axis.values.length > 1).slice(-2);
@@ -330,6 +360,7 @@ function drawHeat(width, points, [rows, columns], [rowIndex, columnIndex]) {
 }
 
 summarize();
+showReadings();
 showMap();
 showTotals();
 showLayers();

@@ -89,6 +89,70 @@ Json layer_json(const SimulationRun& run, const DesignResult& design, size_t i) 
           {"activation_bits", operand_of_design(run, design, i, false).stored_bits}};
 }
 
+// Whether the figures are of the network's own codes; null for INT8, whose grids are its own.
+Json codes_json(const SimulationRun& run, const DesignResult& design) {
+  if (design.design == Design::kInt8) return nullptr;
+  const CodeFit fit = code_fit(run, design);
+  return {{"own", fit.foreign == 0},
+          {"layers", fit.layers},
+          {"foreign_layers", fit.foreign},
+          {"reasons", fit.reasons},
+          {"wanted", wanted_family(design.design)}};
+}
+
+Json recipe_json(const SimulationRun& run) {
+  if (!run.recipe) return nullptr;
+  Json metric;
+  if (const auto& m = run.recipe->metric)
+    metric = {{"name", m->name},
+              {"reference", number(m->reference)},
+              {"quantized", number(m->quantized)},
+              {"exact", number(m->exact)},
+              {"confidence", m->samples > 0 ? Json({m->confidence_low, m->confidence_high}) : Json()},
+              {"samples", m->samples},
+              {"samples_from", m->samples_from}};
+  return {{"strategy", run.recipe->strategy}, {"options", run.recipe->options}, {"metric", metric}};
+}
+
+Json outcomes_json(const std::vector<Outcome>& outcomes, const Outcome* baseline) {
+  Json list = Json::array();
+  for (const Outcome& own : outcomes) {
+    if (!own.error.empty()) {
+      list.push_back({{"design", to_string(own.design)}, {"error", own.error}});
+      continue;
+    }
+    const auto against = [&](double Outcome::*figure) {
+      return baseline != nullptr ? number(ratio(baseline->*figure, own.*figure)) : Json(nullptr);
+    };
+    list.push_back({{"design", to_string(own.design)},
+                    {"cycles", own.cycles},
+                    {"time_ms", own.milliseconds},
+                    {"dram_bytes", own.dram_bytes},
+                    {"energy_pj", own.energy_pj},
+                    {"area_um2", own.area_um2},
+                    {"speed", against(&Outcome::milliseconds)},
+                    {"energy", against(&Outcome::energy_pj)},
+                    {"area", against(&Outcome::area_um2)}});
+  }
+  return list;
+}
+
+const Outcome* baseline_of(const std::vector<Outcome>& outcomes) {
+  for (const Outcome& outcome : outcomes)
+    if (outcome.design == Design::kInt8 && outcome.error.empty()) return &outcome;
+  return nullptr;
+}
+
+Json readings_json(const SimulationRun& run) {
+  Json list = Json::array();
+  for (const Reading& reading : run.readings)
+    list.push_back({{"bits_are", to_string(reading.bits_are)},
+                    {"weight_bits", number(reading.weight_bits)},
+                    {"activation_bits", number(reading.activation_bits)},
+                    {"designs", outcomes_json(reading.outcomes, baseline_of(reading.outcomes))}});
+  return list;
+}
+
 Json design_json(const SimulationRun& run, const DesignResult& design) {
   const Outcome own = outcome_of(design), baseline = outcome_of(run.designs.front());
   Json layers = Json::array();
@@ -99,6 +163,7 @@ Json design_json(const SimulationRun& run, const DesignResult& design) {
   }
   const ShareCheck check = share_check(run.designs.front().energy_pj(), design.energy_pj(), kPaperEnergy);
   return {{"design", to_string(design.design)},
+          {"codes", codes_json(run, design)},
           {"macs", design.macs()},
           {"cycles", own.cycles},
           {"cycle_split", cycles_json(design.cycles())},
@@ -184,12 +249,6 @@ std::string csv_row(const std::vector<std::string>& fields) {
   return fmt::format("{}\n", fmt::join(cells, ","));
 }
 
-const Outcome* baseline_of(const SweepPoint& point) {
-  for (const Outcome& outcome : point.outcomes)
-    if (outcome.design == Design::kInt8 && outcome.error.empty()) return &outcome;
-  return nullptr;
-}
-
 }  // namespace
 
 ShareCheck share_check(const Energy& baseline, const Energy& design, double times) {
@@ -210,6 +269,12 @@ ShareCheck share_check(const Energy& baseline, const Energy& design, double time
   return check;
 }
 
+CodeFit code_fit(const SimulationRun& run, const DesignResult& design) {
+  Workload as_run = run.workload;
+  for (size_t i = 0; i < design.layers.size(); ++i) as_run.layers.at(i).int8_lanes = design.layers[i].int8_lanes;
+  return accelerator::code_fit(as_run, design.design);
+}
+
 Json simulation_document(const SimulationRun& run) {
   Json numbers = Json::object();
   for (const auto& [key, value] : values(run.config)) numbers[key] = number(value);
@@ -218,6 +283,7 @@ Json simulation_document(const SimulationRun& run) {
   const EnergyTable& energies = run.config.energies;
   return {{"format", "dnateq-simulation-1"},
           {"workload", workload_json(run)},
+          {"recipe", recipe_json(run)},
           {"config",
            {{"file", run.config.file},
             {"values", numbers},
@@ -233,35 +299,15 @@ Json simulation_document(const SimulationRun& run) {
               {"area_scale", energies.area_scale},
               {"delay_scale", energies.delay_scale}}}}},
           {"claims", {{"speed", kPaperSpeed}, {"energy", kPaperEnergy}}},
-          {"designs", designs}};
+          {"designs", designs},
+          {"readings", readings_json(run)}};
 }
 
 Json sweep_document(const std::vector<SweepAxis>& axes, const std::vector<SweepPoint>& points) {
   Json keys = Json::array(), rows = Json::array();
   for (const SweepAxis& axis : axes) keys.push_back({{"key", axis.key}, {"values", axis.values}});
-  for (const SweepPoint& point : points) {
-    const Outcome* baseline = baseline_of(point);
-    Json outcomes = Json::array();
-    for (const Outcome& own : point.outcomes) {
-      if (!own.error.empty()) {
-        outcomes.push_back({{"design", to_string(own.design)}, {"error", own.error}});
-        continue;
-      }
-      const auto against = [&](double base, double value) {
-        return baseline != nullptr ? number(ratio(base, value)) : Json(nullptr);
-      };
-      outcomes.push_back({{"design", to_string(own.design)},
-                          {"cycles", own.cycles},
-                          {"time_ms", own.milliseconds},
-                          {"dram_bytes", own.dram_bytes},
-                          {"energy_pj", own.energy_pj},
-                          {"area_um2", own.area_um2},
-                          {"speed", against(baseline ? baseline->milliseconds : 0, own.milliseconds)},
-                          {"energy", against(baseline ? baseline->energy_pj : 0, own.energy_pj)},
-                          {"area", against(baseline ? baseline->area_um2 : 0, own.area_um2)}});
-    }
-    rows.push_back({{"at", point.at}, {"designs", outcomes}});
-  }
+  for (const SweepPoint& point : points)
+    rows.push_back({{"at", point.at}, {"designs", outcomes_json(point.outcomes, baseline_of(point.outcomes))}});
   return {{"axes", keys}, {"points", rows}};
 }
 
@@ -347,7 +393,7 @@ std::string sweep_csv(const std::vector<SweepAxis>& axes, const std::vector<Swee
                                "speed_against_int8", "energy_against_int8", "area_against_int8", "error"});
   std::string text = csv_row(header);
   for (const SweepPoint& point : points) {
-    const Outcome* baseline = baseline_of(point);
+    const Outcome* baseline = baseline_of(point.outcomes);
     for (const Outcome& own : point.outcomes) {
       std::vector<std::string> row;
       for (const double value : point.at) row.push_back(fmt::format("{:.12g}", value));

@@ -69,6 +69,68 @@ TEST(AcceleratorDocument, LayersOnInt8LanesHaveTheBaselinesBits) {
   EXPECT_THAT(layers_csv(run), AllOf(HasSubstr(",lanes,"), HasSubstr(",int8,")));
 }
 
+TEST(AcceleratorDocument, DesignsSayWhetherTheirCodesAreTheNetworks) {
+  SimulationRun run = run_of("alexnet");
+  for (const Json& design : simulation_document(run)["designs"]) {
+    if (design["design"] == "int8")
+      EXPECT_TRUE(design["codes"].is_null());  // grids of its own
+    else
+      EXPECT_EQ(design["codes"]["own"], true) << design["design"];
+  }
+  run.workload.layers[1].weights.base *= 1.1;
+  run.workload.layers[2].weights.levels = Levels::kReal;
+  run.workload.layers[3].weights.base *= 1.1;
+  const Json designs = simulation_document(run)["designs"];
+  for (const Json& design : designs) {
+    if (design["design"] == "int8") continue;
+    const Json& codes = design["codes"];
+    EXPECT_EQ(codes["own"], false) << design["design"];
+    EXPECT_EQ(codes["layers"], run.workload.layers.size());
+    EXPECT_EQ(codes["foreign_layers"], design["design"] == "decode" ? 1 : 2);
+    EXPECT_EQ(codes["reasons"].size(), 1U);
+    EXPECT_THAT(codes["wanted"].get<std::string>(), HasSubstr("quantize --"));
+  }
+  run.designs[1].layers[1].int8_lanes = true;  // there its codes do not matter
+  EXPECT_EQ(simulation_document(run)["designs"][1]["codes"]["foreign_layers"], 1);
+}
+
+TEST(AcceleratorDocument, TheRecipesAccuracyStandsBesideItsFigures) {
+  SimulationRun run = run_of("alexnet");
+  EXPECT_TRUE(simulation_document(run)["recipe"].is_null());
+  run.recipe.emplace();
+  run.recipe->strategy = "paper";
+  EXPECT_TRUE(simulation_document(run)["recipe"]["metric"].is_null());
+  run.recipe->metric.emplace();
+  run.recipe->metric->name = "top1";
+  run.recipe->metric->reference = 0.5;
+  run.recipe->metric->exact = 0.25;
+  run.recipe->metric->quantized = std::nan("");
+  const Json recipe = simulation_document(run)["recipe"];
+  EXPECT_EQ(recipe["strategy"], "paper");
+  EXPECT_EQ(recipe["metric"]["reference"], 0.5);
+  EXPECT_EQ(recipe["metric"]["exact"], 0.25);
+  EXPECT_TRUE(recipe["metric"]["quantized"].is_null());
+  EXPECT_TRUE(recipe["metric"]["confidence"].is_null());
+}
+
+TEST(AcceleratorDocument, ReadingsAreRatiosToTheirOwnBaseline) {
+  SimulationRun run = run_of("alexnet");
+  EXPECT_TRUE(simulation_document(run)["readings"].empty());
+  Outcome int8, decode;
+  int8.milliseconds = int8.energy_pj = int8.area_um2 = 4;
+  decode = int8;
+  decode.design = Design::kDecode;
+  decode.milliseconds = 2;
+  run.readings = {{BitsAre::kStored, 3, 4, {int8, decode}}, {BitsAre::kExponent, 4, 5, {int8, decode}}};
+  run.readings[1].outcomes[1].error = "no energies";
+  const Json readings = simulation_document(run)["readings"];
+  EXPECT_EQ(readings[0]["bits_are"], "stored");
+  EXPECT_EQ(readings[0]["designs"][1]["speed"], 2.0);
+  EXPECT_EQ(readings[1]["bits_are"], "exponent");
+  EXPECT_EQ(readings[1]["weight_bits"], 4.0);
+  EXPECT_EQ(readings[1]["designs"][1]["error"], "no energies");
+}
+
 TEST(AcceleratorDocument, EveryNumberOfTheMachineHasItsSourceOrIsAFlag) {
   const Json config = simulation_document(run_of("alexnet")).at("config");
   for (const auto& [key, value] : config["values"].items())

@@ -118,6 +118,25 @@ json layers_document(const Recipe& recipe) {
   return list;
 }
 
+json thresholds_document(const Recipe& recipe) {
+  if (!recipe.thresholds) return nullptr;
+  const ThresholdStudy& study = *recipe.thresholds;
+  json plans = json::array();
+  for (const ThresholdStudy::Plan& plan : study.plans)
+    plans.push_back({{"weight_bits", for_display(plan.weight_bits)},
+                     {"activation_bits", for_display(plan.activation_bits)},
+                     {"tensor_mean_bits", for_display(plan.tensor_mean_bits)},
+                     {"loss", for_display(plan.loss)}});
+  return {{"weights", study.weights},
+          {"activations", study.activations},
+          {"chosen_by", study.chosen_by},
+          {"samples", study.samples},
+          {"weight_thresholds", study.weight_thresholds},
+          {"activation_thresholds", study.activation_thresholds},
+          {"plans", plans},
+          {"cells", study.cells}};
+}
+
 // Views of tensors that the recipe does not hold are left out.
 json tensors_document(const ReportInput& input) {
   std::map<std::string, size_t> index_of;
@@ -172,6 +191,7 @@ json report_document(const ReportInput& input) {
           {"tensors", tensors_document(input)},
           {"curve", curve},
           {"steps", steps},
+          {"thresholds", thresholds_document(input.recipe)},
           {"unquantized", unquantized}};
 }
 

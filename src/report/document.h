@@ -1,6 +1,7 @@
 // The JSON document that the report's page draws. Every number of the report is in it, already computed.
 //
-// Top level: `summary`, `advice`, `layers`, `tensors`, `curve`, `steps`, `unquantized`. NaN and infinities are null.
+// Top level: `summary`, `advice`, `layers`, `tensors`, `curve`, `steps`, `thresholds` (or null), `unquantized`. NaN and
+// infinities are null.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

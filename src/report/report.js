@@ -320,6 +320,7 @@ summarize();
 showAdvice();
 showLayers();
 showCurve();
+showThresholds(data.thresholds, style, data.summary.metric ? data.summary.metric.limit : null);
 setUpExplorer();
 setUpTable();
 showUnquantized();

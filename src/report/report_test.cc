@@ -89,7 +89,8 @@ ReportInput network(int layers) {
   }
   recipe.unquantized = {{"/fc/Gemm", "MatMul", "named by --ignore", 640},
                         {"/attention/MatMul", "MatMul", "both inputs are activations", 0}};
-  recipe.metric = MetricResult{"top1", 0.8792, 0.8781, 0.8728, -0.0121, -0.0009, 9000, "validation"};
+  recipe.metric =
+      MetricResult{"top1", 0.8792, 0.8781, 0.8728, -0.0121, -0.0009, 9000, "validation", true, 0.01, false, ""};
   for (int i = 0; i < 9; ++i) {
     const double bits = 3.0 + 0.25 * i;
     recipe.steps.push_back({bits - 0.1, bits + 0.15, 0.03 * std::exp(-0.55 * i), 0.3 * std::exp(-0.5 * i),
@@ -127,6 +128,41 @@ TEST(ReportTest, EmbedsEveryLayerAndTensor) {
   EXPECT_EQ(document["curve"].size(), 40u);
   EXPECT_EQ(document["steps"].size(), 9u);
   EXPECT_GE(document["advice"].size(), 3u);
+}
+
+// As the paper's search has it: a plan for each pair, of which one in three was not judged.
+ThresholdStudy study_of(size_t rows, size_t columns) {
+  ThresholdStudy study;
+  study.chosen_by = "loss";
+  study.samples = 1250;
+  for (size_t i = 0; i < rows; ++i) study.weight_thresholds.push_back(0.3 * std::pow(0.64, double(i)));
+  for (size_t i = 0; i < columns; ++i) study.activation_thresholds.push_back(0.3 * std::pow(0.64, double(i)));
+  for (size_t cell = 0; cell < rows * columns; ++cell) {
+    const double weights = double(cell / columns), activations = double(cell % columns);
+    const double loss = 0.3 * std::exp(-0.5 * weights) + 0.1 * std::exp(-0.9 * activations) - 0.012;
+    study.plans.push_back({4 + 0.5 * weights, 3 + 0.4 * activations, 3.5 + 0.45 * weights + 0.2 * activations,
+                           cell % 3 == 1 ? kNaN : loss});
+    study.cells.push_back(int64_t(cell));
+  }
+  study.weights = study.weight_thresholds.at(rows / 2);
+  study.activations = study.activation_thresholds.at(columns / 2);
+  return study;
+}
+
+TEST(ReportTest, ThresholdsOfThePapersSearchAreInTheDocumentWithWhatWasNotJudged) {
+  ReportInput input = network(2);
+  EXPECT_TRUE(embedded_document(render_html(input))["thresholds"].is_null());
+  input.recipe.thresholds = study_of(5, 6);
+  const json study = embedded_document(render_html(input))["thresholds"];
+  EXPECT_EQ(study["weight_thresholds"].size(), 5u);
+  EXPECT_EQ(study["activation_thresholds"].size(), 6u);
+  ASSERT_EQ(study["cells"].size(), 30u);
+  for (size_t cell = 0; cell < 30; ++cell) {
+    const json& plan = study["plans"][study["cells"][cell].get<size_t>()];
+    EXPECT_EQ(plan["loss"].is_null(), cell % 3 == 1);
+    EXPECT_GT(plan["tensor_mean_bits"], 3);
+  }
+  EXPECT_EQ(study["samples"], 1250);
 }
 
 TEST(ReportTest, FetchesNothing) {
@@ -284,6 +320,11 @@ TEST(ReportTest, WritesSamplesWhereAsked) {
   write("report.html", network(20));
   write("report_large.html", network(60));
   write("report_empty.html", ReportInput());
+
+  ReportInput paper = network(20);
+  paper.recipe.strategy = "paper";
+  paper.recipe.thresholds = study_of(9, 9);
+  write("report_paper.html", paper);
 
   ReportInput odd = network(2);  // hostile names, nothing measured, weights only, an empty histogram
   odd.recipe.layers[0].name = odd.tensors[0].layer = "</script><script>document.title='taken'</script>\"'";

@@ -35,6 +35,8 @@ const PaperChoice& choose_paper(const PaperLayer& layer, double weight_threshold
   return layer.by_exponent_bits[kPaperMostBits];
 }
 
+int exponent_bits(const PaperChoice& choice) { return choice.weights.stored_bits - 1; }
+
 std::vector<double> paper_thresholds() {
   std::vector<double> thresholds;
   for (double threshold = 0.30; threshold > 0.005; threshold *= 0.8) thresholds.push_back(threshold);

@@ -19,6 +19,9 @@ struct PaperChoice {
   double weight_rmae = 0, activation_rmae = 0;
 };
 
+// Of the layer's weights, and of its activations: a sign comes on top of them.
+int exponent_bits(const PaperChoice& choice);
+
 struct PaperLayer {
   std::array<PaperChoice, kPaperMostBits + 1> by_exponent_bits;
 };

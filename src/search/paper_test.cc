@@ -17,8 +17,6 @@ class Paper : public ::testing::Test {
   const PaperLayer layer_ = fit_paper_layer(weights_, &activations_, false);
 };
 
-int exponent_bits(const PaperChoice& choice) { return choice.weights.stored_bits - 1; }
-
 TEST_F(Paper, ALayersTensorsShareTheBaseAndTheNumberOfExponentBits) {
   for (int n = kPaperFewestBits; n <= kPaperMostBits; ++n) {
     const PaperChoice& choice = layer_.by_exponent_bits[static_cast<size_t>(n)];

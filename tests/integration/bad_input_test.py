@@ -194,6 +194,25 @@ class BadOptions(Case):
         self.refuses_to_quantize("--metric", "top1", names=("top1", "--labels"))
         self.refuses_to_quantize("--resume", names=(str(self.out), "--resume"))
 
+    def test_thresholds_of_the_paper(self):
+        def refused(*options, names):
+            self.fails("quantize", self.net, "--calibration", self.calib, *options, "-o", self.out, names=names)
+
+        paper, both = ("--strategy", "paper", "--emit", "exact"), ("--thr-weights", "0.1", "--thr-activations", "10%")
+        refused(*both, names=("--thr-weights", "--strategy paper"))
+        refused("--thr-activations", "0.1", names=("--thr-activations", "--strategy paper"))
+        refused("--thr-plans", "3", "--strategy", "uniform", names=("--thr-plans", "--strategy paper"))
+        refused(*paper, "--thr-weights", "0.1", names=("--thr-activations", "pair"))
+        refused(*paper, "--thr-activations", "0.1", names=("--thr-weights", "pair"))
+        for goal in (("--max-loss", "1%"), ("--target-bits", "5"), ("--weight-bits", "5")):
+            refused(*paper, *both, *goal, names=("--thr-weights", goal[0]))
+        for wrong in ("0", "-1%", "1.5", "101%", "x", "nan", "inf", ""):
+            refused(*paper, "--thr-weights", wrong, "--thr-activations", "0.1", names="--thr-weights")
+            refused(*paper, "--thr-weights", "0.1", "--thr-activations", wrong, names="--thr-activations")
+        refused(*paper, *both, "--weights-only", names=("--weights-only", "--thr-weights"))
+        for wrong in ("-1", "65", "many"):
+            refused(*paper, "--thr-plans", wrong, names="--thr-plans")
+
     def test_limits_that_cannot_be_met(self):
         for bits in ("1", "33", "nan", "four", "4/", "4/4/4"):
             self.refuses_to_quantize("--target-bits", bits, names="--target-bits")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import openvino as ov
@@ -101,6 +102,83 @@ class Determinism(Case):
             self.quantize(*options, out=fresh)
             self.quantize(*options, "--resume", out=resumed)
             self.assertEqual(results(fresh), results(resumed), msg=options)
+
+
+class PaperThresholds(Case):
+    """The grid of the paper's thresholds in the recipe, and pairs that are given."""
+
+    def study(self, *options, out=None):
+        document = self.json_of("quantize", self.net, "--calibration", self.calib, "--strategy", "paper", "--emit", "exact",
+                                *options, "-o", out or self.out)
+        recipe = json.loads(((out or self.out) / "recipe.dnateq.json").read_text())
+        study = recipe["thresholds"]
+        self.assertEqual(document["thresholds"], {key: study[key] for key in ("weights", "activations")})
+        return recipe, study
+
+    def cell(self, study):
+        """The plan of the recipe's own pair, which is always of the grid."""
+        row, column = (study[f"{kind}_thresholds"].index(study[key])
+                       for kind, key in (("weight", "weights"), ("activation", "activations")))
+        return study["plans"][study["cells"][row * len(study["activation_thresholds"]) + column]]
+
+    def test_a_pair_that_is_given(self):
+        recipe, study = self.study("--thr-weights", "12%", "--thr-activations", "0.07")
+        self.assertEqual((study["weights"], study["activations"], study["chosen_by"]), (0.12, 0.07, "given"))
+        self.assertIn("--thr-weights 12% --thr-activations 0.07", recipe["options"])
+        for layer in recipe["layers"]:  # within both, or the most bits there are
+            bits = layer["weights"]["code"]["stored_bits"]
+            self.assertTrue(bits == 8 or (layer["weights"]["rmae"] <= 0.12 + 1e-9 and layer["activations"]["rmae"] <= 0.08), layer)
+        loose, _ = self.study("--thr-weights", "1", "--thr-activations", "1", out=self.folder / "loose")
+        self.assertEqual({layer["weights"]["code"]["stored_bits"] for layer in loose["layers"]}, {4})
+        tight, _ = self.study("--thr-weights", "1e-9", "--thr-activations", "1e-9", out=self.folder / "tight")
+        self.assertEqual({layer["weights"]["code"]["stored_bits"] for layer in tight["layers"]}, {8})
+
+    def test_the_grid_has_bits_everywhere_and_says_what_was_judged(self):
+        for number, goal in enumerate((("--thr-weights", "0.12", "--thr-activations", "0.07"), ("--target-bits", "5"),
+                                       ("--max-loss", "20%"))):
+            recipe, study = self.study(*goal, "--thr-plans", "6", out=self.folder / f"out{number}")
+            rows, columns = study["weight_thresholds"], study["activation_thresholds"]
+            self.assertGreaterEqual(min(len(rows), len(columns)), 8)
+            self.assertEqual(len(study["cells"]), len(rows) * len(columns))
+            self.assertEqual((rows, columns), (sorted(rows, reverse=True), sorted(columns, reverse=True)))
+            mean = [study["plans"][plan]["tensor_mean_bits"] for plan in study["cells"]]
+            for at in range(len(mean)):
+                if (at + 1) % len(columns):
+                    self.assertLessEqual(mean[at], mean[at + 1])
+                if at + len(columns) < len(mean):
+                    self.assertLessEqual(mean[at], mean[at + len(columns)])
+            judged = [plan for plan in study["plans"] if plan["loss"] is not None]
+            self.assertGreaterEqual(len(judged), min(6, len(study["plans"])))
+            self.assertGreater(study["samples"], 0)
+            own = self.cell(study)
+            bits = [tensor["code"]["stored_bits"] for layer in recipe["layers"] for tensor in (layer["weights"], layer["activations"])]
+            self.assertAlmostEqual(own["tensor_mean_bits"], sum(bits) / len(bits))
+            self.assertTrue(all(step["note"].startswith("Thr_w ") for step in recipe["steps"]))
+            notes = [step["note"] for step in recipe["steps"]]
+            self.assertEqual(len(notes), len(set(notes)))
+
+    def test_no_plan_is_judged_where_none_is_wanted(self):
+        for number, options in enumerate((("--target-bits", "5", "--thr-plans", "0"),
+                                          ("--target-bits", "5", "--metric", "command:echo 0.5; :"))):
+            _, study = self.study(*options, out=self.folder / f"out{number}")
+            self.assertTrue(all(plan["loss"] is None for plan in study["plans"]))
+            self.assertGreater(len(study["plans"]), 1)
+
+    def test_weights_alone_have_one_column(self):
+        _, study = self.study("--weights-only", "--thr-weights", "0.1")
+        self.assertEqual(len(study["activation_thresholds"]), 1)
+        self.assertGreaterEqual(len(study["weight_thresholds"]), 8)
+
+    def test_the_page_draws_it(self):
+        self.study("--target-bits", "5")
+        page = (self.out / "report.html").read_text()
+        self.assertIn('"thresholds":{', page)
+        self.assertIn("weight_thresholds", page)
+        again = self.json_of("report", self.out)["report"]
+        self.assertEqual(Path(again).read_text(), page)
+        self.quantize(out=self.folder / "other")
+        self.assertIn('"thresholds":null', (self.folder / "other/report.html").read_text())
+        self.assertIsNone(json.loads((self.folder / "other/recipe.dnateq.json").read_text())["thresholds"])
 
 
 class Emissions(Case):

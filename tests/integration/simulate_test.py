@@ -33,6 +33,24 @@ class SimulateLists(Case):
             self.assertIn(design, table)
         self.assertRegex(table, r"\nlanes: int8 32 bits.*; counting n = 5, 10 bits; .*shift n = 5, q = 8, 10 bits; decode n = 5, 32 bits")
 
+    def test_the_papers_bits_are_shown_under_both_readings(self):
+        document = self.json_of("simulate", "transformer")
+        stored, exponent = document["readings"]
+        self.assertEqual((stored["bits_are"], exponent["bits_are"]), ("stored", "exponent"))
+        self.assertAlmostEqual(stored["weight_bits"], 3.05)
+        self.assertAlmostEqual(exponent["weight_bits"], 4.05)
+        for own, design in zip(stored["designs"], document["designs"], strict=True):  # what the rest of the document is of
+            self.assertEqual((own["design"], own["cycles"]), (design["design"], design["cycles"]))
+        only = self.json_of("simulate", "transformer", "--bits-are", "exponent")
+        self.assertEqual(only["readings"], [])
+        self.assertEqual([own["cycles"] for own in exponent["designs"]], [design["cycles"] for design in only["designs"]])
+        self.assertIn("read as exponent bits", only["workload"]["layers"][0]["weights"]["origin"])
+        same = self.json_of("simulate", "transformer", "--bits", "3/4", "--bits-are", "exponent")
+        other = self.json_of("simulate", "transformer", "--bits", "4/5")
+        self.assertEqual([d["cycles"] for d in same["designs"]], [d["cycles"] for d in other["designs"]])
+        self.assertEqual(other["readings"], [])
+        self.assertRegex(self.succeeds("simulate", "transformer"), r"stored bits \(3.05 / 3.05 stored\) +exponent bits \(4.05 / 4.05")
+
     def test_same_bytes_at_any_threads(self):
         for threads in (1, 3):
             self.succeeds("simulate", "resnet50", "--sweep", "bits=3:6:1", "--sweep", "memory.access_pj_per_bit=2,8",
@@ -79,6 +97,29 @@ class SimulateModels(Case):
                              ("recipe, emitted codes", "recipe, calibration"))
         self.assertGreater(layers["conv2"]["activations"]["zero_fraction"], 0.2)  # a ReLU is before it
         self.assertEqual(document["designs"][0]["layers"][0]["weight_bits"], 8)
+
+    def test_designs_are_marked_where_the_recipes_codes_are_not_theirs(self):
+        families = {"free": {"decode"}, "shared-base": {"counting"}, "pow2:2": {"counting", "counting-beta0", "shift"}}
+        for family, own in families.items():
+            out = self.folder / family.replace(":", "")
+            self.quantize("--activation-bits", "5", "--emit", "exact", "--family", family, out=out)
+            document = self.json_of("simulate", out, "-o", self.folder / "sim")
+            int8, *designs = document["designs"]
+            self.assertIsNone(int8["codes"])
+            self.assertEqual({d["design"] for d in designs if d["codes"]["own"]}, own, family)
+            self.assertEqual({d["design"] for d in designs}, set(DESIGNS[1:]))
+            table = self.succeeds("simulate", out)
+            page = (self.folder / "sim/report.html").read_text()
+            for design in designs:
+                marked = f"* {design['design']}: not this recipe's codes in {design['codes']['foreign_layers']} of 3 layers"
+                self.assertEqual(marked in table, design["design"] not in own, table)
+            self.assertIn('"foreign_layers":', page)
+            metric = json.loads((out / "recipe.dnateq.json").read_text())["metric"]
+            self.assertEqual(document["recipe"]["metric"]["exact"], metric["exact"])
+            self.assertIn("the recipe's cosine: FP32 1.0000, exact", table)
+        lists = self.json_of("simulate", "alexnet")
+        self.assertTrue(all(d["codes"]["own"] for d in lists["designs"][1:]))
+        self.assertIsNone(lists["recipe"])
 
     def test_recipe_alone(self):
         self.quantize("--activation-bits", "5", "--emit", "exact")
@@ -200,6 +241,9 @@ class SimulateBadInput(Case):
             self.refused(self.net, "--bits", bits, names="range")
         self.refused("alexnet", "--batch", "0", names="--batch")
         self.refused("alexnet", "--zeros", "2", names="zeros")
+        self.refused("alexnet", "--bits-are", "both", names="--bits-are")
+        self.refused("alexnet", "--bits-are", "exponent", "--bits", "8", names="the sign")
+        self.refused(self.net, "--bits", "4", "--bits-are", "exponent", names=("--bits-are", "built-in"))
         self.refused(self.net, "--bits", "4", "--sweep", "bits=3:5:1", names="built-in")
         self.refused("alexnet", "--shape", "x=1", names="--shape")
         self.refused(self.net, "--bits", "4", "--shape", "x=1", names="image")

@@ -1,17 +1,22 @@
 // Runs every part's RTL, verilated, against the reference, bit by bit and cycle by cycle.
 //
 //   cosim [--write FOLDER] [PART...]     all parts, or these; prints a line a part, exit status 1 if any differs
+//   cosim --counters FILE                a trained layer's sums through every counting lane of its exponent bits: the
+//                                        RTL's counters against those of the library's counting (layer_file.h)
 //
 // --write keeps what a PE's inputs and outputs were, so that its netlist can be held against them.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "Veverything.h"
+#include "layer_file.h"
 #include "parts_table.h"
 #include "reference.h"
 #include "verilated.h"
@@ -88,7 +93,87 @@ std::string test(size_t number, const Part& part, const std::string& folder) {
   return std::to_string(vectors.size()) + " cycles";
 }
 
+// A lane that counts, and its counters, which it is drained of before they could overflow.
+class CountingLane {
+ public:
+  CountingLane(size_t number, const Part& part)
+      : part_(part), rtl_(number), counters_(static_cast<size_t>(part.rows())) {
+    drain(false);  // rows have no reset
+  }
+
+  void pair(int x, int w) {
+    if (pairs_ == part_.horizon()) drain(true);
+    Vector v;
+    v.set(0, 1, 1);
+    v.set(2, 1, x == 0);
+    v.set(3, 1, w == 0);
+    operand(v, 4, x);
+    operand(v, 12, w);
+    rtl_.cycle(v);
+    ++pairs_;
+  }
+
+  std::vector<int64_t> take() {
+    drain(true);
+    return std::exchange(counters_, std::vector<int64_t>(counters_.size()));
+  }
+
+ private:
+  static void operand(Vector& v, int low, int code) {
+    if (code == 0) return;
+    v.set(low, 7, static_cast<uint64_t>(std::abs(code) - 1));
+    v.set(low + 7, 1, code < 0);
+  }
+
+  void drain(bool counts) {
+    for (int row = 0; row <= part_.rows(); ++row) {  // a row shows in the cycle after
+      Vector v;
+      if (row < part_.rows()) v.set(1, 1, 1), v.set(20, 12, static_cast<uint64_t>(row));
+      const auto out = rtl_.cycle(v);
+      if (counts && row > 0)
+        counters_[static_cast<size_t>(row) - 1] +=
+            static_cast<int64_t>(out[0] & ((1U << part_.term_bits()) - 1)) - part_.init();
+    }
+    pairs_ = 0;
+  }
+
+  Part part_;
+  Rtl rtl_;
+  std::vector<int64_t> counters_;
+  int pairs_ = 0;
+};
+
+int run_counters(const std::string& file) {
+  const CountedLayer layer = read_counted_layer(file);
+  int lanes = 0, failed = 0;
+  for (size_t number = 0; number < std::size(kParts); ++number) {
+    const Part& part = kParts[number];
+    const bool counts = part.design == (layer.histograms == 4 ? "counting" : "counting-beta0");
+    if (part.name != "lane" || !counts || part.n != layer.exponent_bits) continue;
+    ++lanes;
+    CountingLane lane(number, part);
+    size_t pairs = 0, wrong = 0;
+    for (const CountedSum& sum : layer.sums) {
+      for (size_t k = 0; k < sum.x.size(); ++k) lane.pair(sum.x[k], sum.w[k]);
+      pairs += sum.x.size();
+      wrong += lane.take() != sum.counters;
+    }
+    failed += wrong > 0;
+    std::printf("%-34s %zu sums of %s, %zu pairs: %s\n", std::string(part.id).c_str(), layer.sums.size(),
+                layer.name.c_str(), pairs,
+                wrong == 0 ? "the library's counters"
+                           : ("FAILED, " + std::to_string(wrong) + " sums' counters differ").c_str());
+  }
+  if (lanes == 0) {
+    std::fprintf(stderr, "cosim: no lane here counts %d exponent bits\n", layer.exponent_bits);
+    return 2;
+  }
+  std::printf("counters: %d passed, %d failed\n", lanes - failed, failed);
+  return failed ? 1 : 0;
+}
+
 int run(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "--counters") return run_counters(argv[2]);
   std::string folder;
   std::vector<std::string> wanted;
   for (int k = 1; k < argc; ++k) {
@@ -122,4 +207,11 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace dnateq::rtl
 
-int main(int argc, char** argv) { return dnateq::rtl::run(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return dnateq::rtl::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cosim: %s\n", error.what());
+    return 2;
+  }
+}

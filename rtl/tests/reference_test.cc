@@ -6,10 +6,12 @@
 
 #include <bit>
 #include <cmath>
+#include <filesystem>
 #include <random>
 
 #include "dnateq/code.h"
 #include "kernels/exponential.h"
+#include "layer_file.h"
 
 namespace dnateq::rtl {
 namespace {
@@ -109,6 +111,53 @@ TEST_P(EveryExponentWidth, QuantizerGivesTheEncodersCodes) {
       check(magnitude, sign);
     for (int k = 0; k < 20000; ++k) check(static_cast<uint32_t>(random()) >> 1, sign);
   }
+}
+
+// Trained layers' counters, which co-simulation holds the RTL against: the library still counts them so.
+TEST(TrainedLayers, CountersAreTheLibrarysAndTheReferences) {
+  size_t layers = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(DNATEQ_COUNTED_LAYERS)) {
+    const CountedLayer layer = read_counted_layer(entry.path().string());
+    ++layers;
+    const int n = layer.exponent_bits;
+    TensorCode code = code_of(n, 1.2, 0.5, layer.histograms == 4 ? 0.01 : 0);
+    code.stored_bits = n + 2, code.negative_levels = code.positive_levels;
+    const kernels::SharedBase codes(code, code);
+    const auto numbers = [&](const std::vector<int>& exponents) {
+      std::vector<uint8_t> all;
+      for (const int e : exponents) all.push_back(static_cast<uint8_t>(e >= 0 ? e : code.positive_levels - e));
+      return all;
+    };
+    size_t not_zero = 0;
+    for (const CountedSum& sum : layer.sums) {
+      const std::vector<uint8_t> x = numbers(sum.x), w = numbers(sum.w);
+      kernels::ExponentCounters counters;
+      const auto check = [&] {
+        for (size_t row = 0; row < sum.counters.size(); ++row) {
+          const auto sums = (size_t{2} << n) - 1;
+          const int64_t counted = row < sums               ? counters.sums[row]
+                                  : row == sums            ? counters.signs
+                                  : row < (size_t{3} << n) ? counters.x[row - (size_t{2} << n)]
+                                                           : counters.w[row - (size_t{3} << n)];
+          ASSERT_EQ(sum.counters[row], counted) << entry.path() << " row " << row;
+        }
+      };
+      kernels::count_scalar(codes, x, w, counters);
+      check();
+      if (kernels::counts_planes() && n <= 4) {
+        kernels::count_planes({code, n, x}, {code, n, w}, codes.one_term(), counters);
+        check();
+      }
+      LaneModel lane(lane_of(layer.histograms == 4 ? "counting" : "counting-beta0", n));
+      for (size_t k = 0; k < x.size(); ++k) lane.add(operand_of(code, x[k]), operand_of(code, w[k]));
+      for (size_t row = 0; row < sum.counters.size(); ++row) {
+        ASSERT_EQ(lane.value(static_cast<int>(row)), sum.counters[row]);
+        not_zero += sum.counters[row] != 0;
+      }
+    }
+    EXPECT_GT(not_zero, 10 * layer.sums.size()) << entry.path() << " holds hardly any counts";
+  }
+  EXPECT_GE(layers, 1U);
 }
 
 }  // namespace

@@ -104,7 +104,8 @@ def modules_of(text):
 
 # ---- co-simulation ----
 
-TEST_FILES = [RTL / "tests" / name for name in ("cosim.cc", "reference.cc", "reference.h", "vectors.h")]
+TEST_FILES = [RTL / "tests" / name for name in ("cosim.cc", "reference.cc", "reference.h", "vectors.h", "layer_file.cc", "layer_file.h")]
+LAYERS = sorted((RTL / "tests" / "layers").glob("*.txt"))
 VERILATOR = ["verilator", "--cc", "--exe", "-O3", "--x-assign", "0", "-Wall", "-Wno-DECLFILENAME", "-Wno-WIDTH", "-Wno-UNUSED",
              "-Wno-UNSIGNED", "-Wno-PINCONNECTEMPTY", "--top-module", "everything"]
 
@@ -123,7 +124,7 @@ def build_cosim(folder, group, modules, jobs=1):
         objects = folder / "obj"
         shutil.rmtree(objects, ignore_errors=True)
         run([*VERILATOR, "--Mdir", objects, "-CFLAGS", f"-std=c++20 -O1 -I{RTL / 'tests'} -I{folder}", *modules, folder / "everything.sv",
-             RTL / "tests" / "cosim.cc", RTL / "tests" / "reference.cc"], folder / "verilator.log")
+             RTL / "tests" / "cosim.cc", RTL / "tests" / "reference.cc", RTL / "tests" / "layer_file.cc"], folder / "verilator.log")
         for name in same_for_all:
             if (shared / name).exists():
                 shutil.copy(shared / name, objects / name)
@@ -153,6 +154,20 @@ def cosim(name, group, jobs=1):
     if done.returncode not in (0, 1) or (done.returncode == 1) != (failed > 0):
         raise FlowError(f"co-simulation {name} ended with status {done.returncode}: {done.stderr.strip()}")
     return len(group) - failed, failed
+
+
+def trained_layers(name, group, jobs=1):
+    """The counters of trained networks' layers: RTL against the library's counting. Returns (passed, failed)."""
+    program, _ = build_cosim(BUILD / "cosim" / name, group, modules_of(parts.everything(group)), jobs)
+    passed = 0
+    for layer in LAYERS:
+        done = subprocess.run([program, "--counters", layer], capture_output=True, text=True, check=False)
+        for line in done.stdout.splitlines()[:-1]:
+            say(f"  layer    {line}")
+        if done.returncode not in (0, 1):
+            raise FlowError(f"counters of {layer.name}: status {done.returncode}: {done.stderr.strip()}")
+        passed += done.returncode == 0
+    return passed, len(LAYERS) - passed
 
 
 def vectors(group, code_bits=0):
@@ -369,6 +384,8 @@ def test():
     simulated = [p for p in parts.simulated() if p.n in (0, 3) and (p.name != "pe" or p.storage == "registers")] + [
         parts.Part("lane", "counting-beta0", 4, w), parts.Part("lane", "counting", 4, w, storage="sram")]
     good, bad = cosim("short", simulated, os.cpu_count() or 1)
+    passed, failed = passed + good, failed + bad
+    good, bad = trained_layers("short", simulated, os.cpu_count() or 1)
     passed, failed = passed + good, failed + bad
     caught, missed = mutants.run(sys.modules[__name__])
     passed, failed = passed + caught, failed + missed

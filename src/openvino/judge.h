@@ -1,6 +1,6 @@
 // What quantization loses by the metric: a score of each emission of a candidate beside FP32's, on the same samples.
 //
-// Non-goals: which samples (the caller's), how sure a loss is (search/certificate.h), and which candidate is taken.
+// Non-goals: which samples (the caller's), and which candidate is taken (search/loss_search.h).
 #pragma once
 
 #include <memory>
@@ -13,6 +13,7 @@
 #include "openvino/evaluate.h"
 #include "openvino/network.h"
 #include "openvino/quantize.h"
+#include "search/certificate.h"
 
 namespace dnateq {
 
@@ -47,6 +48,16 @@ class Judge {
   // The same of the n-th network alone, by an external metric, the others as they were.
   double loss_of_one(size_t n, const Network::Codes& codes);
 
+  // What the loss on data not yet seen may be, for a candidate that was chosen without the samples of `part`. Nothing
+  // where the metric gives one number for all.
+  std::optional<LossBound> bound(const EmissionLoss& found, const Part& part) const;
+  // Whether the samples of `part` are enough to certify a limit at all: if none of them lost anything.
+  bool can_certify(Part& part, double limit);
+  // As the recipe has it: with the bound, whether that is within the limit, if there is one, and if not, how many
+  // samples would bring it there. `certifies`: the candidate was chosen without these samples, or by a sequence of
+  // tests that keeps the error rate.
+  EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool certifies) const;
+
   // The score of somebody else's INT8 model of the only network.
   double int8_score(Part& part);
 
@@ -55,6 +66,7 @@ class Judge {
   std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
   const std::vector<double>& fp32_scores(Part& part);
   std::vector<std::filesystem::path> original_files() const;
+  LossRange range(const Part& part) const;
 
   ov::Core& core_;
   const std::vector<std::unique_ptr<Network>>& networks_;
@@ -62,5 +74,9 @@ class Judge {
   Metric metric_;
   std::optional<double> external_reference_;
 };
+
+// Fills limit, certified and verdict of `metric` from what was found of the emissions, where `searched` samples beside
+// those judged on led the search.
+void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions, double limit, int64_t searched);
 
 }  // namespace dnateq

@@ -8,7 +8,6 @@
 #include <limits>
 #include <memory>
 #include <numeric>
-#include <set>
 #include <utility>
 
 #include "data/split.h"
@@ -17,18 +16,15 @@
 #include "openvino/judge.h"
 #include "openvino/network.h"
 #include "openvino/paper_search.h"
+#include "search/loss_search.h"
 
 namespace dnateq {
 namespace {
-
-constexpr double kNotMeasured = std::numeric_limits<double>::quiet_NaN();
-constexpr int kMostCandidates = 5;  // judged while looking for the fewest bits within a loss limit
 
 // One complete assignment of codes and what came of it.
 struct Candidate {
   Allocation allocation;
   std::vector<Network::Codes> networks;
-  double loss = kNotMeasured;
 };
 
 // One search over the layers of all networks.
@@ -182,24 +178,6 @@ class Job {
 
   const std::vector<Emission>& emissions() const { return only().emissions(); }
 
-  // Solves and judges, emission by emission; of a candidate that misses the limit the rest is left out.
-  Candidate try_allocation(const Allocation& allocation, const std::string& stage) {
-    Candidate candidate;
-    candidate.allocation = allocation;
-    candidate.loss = -std::numeric_limits<double>::infinity();
-    for (size_t n = 0; n < networks_.size(); ++n)
-      candidate.networks.push_back(networks_[n]->solve_first(bits_of(allocation, n), *solve_[n], stage));
-    for (const Emission emission : emissions()) {
-      if (emission == Emission::kMain)
-        for (size_t n = 0; n < networks_.size(); ++n)
-          networks_[n]->solve_main(candidate.networks[n], bits_of(allocation, n), *solve_[n], stage);
-      candidate.loss = std::max(candidate.loss, judge_by_.loss(candidate.networks, emission, search_, "judging").loss);
-      if (!within(candidate.loss, *options_.max_loss)) break;
-    }
-    note_step(allocation, candidate.loss);
-    return candidate;
-  }
-
   void note_step(const Allocation& allocation, double loss, const std::string& note = {}) {
     steps_.push_back({allocation.weight_bits, allocation.activation_bits, loss, allocation.divergence, note});
   }
@@ -226,79 +204,79 @@ class Job {
 
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
-  // Fewest bits within the loss limit: bisection along the front, led by the predicted divergence.
+  // Fewest bits within the loss limit, certified where the samples that judge can do that.
   Candidate search_loss() {
-    const std::vector<Allocation> front = allocation_front(items_, fp32_values_);
-    const double limit = *options_.max_loss;
-    auto too_few = std::ptrdiff_t{-1}, enough = static_cast<std::ptrdiff_t>(front.size());
-    std::optional<Candidate> best;
-    std::set<std::ptrdiff_t> tried_points;
-    double least_loss = std::numeric_limits<double>::infinity();
-    const auto try_point = [&](std::ptrdiff_t point) {
-      Candidate candidate =
-          try_allocation(front[static_cast<size_t>(point)], fmt::format("candidate {}", steps_.size() + 1));
-      tried_points.insert(point);
-      least_loss = std::min(least_loss, candidate.loss);
-      const double candidate_loss = candidate.loss;
-      if (within(candidate_loss, limit)) {
-        best = std::move(candidate);
-        keep(*best);
-      }
-      return candidate_loss;
-    };
-    std::ptrdiff_t next = enough - 1;
-    for (std::ptrdiff_t i = 0; i < enough; ++i)
-      if (tensor_mean(front[static_cast<size_t>(i)]) >= 4.0) {
-        next = i;
-        break;
-      }
-    for (int tried = 0; tried < kMostCandidates || !best; ++tried) {
-      const double loss = try_point(next), predicted = front[static_cast<size_t>(next)].divergence;
-      if (within(loss, limit)) {
-        enough = next;
-      } else {
-        too_few = next;
-        if (next + 1 >= enough && !best) break;
-      }
-      if (enough - too_few <= 1 || (best && out_of_time())) break;
-      if (out_of_time()) {  // one more: what has the best chance
-        next = enough - 1;
-        continue;
-      }
-      // Loss grows about in proportion to the predicted divergence; stay inside the bracket.
-      const double wanted = predicted * limit / std::max(loss, limit / 4);
-      std::ptrdiff_t guess = too_few + 1;
-      while (guess < enough - 1 && front[static_cast<size_t>(guess)].divergence > wanted) ++guess;
-      // A loss that hardly falls would be followed point by point.
-      if (!best && tried + 1 >= kMostCandidates) guess = std::max(guess, (too_few + enough) / 2);
-      next = std::clamp(guess, too_few + 1, enough - 1);
-      if (best &&
-          tensor_mean(front[static_cast<size_t>(enough)]) - tensor_mean(front[static_cast<size_t>(next)]) < 0.05)
-        break;
-    }
-    // On few samples the loss does not fall steadily: most bits may miss by one sample what fewer bits meet. Before
-    // the limit is called out of reach, the points between are tried, the middle of the widest gap first.
-    for (int extra = 0; extra < kMostCandidates && !best && !out_of_time(); ++extra)
-      if (const auto point = middle_of_widest_gap(tried_points)) try_point(*point);
-    if (!best)
+    front_ = allocation_front(items_, fp32_values_);
+    std::vector<FrontPoint> points;
+    for (const Allocation& allocation : front_) points.push_back({tensor_mean(allocation), allocation.divergence});
+    LossSearchOptions search;
+    search.limit = *options_.max_loss;
+    LossSearchSteps steps;
+    steps.estimate = [&](size_t point) { return estimate(point); };
+    steps.out_of_time = [&] { return out_of_time(); };
+    certifies_ = split_.held_out && judge_by_.can_certify(judge_, search.limit);
+    if (certifies_) steps.certify = [&](size_t point) { return certify(point); };
+    const LossSearchResult result = search_for_loss(points, search, steps);
+    if (result.verdict == LossVerdict::kOutOfTime)
+      throw Error(
+          fmt::format("the time of --budget was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least "
+                      "that was reached; raise --budget or --max-loss",
+                      search.limit, judge_by_.metric_name(), result.least_loss));
+    if (result.verdict == LossVerdict::kCannotMeet)
       throw Error(
           fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
                       "--max-loss, give more calibration samples, or leave layers out with --ignore",
-                      limit, judge_by_.metric_name(), least_loss));
-    return std::move(*best);
+                      search.limit, judge_by_.metric_name(), result.least_loss));
+    // Where a candidate of more bits failed, the samples that judge have had their say: no second try of another.
+    certifies_ = result.verdict == LossVerdict::kCertified;
+    return solve(front_[result.point], "solving layers");  // from the checkpoints
   }
 
-  // The finer of two equal gaps; nothing if there is none.
-  static std::optional<std::ptrdiff_t> middle_of_widest_gap(const std::set<std::ptrdiff_t>& points) {
-    std::optional<std::ptrdiff_t> middle;
-    std::ptrdiff_t widest = 2;
-    for (auto at = points.begin(); at != points.end() && std::next(at) != points.end(); ++at) {
-      const std::ptrdiff_t gap = *std::next(at) - *at;
-      if (gap < widest) continue;
-      widest = gap;
-      middle = (*at + *std::next(at) + 1) / 2;
+  // Emission by emission; of a candidate that misses the limit the rest is left out. The one of fewest bits that meets
+  // it is kept in the folder.
+  LossEstimate estimate(size_t point) {
+    const Allocation& allocation = front_[point];
+    const std::string stage = fmt::format("candidate {}", steps_.size() + 1);
+    double worst = -std::numeric_limits<double>::infinity(), highest = worst;  // loss, and loss with its margin
+    Candidate candidate;
+    candidate.allocation = allocation;
+    for (size_t n = 0; n < networks_.size(); ++n)
+      candidate.networks.push_back(networks_[n]->solve_first(bits_of(allocation, n), *solve_[n], stage));
+    for (const Emission emission : emissions()) {
+      if (emission == Emission::kMain)
+        for (size_t n = 0; n < networks_.size(); ++n)
+          networks_[n]->solve_main(candidate.networks[n], bits_of(allocation, n), *solve_[n], stage);
+      const EmissionLoss found = judge_by_.loss(candidate.networks, emission, search_, "judging");
+      worst = std::max(worst, found.loss);
+      highest = std::max(highest, found.loss + (certifies_ ? margin_of(found) : 0));
+      if (!within(found.loss, *options_.max_loss)) break;
     }
-    return middle;
+    note_step(allocation, worst);
+    if (within(worst, *options_.max_loss) && (!kept_ || point < *kept_)) {
+      keep(candidate);
+      kept_ = point;
+    }
+    return {worst, highest - worst};
+  }
+
+  // How far above a loss on the samples of the search its bound by the samples that judge will lie.
+  double margin_of(const EmissionLoss& found) const {
+    const double here = judge_by_.bound(found, search_)->upper - found.loss;
+    if (!std::isfinite(here)) return 0;
+    const auto searched = static_cast<double>(search_.calls->samples());
+    return here * std::sqrt(searched / static_cast<double>(judge_.calls->samples()));
+  }
+
+  LossJudgement certify(size_t point) {
+    const Candidate candidate = solve(front_[point], "solving layers");  // from the checkpoints
+    std::optional<EmissionResult> worst;
+    for (const Emission emission : emissions()) {
+      const EmissionResult one = judged(candidate, emission);
+      if (!worst || one.upper_bound > worst->upper_bound) worst = one;
+    }
+    LossJudgement judgement{worst->loss, worst->upper_bound, {}};
+    if (worst->samples_needed > 0) judgement.samples_needed = worst->samples_needed;
+    return judgement;
   }
 
   Candidate search_by_paper() {
@@ -318,6 +296,7 @@ class Job {
         },
         [&] { return out_of_time(); }, *thresholds_);
     if (!judge_by_.external()) thresholds_->samples = part.calls->samples();
+    certifies_ = split_.held_out;  // the one that was chosen without the samples that judge
     Candidate best;
     best.allocation = outcome.allocation;
     best.networks.push_back(std::move(outcome.codes));
@@ -338,6 +317,12 @@ class Job {
     }
   }
 
+  EmissionResult judged(const Candidate& candidate, Emission emission) {
+    const std::string stage = fmt::format("judging the {} model", only().name_of(emission));
+    return judge_by_.result_of(emission, judge_by_.loss(candidate.networks, emission, judge_, stage), judge_,
+                               certifies_);
+  }
+
   // Measures the models by the metric, on samples that no search saw, or on the metric's own.
   MetricResult judge_finally(const Candidate& best, std::vector<EmissionResult>& emitted) {
     MetricResult metric;
@@ -349,24 +334,15 @@ class Job {
     if (!judge_by_.external()) metric.samples = judge_.calls->samples();
     // Exact comes first, and the interval is its own where there is one.
     for (const Emission emission : emissions()) {
-      EmissionResult result;
-      result.emission = only().name_of(emission);
-      const EmissionLoss found =
-          judge_by_.loss(best.networks, emission, judge_, fmt::format("judging the {} model", result.emission));
-      result.score = found.score;
-      result.loss = found.loss;
-      result.samples = static_cast<int64_t>(found.losses.size());
-      if (result.samples > 0) {
-        std::tie(result.low, result.high) =
-            paired_interval(found.losses, std::vector<double>(found.losses.size()), options_.seed + 1);
-        if (emitted.empty()) {
-          metric.confidence_low = lower_is_better(judge_by_.metric()) ? result.low : -result.high;
-          metric.confidence_high = lower_is_better(judge_by_.metric()) ? result.high : -result.low;
-        }
+      const EmissionResult result = judged(best, emission);
+      if (emitted.empty() && result.samples > 0) {
+        metric.confidence_low = lower_is_better(judge_by_.metric()) ? result.low : -result.high;
+        metric.confidence_high = lower_is_better(judge_by_.metric()) ? result.high : -result.low;
       }
-      (emission == Emission::kExact ? metric.exact : metric.quantized) = found.score;
-      emitted.push_back(std::move(result));
+      (emission == Emission::kExact ? metric.exact : metric.quantized) = result.score;
+      emitted.push_back(result);
     }
+    if (options_.max_loss) conclude(metric, emitted, *options_.max_loss, search_.calls ? search_.calls->samples() : 0);
     return metric;
   }
 
@@ -423,6 +399,9 @@ class Job {
   double fp32_values_ = 0;
   std::vector<SearchStep> steps_;
   std::optional<ThresholdStudy> thresholds_;  // of the paper's search
+  std::vector<Allocation> front_;             // that a loss limit is searched along, from few bits to many
+  std::optional<size_t> kept_;                // its point that lies in the folder
+  bool certifies_ = false;                    // the samples that judge can certify the limit for what the search takes
 };
 
 }  // namespace

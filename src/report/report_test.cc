@@ -89,8 +89,11 @@ ReportInput network(int layers) {
   }
   recipe.unquantized = {{"/fc/Gemm", "MatMul", "named by --ignore", 640},
                         {"/attention/MatMul", "MatMul", "both inputs are activations", 0}};
-  recipe.metric =
-      MetricResult{"top1", 0.8792, 0.8781, 0.8728, -0.0121, -0.0009, 9000, "validation", true, 0.01, false, ""};
+  recipe.metric = MetricResult{"top1",  0.8792,  0.8781, 0.8728,
+                               -0.0121, -0.0009, 9000,   "validation",
+                               true,    0.01,    false,  "not certified: at 95 % exact may lose 0.0112 on unseen data"};
+  recipe.emissions = {{"exact", 0.8728, 0.0064, 0.0009, 0.0121, 0.0112, "exact trinomial", false, 9000, 24000, 130'000},
+                      {"standard", 0.8781, 0.0011, -0.0003, 0.0025, 0.0023, "exact trinomial", true, 9000, 0, 133'000}};
   for (int i = 0; i < 9; ++i) {
     const double bits = 3.0 + 0.25 * i;
     recipe.steps.push_back({bits - 0.1, bits + 0.15, 0.03 * std::exp(-0.55 * i), 0.3 * std::exp(-0.5 * i),
@@ -213,6 +216,21 @@ TEST(ReportTest, AnUnmeasuredMetricIsNullInTheDocumentAndNamedOnThePage) {
   EXPECT_THAT(html, HasSubstr("'not measured'"));
   input.recipe.metric.reset();
   EXPECT_TRUE(embedded_document(render_html(input))["summary"]["metric"].is_null());
+}
+
+TEST(ReportTest, TellsLossIntervalAndBoundOfEachEmissionAndHowSureTheLimitIs) {
+  const json summary = embedded_document(render_html(network(1)))["summary"];
+  ASSERT_EQ(summary["emissions"].size(), 2);
+  const json& exact = summary["emissions"][0];
+  EXPECT_EQ(exact["emission"], "exact");
+  EXPECT_EQ(exact["loss"], 0.0064);
+  EXPECT_EQ(exact["interval"], json({0.0009, 0.0121}));
+  EXPECT_EQ(exact["upper_bound"], 0.0112);
+  EXPECT_EQ(exact["bound_method"], "exact trinomial");
+  EXPECT_FALSE(exact["certified"]);
+  EXPECT_TRUE(summary["emissions"][1]["certified"]);
+  EXPECT_EQ(summary["metric"]["limit"], 0.01);
+  EXPECT_THAT(summary["metric"]["verdict"].get<std::string>(), HasSubstr("may lose 0.0112"));
 }
 
 TEST(ReportTest, ViewsOfUnknownTensorsAreLeftOut) {

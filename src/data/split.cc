@@ -16,7 +16,8 @@ namespace {
 constexpr int64_t kParts = 8;                               // one of them is held back
 constexpr uint64_t kValidationStream = 0x9e3779b97f4a7c15;  // so that two sets of one size get two orders
 
-// Below `bound`, each as likely: the engine's highest numbers, which would favour small results, are drawn again.
+// Below `bound`, each as likely: 2^64 is no multiple of it, so that the engine's lowest numbers, which would make small
+// results likelier, are drawn again.
 uint64_t below(std::mt19937_64& engine, uint64_t bound) {
   const uint64_t excess = (0 - bound) % bound;  // 2^64 modulo bound
   uint64_t drawn = engine();

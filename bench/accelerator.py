@@ -25,7 +25,7 @@ RECIPES = {
     "pow2": (["--family", "pow2:2", *FIXED], ["shift", "counting-beta0"]),
     "beta0": (["--family", "beta0", "--emit", "counting", *FIXED[2:]], ["counting-beta0"]),
     "shared-base": (["--family", "shared-base", *FIXED], ["counting"]),
-    "paper": (["--strategy", "paper", "--emit", "exact", "--max-loss", "{limit}", "--thr-plans", "0"], ["counting"]),
+    "paper": (["--strategy", "paper", "--emit", "exact", "--thr-weights", "10%", "--thr-activations", "10%", "--thr-plans", "0"], ["counting"]),
     "free": (["--family", "free", *FIXED], ["decode"]),
 }
 
@@ -38,12 +38,12 @@ def rows(network, shared, work, bits=("4/4",), recipes=tuple(RECIPES)):
     (INT8's figure over the design's), commands.
     """
     work.mkdir(parents=True, exist_ok=True)
-    arguments, _, limit = accuracy.networks(shared, work)[network]()
+    arguments = accuracy.networks(shared, work)[network]()[0]
     for recipe in recipes:
         options, designs = RECIPES[recipe]
         for pair in bits if any("{weights}" in option for option in options) else ("",):
             weights, _, activations = pair.partition("/")
-            chosen = [option.format(weights=weights, activations=activations, limit=limit) for option in options]
+            chosen = [option.format(weights=weights, activations=activations) for option in options]
             folder = work / "-".join(filter(None, (network, recipe, pair.replace("/", "-"))))
             quantize = [accuracy.DNATEQ, "quantize", *arguments, *chosen, "--int8", "none", "--json", "-q", "-o", folder]
             accuracy.run(quantize)

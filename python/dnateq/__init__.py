@@ -12,8 +12,8 @@ from dnateq._models import load
 from dnateq._program import bench, extension, simulate
 from dnateq._quantize import allocate, analyze, quantize, quantize_many
 from dnateq._recipe import Recipe
-from dnateq._result import ManyResult, Result
+from dnateq._result import ManyResult, NotCertified, Result
 
 __version__ = "0.1.0"
-__all__ = ["ManyResult", "Recipe", "Result", "allocate", "analyze", "bench", "extension", "load", "quantize",
+__all__ = ["ManyResult", "NotCertified", "Recipe", "Result", "allocate", "analyze", "bench", "extension", "load", "quantize",
            "quantize_many", "simulate"]

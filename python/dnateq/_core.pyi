@@ -45,10 +45,22 @@ class QuantizeArguments:
     def metric(self, arg: str, /) -> None: ...
 
     @property
+    def metric_range(self) -> str: ...
+
+    @metric_range.setter
+    def metric_range(self, arg: str, /) -> None: ...
+
+    @property
     def max_loss(self) -> str: ...
 
     @max_loss.setter
     def max_loss(self, arg: str, /) -> None: ...
+
+    @property
+    def require_certificate(self) -> bool: ...
+
+    @require_certificate.setter
+    def require_certificate(self, arg: bool, /) -> None: ...
 
     @property
     def target_bits(self) -> str: ...
@@ -199,7 +211,8 @@ class Work:
     def question(self) -> list[pathlib.Path]:
         """Model files to judge."""
 
-    def answer(self, score: float) -> None: ...
+    def answer(self, score: float, per_sample: Sequence[float]) -> None:
+        """Of the model files: a number, and one a sample or none."""
 
     def result(self) -> str:
         """JSON document, once finished."""

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import openvino
 
 from dnateq import _core, _watch
@@ -17,11 +18,12 @@ from dnateq._checks import patterns, python_names, real, text, whole
 from dnateq._data import Transform, labels_of, spool
 from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
-from dnateq._result import ManyResult, Result
+from dnateq._result import ManyResult, NotCertified, Result
 
-Metric = Callable[[openvino.CompiledModel], float]
-JointMetric = Callable[[dict[str, openvino.CompiledModel]], float]
-Judge = Callable[[list[Path]], float]
+# A number, one number a sample, or both.
+Score = float | Sequence[float] | tuple[float, Sequence[float]]
+Metric = Callable[[openvino.CompiledModel], Score]
+JointMetric = Callable[[dict[str, openvino.CompiledModel]], Score]
 _STRATEGIES = ("optimal", "paper", "uniform")
 _NAMED_METRICS = ("top1", "top5", "agreement", "cosine", "kl")
 
@@ -32,27 +34,50 @@ class _Kept:
 
     folders: "_Folders"
     data: _core.Data
-    judge: Judge | None
+    judge: _watch.Judge | None
     threads: int
 
 
-def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: Judge | None = None, keep: Any = None) -> Any:
+def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: _watch.Judge | None = None, keep: Any = None) -> Any:
     try:
         return _watch.run(work, progress, judge, keep)
     except _core.Error as error:
         raise ValueError(python_names(str(error))) from None
 
 
-def _score_of(metric: Callable[..., float], argument: Any) -> float:
-    value: Any = metric(argument)
-    name = getattr(metric, "__name__", type(metric).__name__)
+def _finite(name: str, value: Any) -> float:
     try:
         score = float(value.item() if getattr(value, "size", None) == 1 else value)
     except (TypeError, ValueError):
-        raise TypeError(f"the metric {name} returned a {type(value).__name__}; it must return one number") from None
+        raise TypeError(f"the metric {name} returned a {type(value).__name__}; it must return one number, or one a "
+                        "sample") from None
     if not math.isfinite(score):
         raise ValueError(f"the metric {name} returned {score}; it must return a finite number")
     return score
+
+
+def _sample_scores(name: str, values: Any) -> list[float]:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "biuf":
+        raise TypeError(f"the metric {name} returned sample scores of shape {array.shape} and type {array.dtype}; it must return "
+                        "one number a sample")
+    if not np.isfinite(array).all():
+        at = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise ValueError(f"the metric {name} returned {array[at]} as the score of sample {at}; every score must be a finite "
+                         "number")
+    return [float(value) for value in array]
+
+
+def _score_of(metric: Callable[..., Score], argument: Any) -> tuple[float, list[float]]:
+    """The metric's number, and one number a sample where it gives those."""
+    value: Any = metric(argument)
+    name = getattr(metric, "__name__", type(metric).__name__)
+    if isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) == 0 and np.ndim(value[1]) == 1:
+        return _finite(name, value[0]), _sample_scores(name, value[1])
+    if not isinstance(value, (str, bytes, Mapping)) and hasattr(value, "__len__") and np.ndim(value) > 0 and np.size(value) != 1:
+        scores = _sample_scores(name, value)
+        return math.fsum(scores) / len(scores), scores
+    return _finite(name, value), []
 
 
 def _bits(value: float | tuple[float, float]) -> str:
@@ -60,9 +85,19 @@ def _bits(value: float | tuple[float, float]) -> str:
     return "/".join(repr(real("target_bits", bits)) for bits in pair)
 
 
-def _arguments(*, metric: object, max_loss: float | None, target_bits: float | tuple[float, float] | None,
-               weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str,
-               expect_rows: int | None, batch_axis: int | None, weights_only: bool, budget: float | None, seed: int,
+def _range(value: tuple[float, float]) -> str:
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError("metric_range is no pair; give the least and the greatest score of a sample, such as (0, 1)")
+    low, high = (real("metric_range", end) for end in value)
+    if not low < high:
+        raise ValueError(f"metric_range is ({low}, {high}); give the least and the greatest score of a sample, such as (0, 1)")
+    return f"{low!r},{high!r}"
+
+
+def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_loss: float | None,
+               require_certificate: bool, target_bits: float | tuple[float, float] | None, weight_bits: int | None,
+               activation_bits: int | None, strategy: str, family: str, emit: str, expect_rows: int | None,
+               batch_axis: int | None, weights_only: bool, budget: float | None, seed: int,
                resume: bool, thr_weights: float | None = None, thr_activations: float | None = None,
                thr_plans: int | None = None) -> _core.QuantizeArguments:
     """The options that all networks of a search have in common. Raises ValueError and TypeError."""
@@ -72,6 +107,13 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
         raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
     if max_loss is not None:
         arguments.max_loss = repr(real("max_loss", max_loss))
+    if require_certificate and any(wishes[1:]):
+        raise ValueError("require_certificate belongs to max_loss, since bits alone promise nothing; leave one of them out")
+    arguments.require_certificate = bool(require_certificate)
+    if metric_range is not None:
+        if not callable(metric):
+            raise ValueError("metric_range belongs to a metric of your own; the range of the named ones is known")
+        arguments.metric_range = _range(metric_range)
     if target_bits is not None:
         arguments.target_bits = _bits(target_bits)
     for name, bits, most in (("weight_bits", weight_bits, 7), ("activation_bits", activation_bits, 8)):
@@ -101,6 +143,17 @@ def _arguments(*, metric: object, max_loss: float | None, target_bits: float | t
     elif metric is not None:
         arguments.metric = str(metric)
     return arguments
+
+
+_AnyResult = TypeVar("_AnyResult", Result, ManyResult)
+
+
+def _certified(result: _AnyResult, required: bool) -> _AnyResult:
+    """The result. Raises NotCertified if it is required to be certified, and is not."""
+    if required and not result.certified:
+        raise NotCertified(f"the loss limit is {result.verdict or 'not certified'}; the exception's result holds everything",
+                           result)
+    return result
 
 
 class _Folders:
@@ -134,9 +187,10 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
 
 def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
              validation: Iterable[Any] | None = None, labels: Any = None, transform: Transform | None = None,
-             max_loss: float | None = None, target_bits: float | tuple[float, float] | None = None,
-             weight_bits: int | None = None, activation_bits: int | None = None, thr_weights: float | None = None,
-             thr_activations: float | None = None, thr_plans: int | None = None, strategy: str = "optimal",
+             metric_range: tuple[float, float] | None = None, max_loss: float | None = None, require_certificate: bool = False,
+             target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
+             activation_bits: int | None = None, thr_weights: float | None = None, thr_activations: float | None = None,
+             thr_plans: int | None = None, strategy: str = "optimal",
              family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
              batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None,
@@ -151,13 +205,17 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             call, and a call may hold many samples (`batch_axis`). Read once, one item at a time; the samples lie on disk
             meanwhile (in TMPDIR).
         metric: what the loss is measured by. A function: gets an `openvino.CompiledModel` of the FP32 network, then of
-            candidates, on this thread, and returns a number, higher is better. A name: `top1`, `top5` (with `labels`),
-            `agreement`, `cosine`, `kl` (against FP32). Default: `top1` with labels, else `cosine`.
+            candidates, on this thread, and returns a number, higher is better; or a sequence of one number a sample, or
+            `(score, per_sample)`: only then can the loss be bounded on data not yet seen. A name: `top1`, `top5` (with
+            `labels`), `agreement`, `cosine`, `kl` (against FP32). Default: `top1` with labels, else `cosine`.
         validation: samples to judge on, for named metrics; else some of `calibration` are held back.
         labels: of the validation samples, whole numbers; first axis of every validation array counts samples then.
         transform: applied to each item first, as in NNCF's `Dataset`; for instance to drop labels.
         max_loss: fewest bits whose loss is at most this: relative to FP32's score for a function, points for `top1`, `top5`,
-            `agreement`, `cosine`, nats for `kl`. Default 0.01, where no bits are given.
+            `agreement`, `cosine`, nats for `kl`. Default 0.01, where no bits are given. Where the samples can show it, the
+            result is certified: at 95 % the loss on unseen data like them is within the limit.
+        metric_range: (least, greatest) score of one sample by a metric function; without it, its bound is by bootstrap.
+        require_certificate: raises NotCertified where the samples cannot show `max_loss`.
         target_bits: mean stored bits a value instead: of weights, or (weights, activations).
         weight_bits, activation_bits: the same width everywhere instead.
         thr_weights, thr_activations: the paper's thresholds instead, with strategy `paper`: a layer gets the fewest exponent
@@ -189,6 +247,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
 
     Raises:
         ValueError, TypeError, FileNotFoundError: wrong model, samples or options; the sentence names what and where.
+        NotCertified: under `require_certificate`; its `result` is the whole result.
         KeyboardInterrupt: within a second. The best so far, and what `resume` goes on from, stays in `directory`.
         Exception: whatever `metric`, `transform` or an iterable raises, unchanged.
 
@@ -201,7 +260,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         raise ValueError("a metric of your own brings its own samples; leave validation and labels out")
     if labels is not None and validation is None:
         raise ValueError("labels belong to validation samples; give those too")
-    arguments = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+    arguments = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
+                           require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                            expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
                            resume=resume, thr_weights=thr_weights, thr_activations=thr_activations, thr_plans=thr_plans)
@@ -224,16 +284,17 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     if callable(metric):
         function = metric
 
-        def judge(files: list[Path]) -> float:
+        def judge(files: list[Path]) -> tuple[float, list[float]]:
             return _score_of(function, compile_for_judging(files[0], threads))
 
     target = Path(directory).absolute() if directory is not None else folders.make()
     summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge, folders)
-    return Result(target, summary, _Kept(folders, data, judge, threads))
+    return _certified(Result(target, summary, _Kept(folders, data, judge, threads)), require_certificate)
 
 
 def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
-                  transform: Transform | None = None, max_loss: float | None = None,
+                  transform: Transform | None = None, metric_range: tuple[float, float] | None = None,
+                  max_loss: float | None = None, require_certificate: bool = False,
                   target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
                   activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
                   ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
@@ -249,10 +310,10 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     Args:
         models: by name, each as in `quantize`.
         calibration: samples of each network, by the same names.
-        metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, higher is better.
+        metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, one a sample, or both, as in `quantize`.
         ignored, only, untie: patterns of layers by network's name.
-        transform, max_loss, target_bits, weight_bits, activation_bits, strategy, family, emit, expect_rows, batch_axis,
-            weights_only, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+        transform, metric_range, max_loss, require_certificate, target_bits, weight_bits, activation_bits, strategy, family,
+            emit, expect_rows, batch_axis, weights_only, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
         directory: each network's result lies in the folder of its name there.
 
     Returns:
@@ -289,7 +350,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     folders = _Folders()
     arguments, samples = [], []
     for name, model in models.items():
-        one = _arguments(metric=metric, max_loss=max_loss, target_bits=target_bits, weight_bits=weight_bits,
+        one = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
+                         require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                          activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                          expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
                          resume=resume)
@@ -302,22 +364,24 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         samples.append(kept_samples)
     names = list(models)
 
-    def judge(files: list[Path]) -> float:
+    def judge(files: list[Path]) -> tuple[float, list[float]]:
         return _score_of(metric, {name: compile_for_judging(file, threads) for name, file in zip(names, files, strict=True)})
 
     target = Path(directory).absolute() if directory is not None else folders.make()
     summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge, folders)
-    return ManyResult(target, {name: Result(target / name, summary, folders)
-                               for name, summary in zip(names, summaries, strict=True)})
+    return _certified(ManyResult(target, {name: Result(target / name, summary, folders)
+                                          for name, summary in zip(names, summaries, strict=True)}), require_certificate)
 
 
 def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_loss: float | None = None,
-             directory: str | os.PathLike[str] | None = None, progress: bool | _watch.Progress = True) -> Result:
+             require_certificate: bool = False, directory: str | os.PathLike[str] | None = None,
+             progress: bool | _watch.Progress = True) -> Result:
     """Shares out another number of bits, from the measurements of an earlier result.
 
     Args:
         result: of `quantize`, in this process: its samples are still at hand.
         target_bits, max_loss: one of them, as in `quantize`.
+        require_certificate: as in `quantize`, with `max_loss`.
         directory: where the new result lies (default: a temporary folder that goes with it).
         progress: as in `quantize`.
 
@@ -325,7 +389,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         The new result.
 
     Raises:
-        ValueError: as `quantize`; also where the result is of an earlier process, whose samples are gone.
+        ValueError, NotCertified: as `quantize`; also where the result is of an earlier process, whose samples are gone.
 
     Examples:
         >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
@@ -338,6 +402,8 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         raise ValueError("this result has no samples at hand: it is of another process or of quantize_many; quantize again")
     if (target_bits is None) == (max_loss is None):
         raise ValueError("give either target_bits or max_loss")
+    if require_certificate and max_loss is None:
+        raise ValueError("require_certificate belongs to max_loss, since bits alone promise nothing; leave it out")
     try:
         arguments = _core.arguments_of_result(result.directory)
     except _core.Error as error:
@@ -346,7 +412,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
     target = Path(directory).absolute() if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
-    return Result(target, _watched(work, progress, kept.judge, kept), kept)
+    return _certified(Result(target, _watched(work, progress, kept.judge, kept), kept), require_certificate)
 
 
 def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, only: Sequence[str] = (),

@@ -77,6 +77,26 @@ class Result:
         return metric
 
     @property
+    def certified(self) -> bool:
+        """Whether every emission's loss on unseen data is within `max_loss` at 95 %; False where no limit was asked for."""
+        return bool(self.summary["certified"])
+
+    @property
+    def verdict(self) -> str:
+        """A sentence on how sure the loss limit is, and how many samples would certify it; empty where there was no limit."""
+        return str(self.summary["verdict"])
+
+    @property
+    def emissions(self) -> list[dict[str, Any]]:
+        """One row an emission that was written, which `pandas.DataFrame` takes as it is.
+
+        Columns: emission, score, loss, interval (95 %, paired), upper_bound (of the loss on unseen data, one-sided 95 %),
+        bound_method, certified, samples, samples_needed, bytes.
+        """
+        rows: list[dict[str, Any]] = self.summary["emissions"]
+        return rows
+
+    @property
     def layers(self) -> list[dict[str, Any]]:
         """One row a quantized layer, which `pandas.DataFrame` takes as it is.
 
@@ -247,6 +267,18 @@ class Result:
         return mean
 
 
+class NotCertified(RuntimeError):
+    """The samples cannot show that the loss is within the limit, and `require_certificate` asked for that.
+
+    Attributes:
+        result: what was quantized, whole: the best estimate. `result.verdict` says why, and how many samples would do.
+    """
+
+    def __init__(self, message: str, result: "Result | ManyResult") -> None:
+        super().__init__(message)
+        self.result = result
+
+
 class ManyResult(Mapping[str, Result]):
     """Results of networks that were quantized together, by name.
 
@@ -271,6 +303,16 @@ class ManyResult(Mapping[str, Result]):
     def metric(self) -> dict[str, Any]:
         """The common metric, as `Result.metric`."""
         return next(iter(self._results.values())).metric
+
+    @property
+    def certified(self) -> bool:
+        """As `Result.certified`, of the networks together."""
+        return next(iter(self._results.values())).certified
+
+    @property
+    def verdict(self) -> str:
+        """As `Result.verdict`, of the networks together."""
+        return next(iter(self._results.values())).verdict
 
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Copies each result to the folder of its name in `directory`. Raises as `Result.save`."""

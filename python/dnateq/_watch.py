@@ -13,6 +13,8 @@ from typing import Any
 from dnateq import _core
 
 Progress = Callable[[str, int, int], None]
+# Of model files: the metric's score, and one score a sample where it gives them.
+Judge = Callable[[list[Path]], tuple[float, list[float]]]
 _SECONDS_TO_STOP = 0.8
 _running: list[_core.Work] = []
 # Works whose threads are at their last step, with what these still use; Python waits for them when it ends.
@@ -89,7 +91,7 @@ def _nothing(_stage: str, _done: int, _total: int) -> None:
     pass
 
 
-def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]], float] | None = None,
+def run(work: _core.Work, progress: bool | Progress, judge: Judge | None = None,
         keep: Any = None) -> Any:
     """The work's result. Raises what it, `judge` or `progress` raises, and KeyboardInterrupt; then the work stops.
 
@@ -110,7 +112,7 @@ def run(work: _core.Work, progress: bool | Progress, judge: Callable[[list[Path]
                 return json.loads(work.result())
             if news == _core.Work.News.QUESTION:
                 assert judge is not None
-                work.answer(judge(work.question()))
+                work.answer(*judge(work.question()))
     except BaseException:
         if work in _running:  # not in a fork that the metric made
             _stop(work, keep)

@@ -258,7 +258,9 @@ NB_MODULE(_core, module) {
       .def(nb::init<>())
       .def_rw("model", &QuantizeArguments::model)
       .def_rw("metric", &QuantizeArguments::metric)
+      .def_rw("metric_range", &QuantizeArguments::metric_range)
       .def_rw("max_loss", &QuantizeArguments::max_loss)
+      .def_rw("require_certificate", &QuantizeArguments::require_certificate)
       .def_rw("target_bits", &QuantizeArguments::target_bits)
       .def_rw("weight_bits", &QuantizeArguments::weight_bits)
       .def_rw("activation_bits", &QuantizeArguments::activation_bits)
@@ -307,7 +309,11 @@ NB_MODULE(_core, module) {
       .def(
           "question", [](PythonWork& self) { return self.question(); }, "Model files to judge.")
       .def(
-          "answer", [](PythonWork& self, double score) { self.answer(score); }, "score"_a)
+          "answer",
+          [](PythonWork& self, double score, std::vector<double> per_sample) {
+            self.answer({score, std::move(per_sample)});
+          },
+          "score"_a, "per_sample"_a, "Of the model files: a number, and one a sample or none.")
       .def(
           "result", [](PythonWork& self) { return self.result(); }, "JSON document, once finished.")
       .def("stop", [](PythonWork& self) { self.stop(); });

@@ -51,9 +51,9 @@ std::vector<std::filesystem::path> Work::question() {
   return question_.value_or(std::vector<std::filesystem::path>());
 }
 
-void Work::answer(double score) {
+void Work::answer(ExternalScore score) {
   const std::lock_guard lock(mutex_);
-  score_ = score;
+  score_ = std::move(score);
   changed_.notify_all();
 }
 
@@ -80,7 +80,7 @@ bool Work::note(const std::string& stage, size_t done, size_t total) {
   return !stopping_;
 }
 
-double Work::ask(const std::vector<std::filesystem::path>& models) {
+ExternalScore Work::ask(const std::vector<std::filesystem::path>& models) {
   std::unique_lock lock(mutex_);
   question_ = models;
   score_.reset();

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "openvino/external_metric.h"
 #include "openvino/progress.h"
 
 namespace dnateq::python {
@@ -35,7 +36,7 @@ class Work {
   News wait(double seconds);
   std::vector<Step> take_steps();                 // the latest of each stage since the last call, in order
   std::vector<std::filesystem::path> question();  // the model files to judge
-  void answer(double score);
+  void answer(ExternalScore score);
   std::string result();  // once it has finished
   // Stops the work and waits for its end. Whatever the body holds is gone then.
   void finish();
@@ -44,7 +45,7 @@ class Work {
 
   // For the body.
   Progress progress();
-  double ask(const std::vector<std::filesystem::path>& models);  // blocks until answer()
+  ExternalScore ask(const std::vector<std::filesystem::path>& models);  // blocks until answer()
 
  private:
   bool note(const std::string& stage, size_t done, size_t total);
@@ -53,7 +54,7 @@ class Work {
   std::condition_variable changed_;
   std::vector<Step> steps_;
   std::optional<std::vector<std::filesystem::path>> question_;
-  std::optional<double> score_;
+  std::optional<ExternalScore> score_;
   bool stopping_ = false, finished_ = false;
   std::string result_;
   std::exception_ptr failure_;

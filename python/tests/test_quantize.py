@@ -184,6 +184,10 @@ def test_thresholds_of_the_paper(network, samples, quiet):
     ({"target_bits": 4, "max_loss": 0.1}, ValueError, "exclude each other"),
     ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
     ({"metric": 3}, TypeError, "metric is a int"),
+    ({"metric": "cosine", "metric_range": (0, 1)}, ValueError, "metric_range belongs to a metric of your own"),
+    ({"metric": len, "metric_range": (1, 0)}, ValueError, "metric_range is"),
+    ({"metric": len, "metric_range": 1}, TypeError, "metric_range is no pair"),
+    ({"target_bits": 4, "require_certificate": True}, ValueError, "require_certificate belongs to max_loss"),
     ({"metric": "top1"}, ValueError, "top1 needs validation and labels"),
     ({"strategy": "best"}, ValueError, "strategy is 'best'"),
     ({"emit": "fast"}, ValueError, "emit takes standard"),
@@ -302,6 +306,15 @@ def test_python_ends_while_a_daemon_thread_quantizes(tmp_path):
     """))
     finished = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert finished.returncode == 0 and "terminate" not in finished.stderr, finished.stderr
+
+
+@pytest.mark.parametrize(("value", "kind", "sentence"), [
+    ([], TypeError, "shape"), ([[1.0, 2.0], [3.0, 4.0]], TypeError, "one number a sample"), (["a", "b"], TypeError, "type"),
+    ([1.0, float("nan")], ValueError, "score of sample 1"), ((1.0, [2.0, float("inf")]), ValueError, "score of sample 1"),
+    ((float("nan"), [1.0, 2.0]), ValueError, "returned nan")])
+def test_bad_scores_a_sample(network, samples, quiet, value, kind, sentence):
+    with pytest.raises(kind, match=sentence):
+        dnateq.quantize(network, samples, metric=lambda _model: value, target_bits=4, **quiet)
 
 
 def test_a_metric_is_asked_first_and_must_have_a_scale(network, samples, quiet):

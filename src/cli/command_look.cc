@@ -18,6 +18,7 @@
 #include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/evaluate.h"
+#include "openvino/external_metric.h"
 #include "openvino/float_operations.h"
 #include "openvino/import.h"
 #include "openvino/ops/ops.h"
@@ -91,7 +92,9 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
   if (metric == Metric::kCommand) {
     if (!std::filesystem::is_regular_file(arguments.model))
       throw Error(fmt::format("there is no model file '{}'", arguments.model));
-    result["value"] = run_command(name.substr(8), arguments.model);
+    const ExternalScore said = run_command(name.substr(8), arguments.model);
+    result["value"] = said.score;
+    if (!said.per_sample.empty()) result["samples"] = said.per_sample.size();
   } else {
     const auto model = read_any(core, arguments.model);
     const std::shared_ptr<const Samples> data =

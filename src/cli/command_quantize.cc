@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <fstream>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/scripts.h"
@@ -125,6 +126,16 @@ JobHooks hooks_for(const QuantizeArguments& arguments, const std::filesystem::pa
   return hooks;
 }
 
+// The exit status of a job whose files are all written: 3 where a certificate was required and is missing.
+int status_of(const FinishedJob& job, bool require_certificate) {
+  constexpr int kNotCertified = 3;
+  const std::optional<MetricResult>& metric = job.result.recipe.metric;
+  if (!require_certificate || (metric && metric->certified)) return 0;
+  fmt::print(stderr, "dnateq: the loss limit is {}; everything is written, and --require-certificate asks for more\n",
+             metric && !metric->verdict.empty() ? metric->verdict : "not certified");
+  return kNotCertified;
+}
+
 }  // namespace
 
 int run_quantize(const QuantizeArguments& arguments, const std::string& directory, const CommonArguments& common) {
@@ -135,7 +146,7 @@ int run_quantize(const QuantizeArguments& arguments, const std::string& director
     print_json(summary_of(job));
   else
     print_summary(job.result, directory);
-  return 0;
+  return status_of(job, arguments.require_certificate);
 }
 
 int run_allocate(const AllocateArguments& arguments, const CommonArguments& common) {
@@ -148,6 +159,7 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
     throw Error("give either --target-bits or --max-loss");
   again.target_bits = arguments.target_bits;
   again.max_loss = arguments.max_loss;
+  again.require_certificate = arguments.require_certificate;
   const QuantizeOptions options =
       options_of(again, thread_count(common), common.progress, !again.validation.empty(), !again.labels.empty());
   const FinishedJob job = run_allocate_job(arguments.from, arguments.directory, again, options,
@@ -156,13 +168,13 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
     Json summary = summary_of(job);
     summary["curve"] = job.result.bits_loss_curve;
     print_json(summary);
-    return 0;
+    return status_of(job, arguments.require_certificate);
   }
   fmt::print("bits a tensor, mean   predicted divergence\n");
   for (const auto& [bits, divergence] : job.result.bits_loss_curve)
     fmt::print("{:>20.3f}   {:.3g}\n", bits, divergence);
   print_summary(job.result, arguments.directory);
-  return 0;
+  return status_of(job, arguments.require_certificate);
 }
 
 int run_report(const std::string& directory, const CommonArguments& common) {

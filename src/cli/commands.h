@@ -25,6 +25,7 @@ struct CommonArguments {
 
 struct AllocateArguments {
   std::string from, target_bits, max_loss, directory;
+  bool require_certificate = false;
 };
 
 struct EvalArguments {

@@ -103,8 +103,14 @@ int main(int argc, char** argv) {
                       "images whose names begin with the label");
   command->add_option("--metric", quantize.metric,
                       "top1, top5, agreement, cosine, kl or command:CMD (CMD gets the "
-                      "model's path and prints a number); default top1 with labels, else cosine");
+                      "model's path and prints a number, or JSON with one a sample); default top1 with\n"
+                      "labels, else cosine");
+  command->add_option("--metric-range", quantize.metric_range,
+                      "LO,HI: least and greatest score of one sample by command:CMD, for a bound that always holds");
   command->add_option("--max-loss", quantize.max_loss, "fewest bits within this loss, e.g. 1%");
+  command->add_flag(
+      "--require-certificate", quantize.require_certificate,
+      "exit status 3 where the samples cannot show --max-loss at 95 %; everything is written all the same");
   command->add_option("--target-bits", quantize.target_bits,
                       "mean stored bits a value: B, or W/A for weights/activations");
   command->add_option("--weight-bits", quantize.weight_bits, "the same width for all weights")->check(CLI::Range(2, 7));
@@ -157,6 +163,7 @@ int main(int argc, char** argv) {
   command->add_option("dir", allocate.from, "result folder of dnateq quantize")->required();
   command->add_option("--target-bits", allocate.target_bits, "B or W/A");
   command->add_option("--max-loss", allocate.max_loss, "e.g. 1%");
+  command->add_flag("--require-certificate", allocate.require_certificate, "as in quantize");
   command->add_option("-o", allocate.directory, "folder for the new result")->required();
   add_common(command, common);
 

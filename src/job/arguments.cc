@@ -10,6 +10,7 @@
 
 #include "dnateq/error.h"
 #include "openvino/evaluate.h"
+#include "openvino/external_metric.h"
 
 namespace dnateq {
 namespace {
@@ -53,6 +54,16 @@ std::pair<double, double> parse_bits(const std::string& text) {
   return {weights, activations};
 }
 
+ScoreRange parse_range(const std::string& text) {
+  const size_t comma = text.find(',');
+  if (comma == std::string::npos) throw Error(fmt::format("--metric-range '{}' is not LO,HI, such as 0,1", text));
+  const ScoreRange range{true, number(text.substr(0, comma), "--metric-range"),
+                         number(text.substr(comma + 1), "--metric-range")};
+  if (!(range.lowest < range.highest))
+    throw Error(fmt::format("--metric-range '{}' is empty; give the least and the greatest score, such as 0,1", text));
+  return range;
+}
+
 double parse_time(const std::string& text) {
   if (text.empty()) return 0;
   const char unit = text.back();
@@ -73,6 +84,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (!a.thr_activations.empty()) text += " --thr-activations " + a.thr_activations;
   if (a.thr_plans >= 0) text += fmt::format(" --thr-plans {}", a.thr_plans);
   if (!a.metric.empty()) text += " --metric " + a.metric;
+  if (!a.metric_range.empty()) text += " --metric-range " + a.metric_range;
   if (!a.output_name.empty()) text += " --output " + a.output_name;
   if (a.calibration.batch_axis >= 0) text += fmt::format(" --batch-axis {}", a.calibration.batch_axis);
   if (a.weights_only) text += " --weights-only";
@@ -207,7 +219,15 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     options.judge = [command = metric.substr(8)](const std::vector<std::filesystem::path>& models) {
       return run_command(command, models.front());
     };
-  if (!metric.empty() && is_external(metric_from_string(metric)) && !arguments.output_name.empty())
+  const bool external = !metric.empty() && is_external(metric_from_string(metric));
+  if (!arguments.metric_range.empty()) {
+    if (!external)
+      throw Error("--metric-range belongs to a --metric of your own; the range of the named ones is known");
+    options.metric_range = parse_range(arguments.metric_range);
+  }
+  if (arguments.require_certificate && !options.max_loss)
+    throw Error("--require-certificate belongs to --max-loss, since bits alone promise nothing; leave one of them out");
+  if (external && !arguments.output_name.empty())
     throw Error("--output has no meaning with a --metric of your own; leave it out");
   if (has_labels && !has_validation) throw Error("--labels belong to --validation samples; give those too");
   if ((metric == "top1" || metric == "top5") && !has_labels)

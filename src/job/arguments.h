@@ -28,6 +28,8 @@ struct QuantizeArguments {
   std::string thr_weights, thr_activations;  // the paper's thresholds, "0.1" or "10%"
   int thr_plans = -1;                        // of their grid, to judge; below 0: as options_of() has it
   int64_t expect_m = 0;                      // 0: as the calibration samples have them
+  std::string metric_range;          // "LO,HI": of one sample's score by a metric of the user's own; empty: unknown
+  bool require_certificate = false;  // what is written without one is a failure to whoever asked
   bool weights_only = false, resume = false;
   std::vector<std::string> only, ignore, untie;
   uint64_t seed = 0;

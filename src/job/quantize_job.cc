@@ -16,7 +16,7 @@
 #include "job/result_folder.h"
 #include "openvino/batch_axis.h"
 #include "openvino/calls.h"
-#include "openvino/evaluate.h"
+#include "openvino/external_metric.h"
 #include "openvino/ops/ops.h"
 #include "report/report.h"
 
@@ -43,6 +43,7 @@ Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
           {"validation", absolute(a.validation)},
           {"labels", a.labels == "names" ? a.labels : absolute(a.labels)},
           {"metric", a.metric},
+          {"metric_range", a.metric_range},
           {"strategy", a.strategy},
           {"family", a.family},
           {"emit", a.emit},
@@ -64,6 +65,7 @@ QuantizeArguments arguments_of(const Json& job) {
   a.validation = job.at("validation");
   a.labels = job.at("labels");
   a.metric = job.at("metric");
+  a.metric_range = job.value("metric_range", std::string());
   a.strategy = job.at("strategy");
   a.family = job.at("family");
   a.emit = job.at("emit");

@@ -1,11 +1,9 @@
 #include "openvino/evaluate.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <numeric>
 #include <random>
@@ -197,39 +195,6 @@ std::pair<double, double> paired_interval(const std::vector<double>& a, const st
   }
   std::sort(means.begin(), means.end());
   return {means[kResamples * 25 / 1000], means[kResamples * 975 / 1000]};
-}
-
-std::string shell_quoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
-double run_command(const std::string& command, const std::filesystem::path& model) {
-  const std::string line = command + " " + shell_quoted(model.string());
-  std::FILE* pipe = popen(line.c_str(), "r");
-  if (pipe == nullptr) throw Error(fmt::format("the metric command '{}' cannot be started", command));
-  std::string output;
-  char buffer[4096];
-  for (size_t got = std::fread(buffer, 1, sizeof buffer, pipe); got > 0;
-       got = std::fread(buffer, 1, sizeof buffer, pipe))
-    output.append(buffer, got);
-  const int status = pclose(pipe);
-  if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    throw Error(fmt::format("the metric command '{}' failed; run it by hand with the model's path as its last argument",
-                            command));
-  const size_t end = output.find_last_not_of(" \t\r\n");
-  const size_t begin = end == std::string::npos ? std::string::npos : output.find_last_of(" \t\r\n", end);
-  const std::string word = end == std::string::npos
-                               ? ""
-                               : output.substr(begin == std::string::npos ? 0 : begin + 1,
-                                               end - (begin == std::string::npos ? 0 : begin + 1) + 1);
-  char* rest = nullptr;
-  const double value = std::strtod(word.c_str(), &rest);
-  if (word.empty() || *rest != '\0' || !std::isfinite(value))
-    throw Error(fmt::format("the metric command '{}' must print a finite number last; it printed {}", command,
-                            word.empty() ? "nothing" : '\'' + word + '\''));
-  return value;
 }
 
 double loss_of(Metric metric, double reference, double quantized) {

@@ -44,12 +44,6 @@ double mean(const std::vector<double>& scores);
 // 95 % paired bootstrap interval of mean(a) - mean(b), over samples.
 std::pair<double, double> paired_interval(const std::vector<double>& a, const std::vector<double>& b, uint64_t seed);
 
-// Runs CMD with `model` appended as its last argument, reads the last number it prints. Throws Error otherwise.
-double run_command(const std::string& command, const std::filesystem::path& model);
-
-// As one word of a shell's command line.
-std::string shell_quoted(const std::string& text);
-
 // What a given loss means: points for top-k, agreement and cosine, nats for KL, relative for external ones.
 double loss_of(Metric metric, double reference, double quantized);
 

@@ -138,30 +138,6 @@ TEST(PairedInterval, FollowsTheSeedAndKnowsEqualScores) {
   EXPECT_EQ(paired_interval({}, {}, 1), std::make_pair(0.0, 0.0));
 }
 
-TEST(RunCommand, ReadsTheLastNumberThatIsPrinted) {
-  EXPECT_EQ(run_command("printf 'accuracy 12\\n0.25\\n' #", "model.xml"), 0.25);
-  EXPECT_EQ(run_command("printf '%s' -1e-3 #", "model.xml"), -1e-3);
-  EXPECT_EQ(run_command("printf ' 7 \\r\\n\\n' #", "model.xml"), 7);
-}
-
-TEST(RunCommand, PassesTheModelAsTheLastArgumentWhateverItsName) {
-  const TempFolder folder;
-  const auto script = folder.write("score.sh", std::string("cat \"$1\"\n"));
-  for (const std::string name : {"plain", "with blank", "with'quote", "$HOME", "a;b"}) {
-    folder.write(name, std::string("3.5\n"));
-    EXPECT_EQ(run_command("sh " + script.string(), folder / name), 3.5) << name;
-  }
-}
-
-TEST(RunCommand, FailuresAndWordsAreErrors) {
-  EXPECT_THAT(error_of([] { run_command("false", "model.xml"); }), HasSubstr("'false' failed"));
-  EXPECT_THROW(run_command("kill -9 $$ #", "model.xml"), Error);
-  EXPECT_THROW(run_command("/no/such/program", "model.xml"), Error);
-  for (const std::string text : {"", "\\n", "accuracy", "0.5 percent", "nan", "inf", "0.5x"})
-    EXPECT_THAT(error_of([&] { run_command("printf '" + text + "' #", "model.xml"); }), HasSubstr("number last"))
-        << text;
-}
-
 TEST(Loss, IsPositiveWhereTheNetworkGotWorse) {
   EXPECT_DOUBLE_EQ(loss_of(Metric::kTop1, 0.9, 0.88), 0.9 - 0.88);
   EXPECT_DOUBLE_EQ(loss_of(Metric::kCosine, 1.0, 0.97), 1.0 - 0.97);

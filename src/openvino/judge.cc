@@ -35,7 +35,7 @@ const std::vector<double>& Judge::fp32_scores(Part& part) {
 double Judge::reference_score(Part& part) {
   if (!external()) return mean(fp32_scores(part));
   if (!external_reference_) {
-    external_reference_ = options_.judge(original_files());
+    external_reference_ = options_.judge(original_files()).score;
     if (*external_reference_ == 0 && options_.max_loss)
       throw Error(
           fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; add a "
@@ -59,7 +59,7 @@ EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emis
   if (external()) {
     std::vector<std::filesystem::path> models;
     for (size_t n = 0; n < networks_.size(); ++n) models.push_back(networks_[n]->save_candidate(codes[n], emission));
-    found.score = options_.judge(models);
+    found.score = options_.judge(models).score;
   } else {
     const std::vector<double> got = scores(only().emitted(codes.front(), emission), part, stage);
     const std::vector<double>& fp32 = fp32_scores(part);
@@ -125,11 +125,11 @@ double Judge::loss_of_one(size_t n, const Network::Codes& codes) {
   models[n] = networks_[n]->save_candidate(codes, networks_[n]->emissions().front());
   Part none;
   const double reference = reference_score(none);
-  return loss_of(metric_, reference, options_.judge(models));
+  return loss_of(metric_, reference, options_.judge(models).score);
 }
 
 double Judge::int8_score(Part& part) {
-  if (external()) return options_.judge({options_.int8_model});
+  if (external()) return options_.judge({options_.int8_model}).score;
   std::shared_ptr<ov::Model> model;
   try {
     model = core_.read_model(options_.int8_model.string());

@@ -12,8 +12,10 @@
 #include "data/samples.h"
 #include "dnateq/recipe.h"
 #include "openvino/evaluate.h"
+#include "openvino/external_metric.h"
 #include "openvino/import.h"
 #include "openvino/progress.h"
+#include "search/certificate.h"
 
 namespace dnateq {
 
@@ -27,9 +29,10 @@ struct QuantizeOptions {
   std::optional<double> weight_threshold, activation_threshold;  // strategy paper: largest RMAE, both or none
   int threshold_plans = 16;  // strategy paper: so many plans of the grid are judged beside those that were tried
   std::string metric;        // empty: top1 with labels, else cosine
-  // Of an external metric: the number for the networks' model files, higher is better. What it throws comes through.
-  std::function<double(const std::vector<std::filesystem::path>& models)> judge;
-  std::string output;  // output that the metric reads; empty = the first
+  // Of an external metric: what it says of the networks' model files. What it throws comes through.
+  std::function<ExternalScore(const std::vector<std::filesystem::path>& models)> judge;
+  ScoreRange metric_range;  // of one sample's score by an external metric
+  std::string output;       // output that the metric reads; empty = the first
   bool emit_standard = true, emit_exact = true;
   bool counting = false;      // the exact emission in the exponent domain (emit_counting); needs a base that is shared
   bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)

@@ -308,6 +308,40 @@ def test_python_ends_while_a_daemon_thread_quantizes(tmp_path):
     assert finished.returncode == 0 and "terminate" not in finished.stderr, finished.stderr
 
 
+def same_class(network, samples):
+    """A metric: for every sample, whether its largest score is that of `network`."""
+    reference = scores(ov.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}), samples).argmax(1)
+
+    def metric(model):
+        return scores(model, samples).argmax(1) == reference
+
+    return metric
+
+
+def test_a_score_a_sample_is_certified_or_says_what_is_missing(network, samples, quiet):
+    random = np.random.default_rng(7)
+    many = [random.standard_normal((1, 3, 8, 8)).astype(np.float32) for _ in range(120)]
+    metric = same_class(network, many)
+    result = dnateq.quantize(network, samples, metric=metric, metric_range=(0, 1), max_loss=0.6, require_certificate=True, **quiet)
+    assert result.certified and result.verdict.startswith("certified")
+    row, = result.emissions
+    assert row["samples"] == 60 and row["bound_method"] == "betting" and row["loss"] < row["upper_bound"] <= 0.6
+
+    few = same_class(network, many[:12])
+    with pytest.raises(dnateq.NotCertified, match="not certified") as caught:
+        dnateq.quantize(network, samples, metric=few, metric_range=(0, 1), max_loss=0.3, require_certificate=True, **quiet)
+    missed = caught.value.result
+    assert not missed.certified and missed.model is not None
+    assert not dnateq.quantize(network, samples, metric=lambda _model: 1.0, max_loss=0.3, **quiet).certified
+
+
+def test_a_score_and_scores_a_sample(network, samples, quiet):
+    metric = same_class(network, samples)
+    result = dnateq.quantize(network, samples, metric=lambda model: (42.0, metric(model)), max_loss=0.9, **quiet)
+    assert result.metric["reference"] == 42.0
+    assert result.emissions[0]["bound_method"] == "bootstrap"
+
+
 @pytest.mark.parametrize(("value", "kind", "sentence"), [
     ([], TypeError, "shape"), ([[1.0, 2.0], [3.0, 4.0]], TypeError, "one number a sample"), (["a", "b"], TypeError, "type"),
     ([1.0, float("nan")], ValueError, "score of sample 1"), ((1.0, [2.0, float("inf")]), ValueError, "score of sample 1"),
@@ -315,6 +349,12 @@ def test_python_ends_while_a_daemon_thread_quantizes(tmp_path):
 def test_bad_scores_a_sample(network, samples, quiet, value, kind, sentence):
     with pytest.raises(kind, match=sentence):
         dnateq.quantize(network, samples, metric=lambda _model: value, target_bits=4, **quiet)
+
+
+def test_scores_of_other_samples_are_refused(network, samples, quiet):
+    counts = iter(range(20, 60))
+    with pytest.raises(ValueError, match="20 samples of the FP32 network and 21 of a candidate"):
+        dnateq.quantize(network, samples, metric=lambda _model: [1.0] * next(counts), max_loss=0.1, **quiet)
 
 
 def test_a_metric_is_asked_first_and_must_have_a_scale(network, samples, quiet):

@@ -4,12 +4,33 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <span>
 #include <tuple>
 #include <utility>
 
+#include "core/hash.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
+namespace {
+
+std::vector<double> picked(const std::vector<double>& values, const std::vector<int64_t>& numbers) {
+  std::vector<double> result;
+  for (const int64_t number : numbers) result.push_back(values[static_cast<size_t>(number)]);
+  return result;
+}
+
+// Of a file's bytes, after `digest`; of none where there is no file.
+uint64_t digest_of(const std::filesystem::path& file, uint64_t digest) {
+  std::ifstream stream(file, std::ios::binary);
+  std::vector<char> block(1 << 20);
+  while (stream.read(block.data(), static_cast<std::streamsize>(block.size())), stream.gcount() > 0)
+    digest = fnv1a(std::as_bytes(std::span(block.data(), static_cast<size_t>(stream.gcount()))), digest);
+  return digest;
+}
+
+}  // namespace
 
 Judge::Judge(ov::Core& core, const std::vector<std::unique_ptr<Network>>& networks, const QuantizeOptions& options)
     : core_(core), networks_(networks), options_(options), metric_(metric_of(options)) {}
@@ -32,17 +53,75 @@ const std::vector<double>& Judge::fp32_scores(Part& part) {
   return *part.fp32_scores;
 }
 
-double Judge::reference_score(Part& part) {
-  if (!external()) return mean(fp32_scores(part));
+const ExternalScore& Judge::external_reference() {
   if (!external_reference_) {
-    external_reference_ = options_.judge(original_files()).score;
-    if (*external_reference_ == 0 && options_.max_loss)
+    external_reference_ = options_.judge(original_files());
+    const bool zero = external_reference_->score == 0 ||
+                      (!external_reference_->per_sample.empty() && mean(external_reference_->per_sample) == 0);
+    if (zero && options_.max_loss)
       throw Error(
           fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; add a "
                       "constant to it, or give --target-bits",
                       metric_name()));
   }
   return *external_reference_;
+}
+
+size_t Judge::metric_samples() { return external() ? external_reference().per_sample.size() : 0; }
+
+int64_t Judge::samples_in(const Part& part) {
+  return part.calls ? part.calls->samples() : static_cast<int64_t>(part.of_metric.size());
+}
+
+double Judge::reference_score(Part& part) {
+  if (!external()) return mean(fp32_scores(part));
+  const ExternalScore& fp32 = external_reference();
+  return part.of_metric.empty() || fp32.has_score_of_its_own() ? fp32.score
+                                                               : mean(picked(fp32.per_sample, part.of_metric));
+}
+
+ExternalScore Judge::ask(const std::vector<std::filesystem::path>& models) {
+  uint64_t key = kFnvStart;
+  for (const std::filesystem::path& model : models) {
+    const std::string path = model.string();  // too: the same network may stand in two places
+    key = fnv1a(std::as_bytes(std::span(path.data(), path.size())), key);
+    for (const char* extension : {".xml", ".bin"})
+      key = digest_of(std::filesystem::path(model).replace_extension(extension), key);
+  }
+  if (const auto known = said_.find(key); known != said_.end()) return known->second;
+  const ExternalScore said = options_.judge(models);
+  const size_t wanted = external_reference().per_sample.size();
+  if (said.per_sample.size() != wanted)
+    throw Error(
+        fmt::format("the metric {} scores {} samples of the FP32 network and {} of a candidate; it must score the "
+                    "same samples in the same order every time",
+                    metric_name(), wanted, said.per_sample.size()));
+  said_[key] = said;
+  return said;
+}
+
+// Relative to FP32. A score of its own beside those of the samples is held to the limit as well: what is lost is the
+// more of the two.
+EmissionLoss Judge::external_loss(const ExternalScore& said, Part& part) {
+  EmissionLoss found;
+  const ExternalScore& fp32 = external_reference();
+  found.score = said.score;
+  found.loss = loss_of(metric_, fp32.score, said.score);
+  if (part.of_metric.empty()) return found;
+  const std::vector<double> wanted = picked(fp32.per_sample, part.of_metric);
+  found.scores = picked(said.per_sample, part.of_metric);
+  const double base = std::fabs(mean(wanted));
+  if (base == 0)
+    throw Error(fmt::format("the metric {} is 0 for half of its samples; give it more samples", metric_name()));
+  for (size_t i = 0; i < wanted.size(); ++i) found.losses.push_back((wanted[i] - found.scores[i]) / base);
+  const double mean_loss = mean(found.losses);
+  if (fp32.has_score_of_its_own()) {
+    found.loss = std::max(found.loss, mean_loss);
+  } else {
+    found.score = mean(found.scores);
+    found.loss = mean_loss;
+  }
+  return found;
 }
 
 std::vector<double> Judge::scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage) {
@@ -54,18 +133,18 @@ std::vector<double> Judge::scores(const std::shared_ptr<ov::Model>& model, Part&
 
 EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part,
                          const std::string& stage) {
-  EmissionLoss found;
-  const double reference = reference_score(part);
   if (external()) {
+    external_reference();  // first
     std::vector<std::filesystem::path> models;
     for (size_t n = 0; n < networks_.size(); ++n) models.push_back(networks_[n]->save_candidate(codes[n], emission));
-    found.score = options_.judge(models).score;
-  } else {
-    const std::vector<double> got = scores(only().emitted(codes.front(), emission), part, stage);
-    const std::vector<double>& fp32 = fp32_scores(part);
-    for (size_t i = 0; i < got.size(); ++i) found.losses.push_back(loss_of(metric_, fp32[i], got[i]));
-    found.score = mean(got);
+    return external_loss(ask(models), part);
   }
+  EmissionLoss found;
+  const double reference = reference_score(part);
+  const std::vector<double> got = scores(only().emitted(codes.front(), emission), part, stage);
+  const std::vector<double>& fp32 = fp32_scores(part);
+  for (size_t i = 0; i < got.size(); ++i) found.losses.push_back(loss_of(metric_, fp32[i], got[i]));
+  found.score = mean(got);
   found.loss = loss_of(metric_, reference, found.score);
   return found;
 }
@@ -90,11 +169,20 @@ LossRange Judge::range(const Part& part) const {
 
 std::optional<LossBound> Judge::bound(const EmissionLoss& found, const Part& part) const {
   if (found.losses.empty()) return {};
+  if (external()) {
+    LossBound sure = relative_upper_bound(picked(external_reference_->per_sample, part.of_metric), found.scores,
+                                          options_.metric_range, kCertificateLevel, options_.seed);
+    sure.upper = std::max(sure.upper, found.loss);  // of a score of its own
+    return sure;
+  }
   return upper_bound(found.losses, range(part), kCertificateLevel, options_.seed);
 }
 
 bool Judge::can_certify(Part& part, double limit) {
-  if (!part.calls) return false;
+  if (external()) {  // what a candidate's bound would be that gives every sample FP32's score
+    const std::vector<double> fp32 = picked(external_reference().per_sample, part.of_metric);
+    return !fp32.empty() && within(relative_upper_bound(fp32, fp32, options_.metric_range).upper, limit);
+  }
   fp32_scores(part);
   return within(least_upper_bound(range(part), part.calls->samples()), limit);
 }
@@ -116,20 +204,25 @@ EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, co
   result.certified = certifies && within(sure->upper, limit);
   if (!within(sure->upper, limit))
     result.samples_needed =
-        samples_needed(found.losses, range(part), limit, kCertificateLevel, options_.seed).value_or(0);
+        (external() ? relative_samples_needed(picked(external_reference_->per_sample, part.of_metric), found.scores,
+                                              options_.metric_range, limit, kCertificateLevel, options_.seed)
+                    : samples_needed(found.losses, range(part), limit, kCertificateLevel, options_.seed))
+            .value_or(0);
   return result;
 }
 
 double Judge::loss_of_one(size_t n, const Network::Codes& codes) {
   std::vector<std::filesystem::path> models = original_files();
   models[n] = networks_[n]->save_candidate(codes, networks_[n]->emissions().front());
-  Part none;
-  const double reference = reference_score(none);
-  return loss_of(metric_, reference, options_.judge(models).score);
+  return loss_of(metric_, external_reference().score, ask(models).score);
 }
 
 double Judge::int8_score(Part& part) {
-  if (external()) return options_.judge({options_.int8_model}).score;
+  if (external()) {
+    const ExternalScore said = options_.judge({options_.int8_model});
+    const bool same_samples = said.per_sample.size() == metric_samples() && !part.of_metric.empty();
+    return same_samples && !said.has_score_of_its_own() ? mean(picked(said.per_sample, part.of_metric)) : said.score;
+  }
   std::shared_ptr<ov::Model> model;
   try {
     model = core_.read_model(options_.int8_model.string());
@@ -163,7 +256,8 @@ void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions
   } else if (worst.samples_needed > 0) {
     const int64_t leading = searched * worst.samples_needed / worst.samples;
     metric.verdict = fmt::format(
-        "not certified: {}; about {} validation samples, {} of them to lead the search, would certify the {:.4g} found "
+        "not certified: {}; about {} validation samples, {} of them to lead the search, would certify the {:.4g} "
+        "found "
         "here",
         may_lose, worst.samples_needed + leading, leading, worst.loss);
   } else if (within(worst.upper_bound, limit)) {

@@ -3,6 +3,7 @@
 // Non-goals: which samples (the caller's), and which candidate is taken (search/loss_search.h).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <openvino/openvino.hpp>
 #include <optional>
@@ -17,8 +18,9 @@
 
 namespace dnateq {
 
-struct Part {  // samples for one purpose, with their labels; none of ours for external metrics
-  std::unique_ptr<Calls> calls;
+struct Part {                      // samples for one purpose, with their labels
+  std::unique_ptr<Calls> calls;    // none for external metrics
+  std::vector<int64_t> of_metric;  // by number, those of an external metric that gives a score a sample
   std::vector<int64_t> labels;
   std::optional<OutputValues> reference;           // FP32's outputs, once they were asked for
   std::optional<std::vector<double>> fp32_scores;  // by sample, likewise
@@ -29,6 +31,7 @@ struct EmissionLoss {
   // What each sample loses, so that `loss` is their mean: negative where it gains. Empty where the metric gives one
   // number for all.
   std::vector<double> losses;
+  std::vector<double> scores;  // by sample, of an external metric
 };
 
 class Judge {
@@ -42,6 +45,9 @@ class Judge {
   std::string metric_name() const;
   // Of the FP32 networks. Throws Error if a loss limit is relative to nothing.
   double reference_score(Part& part);
+  // How many samples an external metric gives a score of; 0 where it gives one number.
+  size_t metric_samples();
+  static int64_t samples_in(const Part& part);
 
   // Of one emission of all networks with these codes, one for each network.
   EmissionLoss loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part, const std::string& stage);
@@ -66,13 +72,17 @@ class Judge {
   std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
   const std::vector<double>& fp32_scores(Part& part);
   std::vector<std::filesystem::path> original_files() const;
+  const ExternalScore& external_reference();
+  ExternalScore ask(const std::vector<std::filesystem::path>& models);
+  EmissionLoss external_loss(const ExternalScore& said, Part& part);
   LossRange range(const Part& part) const;
 
   ov::Core& core_;
   const std::vector<std::unique_ptr<Network>>& networks_;
   const QuantizeOptions& options_;
   Metric metric_;
-  std::optional<double> external_reference_;
+  std::optional<ExternalScore> external_reference_;
+  std::map<uint64_t, ExternalScore> said_;  // of candidates, by their files: judged on either part, asked for once
 };
 
 // Fills limit, certified and verdict of `metric` from what was found of the emissions, where `searched` samples beside

@@ -86,7 +86,7 @@ class Job {
         solve_.push_back(std::make_unique<Calls>(own, *network->original().model,
                                                  split_for_external_metric(own, options_.seed).solve));
       }
-      judge_by_.reference_score(judge_);  // first of all: a metric that fails should not cost the measurements
+      split_metric_samples();  // first of all: a metric that fails should not cost the measurements
       return;
     }
     if (validation_ == nullptr && !labels_.empty())
@@ -108,6 +108,16 @@ class Job {
     return part_of(split_.from_validation ? *validation_ : *only().input().calibration, calls);
   }
 
+  // Of an external metric that gives a score a sample: half of them lead a search, the others judge what it took.
+  void split_metric_samples() {
+    judge_by_.reference_score(judge_);
+    const std::vector<int64_t> order = permutation(static_cast<int64_t>(judge_by_.metric_samples()), options_.seed);
+    const size_t searched = options_.max_loss ? order.size() / 2 : 0;
+    search_.of_metric.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(searched));
+    judge_.of_metric.assign(order.begin() + static_cast<std::ptrdiff_t>(searched), order.end());
+    split_.held_out = searched > 0;
+  }
+
   // Of the network's samples, for its recipe.
   SplitRecipe split_recipe(const Network& network) const {
     SplitRecipe recipe;
@@ -115,8 +125,8 @@ class Job {
     const Split split = external ? split_for_external_metric(*network.input().calibration, options_.seed) : split_;
     for (size_t n = 0; n < networks_.size(); ++n)
       if (networks_[n].get() == &network) recipe.solve = solve_[n]->samples();
-    if (search_.calls) recipe.search = search_.calls->samples();
-    if (judge_.calls) recipe.judge = judge_.calls->samples();
+    recipe.search = Judge::samples_in(search_);
+    recipe.judge = Judge::samples_in(judge_);
     recipe.hash = split.hash();
     recipe.note = split.note;
     return recipe;
@@ -263,8 +273,8 @@ class Job {
   double margin_of(const EmissionLoss& found) const {
     const double here = judge_by_.bound(found, search_)->upper - found.loss;
     if (!std::isfinite(here)) return 0;
-    const auto searched = static_cast<double>(search_.calls->samples());
-    return here * std::sqrt(searched / static_cast<double>(judge_.calls->samples()));
+    const auto searched = static_cast<double>(Judge::samples_in(search_));
+    return here * std::sqrt(searched / static_cast<double>(Judge::samples_in(judge_)));
   }
 
   LossJudgement certify(size_t point) {
@@ -331,7 +341,7 @@ class Job {
     metric.held_out = split_.held_out;
     metric.quantized = metric.exact = kNotJudged;
     metric.reference = judge_by_.reference_score(judge_);
-    if (!judge_by_.external()) metric.samples = judge_.calls->samples();
+    metric.samples = Judge::samples_in(judge_);
     // Exact comes first, and the interval is its own where there is one.
     for (const Emission emission : emissions()) {
       const EmissionResult result = judged(best, emission);
@@ -342,7 +352,7 @@ class Job {
       (emission == Emission::kExact ? metric.exact : metric.quantized) = result.score;
       emitted.push_back(result);
     }
-    if (options_.max_loss) conclude(metric, emitted, *options_.max_loss, search_.calls ? search_.calls->samples() : 0);
+    if (options_.max_loss) conclude(metric, emitted, *options_.max_loss, Judge::samples_in(search_));
     return metric;
   }
 

@@ -83,7 +83,9 @@ struct EmissionResult {
   bool certified = false;                      // upper_bound is within the limit, on samples the search never saw
   int64_t samples = 0;                         // with a score each; 0 where the metric gives one number
   int64_t samples_needed = 0;                  // about as many would certify this loss; 0: it is, or none would
-  int64_t bytes = 0;                           // of its files
+  int64_t bytes = 0;                           // of its weight file, model.bin
+  int64_t graph_bytes = 0;                     // of its model.xml
+  double bits_on_disk = 0;                     // 8 * bytes / Recipe::parameters; 0: not known
 };
 
 // Which samples served for what (data/split.h); the permutation is that of Recipe::seed.
@@ -114,6 +116,21 @@ struct ThresholdStudy {
   std::vector<int64_t> cells;  // index in `plans` of each pair, activation thresholds running fastest
 };
 
+struct FloatActivation {   // a tensor that an operation passes on in float32
+  std::string name, type;  // of the operation
+  int64_t elements = 0;    // a sample
+  double share = 0;        // of the values of all tensors that operations pass on
+};
+
+// All that operations of the network pass to each other, each tensor once: what enters quantized layers, and what stays
+// in float32 beside it (sums, products of attention, softmax, normalisation ...).
+struct PassedActivations {
+  std::string emission;  // of which network: exact where it was written, else the main one; empty: not counted
+  int64_t values = 0;    // a sample
+  double mean_bits = 0;  // over the values, those in float32 at 32
+  std::vector<FloatActivation> in_float;  // in the network's order
+};
+
 struct Recipe {
   int version = kRecipeVersion;
   std::string model_file;                           // file name, without folder
@@ -123,6 +140,8 @@ struct Recipe {
   uint64_t seed = 0;
   std::vector<LayerRecipe> layers;
   std::vector<UnquantizedLayer> unquantized;
+  int64_t parameters = 0;  // of the FP32 network: values of all its floating-point constants; 0: not counted
+  PassedActivations passed;
   std::vector<SearchStep> steps;
   std::optional<ThresholdStudy> thresholds;  // of strategy paper alone
   std::optional<MetricResult> metric;
@@ -138,6 +157,7 @@ struct BitSummary {
 BitSummary weight_bits(const Recipe& recipe);
 BitSummary activation_bits(const Recipe& recipe);
 double all_tensor_mean_bits(const Recipe& recipe);
+double share_in_float(const PassedActivations& passed);  // of the values
 
 std::string to_json(const Recipe& recipe);
 // `source` names the origin in errors. Throws Error on syntax errors, missing or ill-typed keys, newer versions.

@@ -254,7 +254,10 @@ class Result:
         metric, size = self.metric, self.summary["bytes"]
         rows = [("weights", f"{self.summary['weights']['stored_bits']:.3f} bits a value"),
                 ("activations", f"{self.summary['activations']['stored_bits']:.3f} bits a value in the exact model"),
-                ("file", f"{size['file'] / 1e6:.2f} MB; FP32 {size['fp32'] / 1e6:.2f} MB, INT8 {size['int8'] / 1e6:.2f} MB"),
+                *((f"{one['emission']} on disk", f"{number(one['bits_on_disk'], '.3f')} bits for each parameter of the network")
+                  for one in self.summary["emissions"]),
+                ("file", f"{size['file'] / 1e6:.2f} MB; FP32 {size['fp32'] / 1e6:.2f} MB, INT8 "
+                 f"{size['int8'] / 1e6:.2f} MB{' (estimate)' if size['int8_is_estimate'] else ''}"),
                 (metric["name"], f"FP32 {number(metric['reference'])}, quantized {number(metric['quantized'])}, "
                  f"exact {number(metric['exact'])}"),
                 ("time", f"{self.summary['seconds']:.1f} s")]

@@ -204,8 +204,20 @@ int inspect_result(const std::filesystem::path& folder, const CommonArguments& c
   }
   for (const UnquantizedLayer& layer : recipe.unquantized)
     fmt::print("{} ({}) FP32: {}\n", layer.name, layer.type, layer.reason);
-  fmt::print("weights {:.3f} stored bits, activations {:.3f}\n", weight_bits(recipe).stored_bits,
+  if (const PassedActivations& passed = recipe.passed; passed.values > 0) {
+    fmt::print("activations that operations of {} pass on in FP32, {:.1f} % of {} values a sample:\n", passed.emission,
+               100 * share_in_float(passed), passed.values);
+    for (const FloatActivation& one : passed.in_float)
+      fmt::print("  {:>6.2f} %  {:>12}  {:<18} {}\n", 100 * one.share, one.elements, one.type, one.name);
+  }
+  fmt::print("weights {:.3f} stored bits, activations {:.3f}", weight_bits(recipe).stored_bits,
              activation_bits(recipe).stored_bits);
+  if (recipe.passed.values > 0)
+    fmt::print(" entering quantized layers, {:.3f} over all that operations pass on", recipe.passed.mean_bits);
+  for (const EmissionResult& e : recipe.emissions)
+    fmt::print("\n{}: {} on disk, {:.3f} bits for each of {} parameters; its graph {}", e.emission,
+               human_bytes(e.bytes), e.bits_on_disk, recipe.parameters, human_bytes(e.graph_bytes));
+  fmt::print("\n");
   for (const char* name : {"exact/model.xml", "model.xml"}) {
     if (!std::filesystem::is_regular_file(folder / name)) continue;
     ov::Core core;

@@ -46,10 +46,17 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
   fmt::print("\nweights      {:.3f} stored bits a value ({:.1f}x smaller than FP32)\n", weights.stored_bits,
              weights.compression_vs_fp32);
-  if (activations.stored_bits > 0) fmt::print("activations  {:.3f} stored bits a value\n", activations.stored_bits);
-  fmt::print("size         FP32 {}, INT8 {}", human_bytes(result.bytes_fp32), human_bytes(result.bytes_int8));
-  if (result.bytes_standard > 0) fmt::print(", {} {}", result.emission, human_bytes(result.bytes_standard));
-  if (result.bytes_exact > 0) fmt::print(", {} {}", low_bit_emission(recipe), human_bytes(result.bytes_exact));
+  if (activations.stored_bits > 0)
+    fmt::print("activations  {:.3f} stored bits a value that enters a quantized layer\n", activations.stored_bits);
+  if (recipe.passed.values > 0)
+    fmt::print("             {:.3f} over all {} values that operations of {} pass on, {:.1f} % of them in FP32 at 32\n",
+               recipe.passed.mean_bits, recipe.passed.values, recipe.passed.emission,
+               100 * share_in_float(recipe.passed));
+  fmt::print("size         FP32 {}, INT8 {}{}", human_bytes(result.bytes_fp32), human_bytes(result.bytes_int8),
+             result.int8_is_estimate ? " (estimate)" : "");
+  for (const EmissionResult& e : recipe.emissions)
+    fmt::print("\non disk      {} {}: {:.3f} bits for each of {} parameters; its graph {}", e.emission,
+               human_bytes(e.bytes), e.bits_on_disk, recipe.parameters, human_bytes(e.graph_bytes));
   if (const auto& m = recipe.metric) {
     fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
     if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);

@@ -116,6 +116,23 @@ Json unquantized_json(const UnquantizedLayer& layer) {
   return json;
 }
 
+Json passed_json(const PassedActivations& passed) {
+  Json json;
+  json["emission"] = passed.emission;
+  json["values"] = passed.values;
+  json["mean_bits"] = number(passed.mean_bits);
+  json["in_float"] = Json::array();
+  for (const FloatActivation& tensor : passed.in_float) {
+    Json entry;
+    entry["name"] = tensor.name;
+    entry["type"] = tensor.type;
+    entry["elements"] = tensor.elements;
+    entry["share"] = number(tensor.share);
+    json["in_float"].push_back(std::move(entry));
+  }
+  return json;
+}
+
 Json step_json(const SearchStep& step) {
   Json json;
   json["weight_bits"] = number(step.weight_bits);
@@ -178,6 +195,8 @@ Json emission_json(const EmissionResult& emission) {
   json["samples"] = emission.samples;
   json["samples_needed"] = emission.samples_needed;
   json["bytes"] = emission.bytes;
+  json["graph_bytes"] = emission.graph_bytes;
+  json["bits_on_disk"] = number(emission.bits_on_disk);
   return json;
 }
 
@@ -366,6 +385,18 @@ UnquantizedLayer read_unquantized(const Reader& reader) {
   return layer;
 }
 
+PassedActivations read_passed(const Reader& reader, const std::string& source) {
+  PassedActivations passed;
+  passed.emission = reader.text("emission");
+  passed.values = reader.count("values");
+  passed.mean_bits = reader.number("mean_bits");
+  for (const Json& json : reader.list("in_float")) {
+    const Reader entry(json, fmt::format("{}, float activation {} of the list", source, passed.in_float.size() + 1));
+    passed.in_float.push_back({entry.text("name"), entry.text("type"), entry.count("elements"), entry.number("share")});
+  }
+  return passed;
+}
+
 SearchStep read_step(const Reader& reader) {
   SearchStep step;
   step.weight_bits = reader.number("weight_bits");
@@ -429,6 +460,8 @@ EmissionResult read_emission(const Reader& reader) {
   emission.samples = reader.count("samples");
   emission.samples_needed = reader.count("samples_needed");
   emission.bytes = reader.count("bytes");
+  emission.graph_bytes = reader.count("graph_bytes");
+  emission.bits_on_disk = reader.number("bits_on_disk");
   return emission;
 }
 
@@ -496,7 +529,8 @@ struct BitSums {
 BitSums weight_sums(const Recipe& recipe) {
   BitSums sums;
   for (const LayerRecipe& layer : recipe.layers) {
-    if (!layer.shares_weights_with.empty()) {  // the same tensor again: no bytes
+    if (!layer.shares_weights_with.empty()) {  // the same tensor again: no bytes, unless in a second form
+      sums.bits += 8 * static_cast<double>(layer.weights.bytes);
       if (layer.had_own_copy) sums.values += static_cast<double>(layer.weights.elements);
       continue;
     }
@@ -566,6 +600,12 @@ double all_tensor_mean_bits(const Recipe& recipe) {
   return tensors > 0 ? (weights.tensor_bits + activations.tensor_bits) / tensors : 0;
 }
 
+double share_in_float(const PassedActivations& passed) {
+  double share = 0;
+  for (const FloatActivation& tensor : passed.in_float) share += tensor.share;
+  return share;
+}
+
 std::string to_json(const Recipe& recipe) {
   Json json;
   json["version"] = recipe.version;
@@ -580,6 +620,8 @@ std::string to_json(const Recipe& recipe) {
   json["split"] = recipe.split ? split_json(*recipe.split) : Json();
   json["layers"] = list_json(recipe.layers, layer_json);
   json["unquantized"] = list_json(recipe.unquantized, unquantized_json);
+  json["parameters"] = recipe.parameters;
+  json["passed_activations"] = passed_json(recipe.passed);
   json["steps"] = list_json(recipe.steps, step_json);
   json["thresholds"] = recipe.thresholds ? study_json(*recipe.thresholds) : Json();
   try {
@@ -620,6 +662,8 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   for (const Json& layer : reader.list("unquantized"))
     recipe.unquantized.push_back(read_unquantized(
         Reader(layer, fmt::format("{}, unquantized layer {} of the list", source, recipe.unquantized.size() + 1))));
+  if (reader.has("parameters")) recipe.parameters = reader.count("parameters");  // older recipes lack both
+  if (reader.has("passed_activations")) recipe.passed = read_passed(reader.object("passed_activations"), source);
   for (const Json& step : reader.list("steps"))
     recipe.steps.push_back(
         read_step(Reader(step, fmt::format("{}, search step {} of the list", source, recipe.steps.size() + 1))));

@@ -76,13 +76,16 @@ Recipe sample_recipe() {
   layer.type = "Gather";
   layer.activations.reset();
   layer.shares_weights_with = "conv1";
+  layer.weights.bytes = 0;
   recipe.layers.push_back(layer);
   recipe.unquantized = {{"head", "MatMul", "too sensitive", 100}};
+  recipe.parameters = 1234;
+  recipe.passed = {"exact", 640, 11.25, {{"sum", "Add", 160, 0.25}}};
   recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
   recipe.metric =
       MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation", true, 0.01, true, "by 500 samples"};
   recipe.split = SplitRecipe{1000, 400, 500, "0123456789abcdef", "12 samples are both"};
-  recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234}};
+  recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234, 99, 8.0}};
   recipe.thresholds.emplace();
   recipe.thresholds->weights = 0.125;
   recipe.thresholds->activations = 0.25;
@@ -221,14 +224,32 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
   EXPECT_EQ(out.thresholds->plans[0].tensor_mean_bits, 5.25);
   EXPECT_EQ(out.thresholds->plans[0].loss, 0.75);
   EXPECT_TRUE(std::isnan(out.thresholds->plans[1].loss));  // not judged
+  EXPECT_EQ(emission.graph_bytes, 99);
+  EXPECT_EQ(emission.bits_on_disk, 8.0);
+  EXPECT_EQ(out.parameters, 1234);
+  EXPECT_EQ(out.passed.emission, "exact");
+  EXPECT_EQ(out.passed.values, 640);
+  EXPECT_EQ(out.passed.mean_bits, 11.25);
+  ASSERT_EQ(out.passed.in_float.size(), 1U);
+  EXPECT_EQ(out.passed.in_float[0].name, "sum");
+  EXPECT_EQ(out.passed.in_float[0].type, "Add");
+  EXPECT_EQ(out.passed.in_float[0].elements, 160);
+  EXPECT_EQ(out.passed.in_float[0].share, 0.25);
 }
 
 // What recipes had before a key was added means the same as its default.
 bool came_later(const Pointer& path) {
-  static const std::set<std::string> later = {
-      "/emissions",        "/split",          "/metric/held_out",           "/metric/limit",
-      "/metric/certified", "/metric/verdict", "/layers/0/standard_weights", "/layers/1/standard_weights",
-      "/thresholds"};
+  static const std::set<std::string> later = {"/emissions",
+                                              "/split",
+                                              "/parameters",
+                                              "/passed_activations",
+                                              "/thresholds",
+                                              "/metric/held_out",
+                                              "/metric/limit",
+                                              "/metric/certified",
+                                              "/metric/verdict",
+                                              "/layers/0/standard_weights",
+                                              "/layers/1/standard_weights"};
   return later.contains(path.to_string());
 }
 
@@ -239,6 +260,8 @@ TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
   const Recipe recipe = read(json);
   EXPECT_TRUE(recipe.emissions.empty());
   EXPECT_FALSE(recipe.split.has_value());
+  EXPECT_EQ(recipe.parameters, 0);
+  EXPECT_EQ(recipe.passed.values, 0);
   EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());
   EXPECT_FALSE(recipe.thresholds.has_value());
   EXPECT_TRUE(recipe.metric->held_out);
@@ -506,6 +529,12 @@ TEST(Bits, CountSharedWeightsOnce) {
   recipe.layers.pop_back();
   EXPECT_EQ(weight_bits(recipe).stored_bits, shared.stored_bits);
   EXPECT_EQ(weight_bits(recipe).tensor_mean_bits, shared.tensor_mean_bits);
+}
+
+TEST(Bits, CountASecondFormOfSharedWeightsInTheFile) {
+  Recipe recipe = sample_recipe();
+  recipe.layers.back().weights.bytes = 120;
+  EXPECT_DOUBLE_EQ(weight_bits(recipe).stored_bits, ((140 + 120) * 8 + 100 * 32) / 316.0);
 }
 
 TEST(Bits, CountWeightsThatTheNetworkHoldsTwiceTwiceThoughTheyAreStoredOnce) {

@@ -100,6 +100,7 @@ ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_
   input.bits_loss_curve = result.bits_loss_curve;
   input.bytes_fp32 = result.bytes_fp32;
   input.bytes_int8 = result.bytes_int8;
+  input.int8_is_estimate = result.int8_is_estimate;
   input.has_int8_metric = result.int8_metric.has_value();
   input.int8_metric = result.int8_metric.value_or(0);
   input.emission = result.emission;
@@ -116,6 +117,15 @@ PreparedModel import_for(ov::Core& core, const QuantizeArguments& arguments) {
     throw Error(
         fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
   return prepared;
+}
+
+// Bytes that hold a network's weights: of IR the .bin file, else the model's only one. 0 if it cannot be read.
+int64_t weight_file_bytes(const std::filesystem::path& model) {
+  std::filesystem::path file = model;
+  if (file.extension() == ".xml") file.replace_extension(".bin");
+  std::error_code failed;
+  const auto bytes = std::filesystem::file_size(file, failed);
+  return failed ? 0 : static_cast<int64_t>(bytes);
 }
 
 // What a folder holds beside the models and the recipe. Returns RAM.
@@ -149,6 +159,10 @@ FinishedJob fill_folder(const std::filesystem::path& directory, const QuantizeAr
   if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration);
   const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, directory};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
+  if (const int64_t bytes = weight_file_bytes(options.int8_model); bytes > 0) {
+    result.bytes_int8 = bytes;
+    result.int8_is_estimate = false;
+  }
   const int64_t ram =
       complete_folder(directory, arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
   return {std::move(result), ram};
@@ -224,8 +238,21 @@ Json emissions_of(const Recipe& recipe) {
                     {"certified", e.certified},
                     {"samples", e.samples},
                     {"samples_needed", e.samples_needed},
-                    {"bytes", e.bytes}});
+                    {"bytes", e.bytes},
+                    {"graph_bytes", e.graph_bytes},
+                    {"bits_on_disk", e.bits_on_disk > 0 ? Json(e.bits_on_disk) : Json(nullptr)}});
   return list;
+}
+
+Json passed_of(const PassedActivations& passed) {
+  Json list = Json::array();
+  for (const FloatActivation& tensor : passed.in_float)
+    list.push_back(
+        {{"name", tensor.name}, {"type", tensor.type}, {"elements", tensor.elements}, {"share", tensor.share}});
+  return {{"emission", passed.emission},
+          {"values", passed.values},
+          {"mean_bits", or_null(passed.mean_bits)},
+          {"in_float", list}};
 }
 
 }  // namespace
@@ -252,12 +279,15 @@ Json summary_of(const FinishedJob& job) {
         {"samples_from", metric.samples_from},
         {"held_out", metric.held_out}}},
       {"emissions", emissions_of(recipe)},
+      {"parameters", recipe.parameters},
+      {"passed_activations", passed_of(recipe.passed)},
       {"limit", or_null(metric.limit)},
       {"certified", metric.certified},
       {"verdict", metric.verdict},
       {"bytes",
        {{"fp32", result.bytes_fp32},
         {"int8", result.bytes_int8},
+        {"int8_is_estimate", result.int8_is_estimate},
         {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
         {"ram", ram}}},
       {"note", recipe.split ? recipe.split->note : std::string()},

@@ -48,6 +48,7 @@ ReportInput load_report_input(const std::filesystem::path& folder) {
     input.bytes_exact = bytes.at(3);
     input.bytes_ram = bytes.at(4);
     input.bytes_ram_fp32 = bytes.at(5);
+    input.int8_is_estimate = document.value("int8_is_estimate", true);
   } catch (const nlohmann::json::exception&) {
     throw Error(fmt::format("'{}' is missing or damaged; run dnateq quantize again", file.string()));
   }
@@ -74,6 +75,7 @@ void save_report_input(const ReportInput& input, const std::filesystem::path& fo
                          {"curve", input.bits_loss_curve},
                          {"seconds", input.seconds},
                          {"emission", input.emission},
+                         {"int8_is_estimate", input.int8_is_estimate},
                          {"bytes",
                           {input.bytes_fp32, input.bytes_int8, input.bytes_standard, input.bytes_exact, input.bytes_ram,
                            input.bytes_ram_fp32}}};

@@ -45,17 +45,15 @@ int64_t macs_of(const Layer& layer, const ActivationMeasurement& m) {
 
 }  // namespace
 
-void describe_layers(const PreparedModel& prepared, const ov::Model& original, const Measurements& measurements,
+void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
                      const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
                      QuantizeResult& result) {
   Recipe& recipe = result.recipe;
   recipe.model_fingerprint = prepared.fingerprint;
   recipe.unquantized = prepared.unquantized;
+  recipe.parameters = prepared.parameters;
   std::map<int, TensorRecipe> described;  // activation tensors, once
-  for (const auto& node : original.get_ops())
-    if (const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node))
-      if (constant->get_element_type() == ov::element::f32)
-        result.bytes_fp32 += static_cast<int64_t>(constant->get_byte_size());
+  result.bytes_fp32 = 4 * prepared.parameters;
   result.bytes_int8 = result.bytes_fp32;
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
@@ -66,13 +64,10 @@ void describe_layers(const PreparedModel& prepared, const ov::Model& original, c
     const ov::Shape shape = layer.weights()->get_shape();
     entry.weight_shape.assign(shape.begin(), shape.end());
     entry.had_own_copy = layer.had_own_copy;
-    if (layer.had_own_copy) {  // sizes are those of the network as it was given
-      result.bytes_fp32 += 4 * layer.rows * layer.columns;
-      result.bytes_int8 += layer.rows * layer.columns + 4 * layer.rows;
-    }
     if (layer.shares_weights_with >= 0)
       entry.shares_weights_with = prepared.layers[static_cast<size_t>(layer.shares_weights_with)].name;
-    else
+    // A byte a weight and a float32 scale a channel, wherever the network holds weights of its own.
+    if (layer.shares_weights_with < 0 || layer.had_own_copy)
       result.bytes_int8 -= 3 * layer.rows * layer.columns - 4 * layer.rows;
 
     const std::vector<float> weights = layer.weight_matrix();

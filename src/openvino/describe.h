@@ -10,8 +10,8 @@
 namespace dnateq {
 
 // Fills layers (all but the bytes of their weights, which depend on the emission), unquantized layers and fingerprint
-// of `result.recipe`, the histograms and the sizes in FP32 and INT8, which are those of `original`.
-void describe_layers(const PreparedModel& prepared, const ov::Model& original, const Measurements& measurements,
+// of `result.recipe`, the histograms and the sizes in FP32 and, estimated, in INT8.
+void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
                      const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
                      QuantizeResult& result);
 // Fills what layers say of the main emission's codes, where it has codes of its own.

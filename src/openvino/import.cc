@@ -10,6 +10,7 @@
 #include <fstream>
 #include <map>
 #include <openvino/op/util/gather_base.hpp>
+#include <openvino/op/util/multi_subgraph_base.hpp>
 #include <openvino/opsets/opset13.hpp>
 #include <openvino/pass/constant_folding.hpp>
 #include <openvino/pass/manager.hpp>
@@ -442,6 +443,18 @@ class SilentStderr {
   int kept_;
 };
 
+void count_parameters(const ov::Model& model, std::set<const void*>& seen, int64_t& values) {
+  for (const auto& node : model.get_ops()) {
+    if (const auto constant = ov::as_type_ptr<op::Constant>(node)) {
+      if (constant->get_element_type().is_real() && seen.insert(constant->get_data_ptr()).second)
+        values += static_cast<int64_t>(ov::shape_size(constant->get_shape()));
+    } else if (const auto loop = std::dynamic_pointer_cast<ov::op::util::MultiSubGraphOp>(node)) {
+      for (size_t i = 0; i < loop->get_internal_subgraphs_size(); ++i)
+        count_parameters(*loop->get_function(i), seen, values);
+    }
+  }
+}
+
 // Nodes count by kind, shape and place, not by name: OpenVINO numbers the nameless ones by a counter of the process.
 std::string fingerprint_of(const PreparedModel& prepared) {
   uint64_t digest = kFnvStart;
@@ -504,11 +517,19 @@ std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::pat
   }
 }
 
+int64_t count_parameters(const ov::Model& model) {
+  std::set<const void*> seen;
+  int64_t values = 0;
+  count_parameters(model, seen, values);
+  return values;
+}
+
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options) {
   PreparedModel prepared;
   prepared.file = file.string();
   prepared.model = read_model(core, file);
   refuse_foreign_quantization(*prepared.model, prepared.file);
+  prepared.parameters = count_parameters(*prepared.model);
   try {
     ov::pass::Manager manager;
     manager.register_pass<ov::pass::ConstantFolding>();

@@ -47,6 +47,7 @@ struct PreparedModel {
   std::vector<UnquantizedLayer> unquantized;
   std::string file;         // as given, for messages
   std::string fingerprint;  // hex digest of graph and constants
+  int64_t parameters = 0;   // count_parameters() of the network as it was read
 };
 
 struct ImportOptions {
@@ -57,6 +58,10 @@ struct ImportOptions {
 // The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'
 // libraries print on standard error meanwhile is dropped.
 std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file);
+
+// Values of all floating-point constants of a network, those in bodies of loops and conditions too, whatever operation
+// reads them: weights, biases, tables, factors. Constants that share their memory count once, copies each.
+int64_t count_parameters(const ov::Model& model);
 
 // Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights
 // and patterns that match nothing.

@@ -77,6 +77,33 @@ TEST_F(Import, NetworksKeepTheirOutputsAndListTheirLayersInOrder) {
   }
 }
 
+TEST_F(Import, ParametersAreAllValuesOfFloatingPointConstantsWhateverReadsThem) {
+  const auto x = parameter("x", {2, 6, 4});  // [batch, length, inputs]
+  const auto hidden = constant(ov::Shape{2, 1, 5}, std::vector<float>(10));
+  const auto lengths = op::Constant::create(ov::element::i64, ov::Shape{2}, std::vector<int64_t>{6, 6});
+  const auto lstm = std::make_shared<op::LSTMSequence>(x, hidden, hidden, lengths, random_constant({1, 20, 4}, 1),
+                                                       random_constant({1, 20, 5}, 2), random_constant({1, 20}, 3), 5,
+                                                       ov::op::RecurrentSequenceDirection::FORWARD);
+  const auto last = std::make_shared<op::Squeeze>(lstm->output(1), constant({1}));
+  const auto scaled = std::make_shared<op::PRelu>(linear("head", last, 3, 5, 4), random_constant({3}, 5));
+  ov::save_model(model_of(scaled, {x}), file().string(), false);
+  const PreparedModel prepared = import_model(core_, file());
+  ASSERT_EQ(prepared.layers.size(), 1U);                              // 3 x 5 weights
+  const int64_t recurrent = 20 * 4 + 20 * 5 + 20, head = 15 + 3 + 3;  // no list has the first, nor the last 3 + 3
+  EXPECT_EQ(prepared.parameters, 10 + recurrent + head);              // hidden and cell are one constant
+}
+
+TEST_F(Import, ParametersInBodiesOfLoopsCount) {
+  const auto x = parameter("x", {4, 8}), y = parameter("y", {1, 8});
+  const auto body = std::make_shared<ov::Model>(
+      ov::OutputVector{std::make_shared<op::Multiply>(y, random_constant({1, 8}, 1))}, ov::ParameterVector{y});
+  const auto loop = std::make_shared<op::TensorIterator>();
+  loop->set_function(body);
+  loop->set_sliced_input(y, x, 0, 1, 1, -1, 0);
+  const auto joined = loop->get_concatenated_slices(body->get_results()[0], 0, 1, 1, -1, 0);
+  EXPECT_EQ(count_parameters(*model_of(linear("head", joined, 3, 8, 2), {x})), 8 + 24 + 3);
+}
+
 TEST_F(Import, HalfPrecisionConstantsAreWidened) {
   const PreparedModel prepared = prepared_as_exact_as(residual_cnn(), {random_tensor({2, 3, 12, 12}, 3)}, {}, true);
   ASSERT_EQ(prepared.layers.size(), 7U);

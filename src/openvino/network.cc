@@ -7,6 +7,7 @@
 
 #include "core/hash.h"
 #include "dnateq/error.h"
+#include "openvino/activations.h"
 #include "openvino/center.h"
 #include "openvino/describe.h"
 
@@ -260,9 +261,16 @@ int64_t Network::weight_file_bytes(Emission emission) const {
   return static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.bin"));
 }
 
-int64_t Network::file_bytes(Emission emission) const {
-  return weight_file_bytes(emission) +
-         static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.xml"));
+void Network::describe_files(Emission emission, EmissionResult& result) const {
+  result.bytes = weight_file_bytes(emission);
+  result.graph_bytes = static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.xml"));
+  const auto parameters = static_cast<double>(prepared_.parameters);
+  result.bits_on_disk = parameters > 0 ? 8 * static_cast<double>(result.bytes) / parameters : 0;
+}
+
+void Network::describe_passed(const Codes& codes, const Calls& calls, Recipe& recipe) const {
+  const Emission emission = emissions_.front();  // exact, where it is written
+  describe_passed_tensors(name_of(emission), passed_tensors(emitted(codes, emission), calls), recipe);
 }
 
 void Network::describe(const Codes& codes, QuantizeResult& result) const {
@@ -272,12 +280,24 @@ void Network::describe(const Codes& codes, QuantizeResult& result) const {
   recipe.options = options_.options_text;
   recipe.strategy = options_.strategy;
   recipe.seed = options_.seed;
-  describe_layers(prepared_, *original().model, measurements_, codes.shared.plan, codes.shared.solutions, result);
+  describe_layers(prepared_, measurements_, codes.shared.plan, codes.shared.solutions, result);
   const std::vector<LayerCodes> layers = layer_codes(codes.shared);
   for (size_t l = 0; l < layers.size(); ++l)
-    recipe.layers[l].weights.bytes =
-        recipe.layers[l].shares_weights_with.empty() ? weight_bytes(prepared_.layers[l], layers[l]) : 0;
+    recipe.layers[l].weights.bytes = recipe.layers[l].shares_weights_with.empty()
+                                         ? weight_bytes(prepared_.layers[l], layers[l])
+                                         : second_form_bytes(l, layers[l]);
   if (codes.main) describe_main_codes(prepared_, codes.main->solutions, recipe);
+}
+
+int64_t Network::second_form_bytes(size_t l, const LayerCodes& codes) const {
+  const Layer& owner = prepared_.layers[static_cast<size_t>(prepared_.layers[l].shares_weights_with)];
+  const int bits = codes.weight_code.stored_bits;
+  const auto o = static_cast<size_t>(&owner - prepared_.layers.data());
+  const bool packed = runs_packed(prepared_.layers[l], bits, expected_rows(l));
+  if (options_.emit_exact || !options_.packed || packed == runs_packed(owner, bits, expected_rows(o)) ||
+      codes.weight_code.arithmetic == Arithmetic::kInt8Grid)
+    return 0;
+  return packed ? exact_weight_bytes(owner, codes) : standard_weight_bytes(owner, codes);
 }
 
 }  // namespace dnateq

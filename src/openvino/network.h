@@ -73,8 +73,10 @@ class Network {
   void save_models(const Codes& codes) const;
   // Bytes of the weight file that save_models() wrote for it; 0 where it is not asked for.
   int64_t weight_file_bytes(Emission emission) const;
-  // Bytes of all its files.
-  int64_t file_bytes(Emission emission) const;
+  // Fills the sizes of what save_models() wrote for it.
+  void describe_files(Emission emission, EmissionResult& result) const;
+  // Fills what operations of the network pass to each other (activations.h): of `exact` where it is written.
+  void describe_passed(const Codes& codes, const Calls& calls, Recipe& recipe) const;
 
   // Fills the recipe and the views of the report; the metric and the search's steps are the caller's.
   void describe(const Codes& codes, QuantizeResult& result) const;
@@ -89,6 +91,9 @@ class Network {
   std::vector<LayerCodes> layer_codes(const Solved& solved) const;
   double expected_rows(size_t layer) const;
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
+  // Of layer `l`, which shares its weights: `cpu` keeps them a second time where OpenVINO's operations cannot read the
+  // blob of ours (real levels).
+  int64_t second_form_bytes(size_t l, const LayerCodes& codes) const;
   bool shares_base() const;  // of a layer's weights with its inputs
   std::shared_ptr<ov::Model> emit_low_bit(const std::vector<LayerCodes>& codes) const;  // exact, or counting
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const;

@@ -373,7 +373,8 @@ class Job {
       network.describe(best.networks[n], result);
       result.recipe.metric = metric;
       result.recipe.emissions = emitted;
-      for (size_t e = 0; e < emitted.size(); ++e) result.recipe.emissions[e].bytes = network.file_bytes(emissions()[e]);
+      for (size_t e = 0; e < emitted.size(); ++e) network.describe_files(emissions()[e], result.recipe.emissions[e]);
+      network.describe_passed(best.networks[n], *solve_[n], result.recipe);
       result.recipe.split = split_recipe(network);
       result.recipe.steps = steps_;
       result.recipe.thresholds = thresholds_;

@@ -57,7 +57,11 @@ struct QuantizeResult {
     Histogram histogram;
   };
   std::vector<View> views;  // histograms for the report
-  int64_t bytes_fp32 = 0, bytes_int8 = 0, bytes_standard = 0, bytes_exact = 0;
+  // FP32: four for each of the network's parameters. INT8: those of an INT8 model's weights, or an estimate (a byte for
+  // each weight of a quantized layer, a float32 for each of its channels and for every other parameter).
+  int64_t bytes_fp32 = 0, bytes_int8 = 0;
+  bool int8_is_estimate = true;
+  int64_t bytes_standard = 0, bytes_exact = 0;
   std::optional<double> int8_metric;
   std::string emission = "standard";  // of DIR/model.xml, unless `exact` alone was asked for: standard or cpu
   double seconds = 0;

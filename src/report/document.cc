@@ -47,7 +47,10 @@ json emissions_document(const Recipe& recipe) {
                     {"upper_bound", e.upper_bound},
                     {"bound_method", e.bound_method},
                     {"certified", e.certified},
-                    {"samples_needed", e.samples_needed}});
+                    {"samples_needed", e.samples_needed},
+                    {"bytes", e.bytes},
+                    {"graph_bytes", e.graph_bytes},
+                    {"bits_on_disk", for_display(e.bits_on_disk)}});
   return list;
 }
 
@@ -73,6 +76,7 @@ json summary_document(const ReportInput& input) {
           {"bytes",
            {{"fp32", input.bytes_fp32},
             {"int8", input.bytes_int8},
+            {"int8_is_estimate", input.int8_is_estimate},
             {"standard", input.bytes_standard},
             {"exact", input.bytes_exact},
             {"ram", input.bytes_ram},
@@ -155,6 +159,17 @@ json tensors_document(const ReportInput& input) {
   return list;
 }
 
+json passed_document(const PassedActivations& passed) {
+  json list = json::array();
+  for (const FloatActivation& tensor : passed.in_float)
+    list.push_back(
+        {{"name", tensor.name}, {"type", tensor.type}, {"elements", tensor.elements}, {"share", tensor.share}});
+  return {{"emission", passed.emission},
+          {"values", passed.values},
+          {"mean_bits", for_display(passed.mean_bits)},
+          {"in_float", list}};
+}
+
 json advice_document(const Recipe& recipe) {
   json list = json::array();
   for (const Advice& item : advise(recipe)) {
@@ -192,7 +207,8 @@ json report_document(const ReportInput& input) {
           {"curve", curve},
           {"steps", steps},
           {"thresholds", thresholds_document(input.recipe)},
-          {"unquantized", unquantized}};
+          {"unquantized", unquantized},
+          {"passed", passed_document(input.recipe.passed)}};
 }
 
 std::string script_safe_json(const json& document) {

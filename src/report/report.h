@@ -28,6 +28,7 @@ struct ReportInput {
   std::vector<std::pair<double, double>> bits_loss_curve;
   std::string emission = "standard";  // what bytes_standard and the metric's `quantized` are of: standard or cpu
   int64_t bytes_fp32 = 0, bytes_int8 = 0, bytes_standard = 0, bytes_exact = 0, bytes_ram = 0;  // 0 = not measured
+  bool int8_is_estimate = true;                    // bytes_int8 is no file's size
   int64_t bytes_ram_fp32 = 0, bytes_ram_int8 = 0;  // the same for RAM; bytes_ram is the standard model's, or the
                                                    // exact one's where only that was emitted
   double int8_metric = 0;                          // metric of the NNCF INT8 model of the same network

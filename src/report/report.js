@@ -47,16 +47,16 @@ function summarize() {
   const changes = ([low, high]) => lossIsChange ? [low, high] : [-high, -low];
   const row = (name, weights, activations, size, ram, value) => {
     const judged = summary.emissions.find((one) => one.emission === name);
-    return [name, weights, activations, bytes(size), ratio(size), bytes(ram), style.value(value),
+    return [name, weights, activations, bytes(size), judged && judged.bits_on_disk ? fixed(judged.bits_on_disk, 2) : '', ratio(size), bytes(ram), style.value(value),
             style.bareChange(difference(value, values.reference)),
             judged && judged.interval.every(isNumber) ? changes(judged.interval).map(style.bareChange).join(' to ') : '',
             judged && isNumber(judged.upper_bound) ? `${style.bareChange(judged.upper_bound)} (${judged.bound_method})` : ''];
   };
-  const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference).slice(0, 7), '', '', '']];
-  if (b.int8 || isNumber(values.int8)) rows.push(row('INT8 (NNCF)', '8', '8', b.int8, b.ram_int8, values.int8));
+  const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference).slice(0, 8), '', '', '']];
+  if (b.int8 || isNumber(values.int8)) rows.push(row(b.int8_is_estimate ? 'INT8, size estimated' : 'INT8', '8', '8', b.int8, b.ram_int8, values.int8));
   rows.push(row(summary.emission, weightBits, summary.activations ? '8 (integers)' : 'not quantized', b.standard, b.standard ? b.ram : 0, values.quantized));
   rows.push(row(summary.low_bit_emission, weightBits, activationBits, b.exact, b.standard ? 0 : b.ram, values.exact));
-  table(find('#comparison'), [['', 'text'], ['Weight bits'], ['Activation bits'], ['On disk'], ['Times smaller'], ['In RAM'],
+  table(find('#comparison'), [['', 'text'], ['Weight bits'], ['Activation bits'], ['On disk'], ['Bits on disk'], ['Times smaller'], ['In RAM'],
                               [metric ? style.name : 'Metric'], [`Change${style.unit}`], [`95 % interval of the change${style.unit}`],
                               [`Loses at most, at 95 %${style.unit}`]], rows);
 
@@ -67,15 +67,15 @@ function summarize() {
   if (summary.weights) means.push(compressionText('Weights', summary.weights));
   if (summary.activations) means.push(compressionText('Activations', summary.activations));
   if (summary.weights) means.push(`Plain mean over all tensors: ${fixed(summary.all_tensor_mean_bits, 2)} bits.`);
-  means.push('Stored bits of weights count every byte the file holds for them, FP32 layers at 32 bits; those of activations are the mean over the values that enter quantized layers at batch 1.');
+  means.push('Stored bits of weights count the bytes of their codes, tables and scales, FP32 layers at 32 bits; those of activations are the mean over the values that enter quantized layers at batch 1. Bits on disk: 8 × the bytes of the weight file ÷ all parameters of the FP32 network, whatever the file holds them as.');
   find('#bits-note').textContent = means.join(' ');
   find('#origin dl').append(...[['Command line', summary.options], ['Model', summary.model_fingerprint], ['Calibration data', summary.data_fingerprint]]
       .filter(([, value]) => value).flatMap(([key, value]) => [element('dt', {}, key), element('dd', {}, element('code', {}, value))]));
 }
 
 function compressionText(name, bits) {
-  return `${name}: ${fixed(bits.stored_bits, 2)} stored bits, ${fixed(bits.compression_vs_fp32, 1)}× smaller than FP32 and ` +
-      `${fixed(bits.compression_vs_int8, 1)}× smaller than INT8 (plain mean over tensors ${fixed(bits.tensor_mean_bits, 2)}).`;
+  return `${name}: ${fixed(bits.stored_bits, 2)} stored bits, ${fixed(bits.compression_vs_fp32, 1)}× smaller than 32 and ` +
+      `${fixed(bits.compression_vs_int8, 1)}× smaller than 8 bits a value (plain mean over tensors ${fixed(bits.tensor_mean_bits, 2)}).`;
 }
 
 function duration(seconds) {
@@ -289,6 +289,22 @@ function showUnquantized() {
               element('div', {class: 'scroll', role: 'region', 'aria-label': 'Layers left in FP32', tabindex: '0'}, node));
 }
 
+function showFloatActivations() {
+  const {passed} = data, list = find('#float-list');
+  if (!passed.values) {
+    list.append(element('p', {}, 'Not counted.'));
+    return;
+  }
+  const share = passed.in_float.reduce((sum, tensor) => sum + tensor.share, 0);
+  list.append(element('p', {}, `Operations of the ${passed.emission} model pass on ${count(passed.values)} values a sample, ` +
+      `${fixed(100 * share, 1)} % of them in FP32. Over all of them, FP32 at 32, the mean is ${fixed(passed.mean_bits, 2)} bits.`));
+  if (!passed.in_float.length) return;
+  const node = element('table');
+  table(node, [['Written by', 'text'], ['Operation', 'text'], ['Values a sample'], ['Share']],
+        passed.in_float.map((tensor) => [tensor.name, tensor.type, count(tensor.elements), `${fixed(100 * tensor.share, 2)} %`]));
+  list.append(element('div', {class: 'scroll', role: 'region', 'aria-label': 'Activations left in FP32', tabindex: '0'}, node));
+}
+
 function showCurve() {
   const {summary, curve, steps} = data;
   const bits = summary.weights && (summary.activations ? (summary.weights.stored_bits + summary.activations.stored_bits) / 2 : summary.weights.stored_bits);
@@ -324,3 +340,4 @@ showThresholds(data.thresholds, style, data.summary.metric ? data.summary.metric
 setUpExplorer();
 setUpTable();
 showUnquantized();
+showFloatActivations();

@@ -24,8 +24,10 @@ class Documents(Case):
         wanted = {"weights": bits, "activations": bits, "all": {"tensor_mean_bits": None},
                   "metric": dict.fromkeys(("name", "reference", "quantized", "exact", "confidence", "samples",
                                             "samples_from", "held_out")),
-                  "emissions": None, "limit": None, "certified": None, "verdict": None,
-                  "bytes": dict.fromkeys(("fp32", "int8", "file", "ram")), "note": None, "seconds": None}
+                  "emissions": None, "parameters": None,
+                  "passed_activations": dict.fromkeys(("emission", "values", "mean_bits", "in_float")),
+                  "limit": None, "certified": None, "verdict": None,
+                  "bytes": dict.fromkeys(("fp32", "int8", "int8_is_estimate", "file", "ram")), "note": None, "seconds": None}
         self.assertEqual(keys(document), wanted)
         self.assertEqual(list(document), list(wanted))
         self.assertLessEqual(document["weights"]["stored_bits"], 5)
@@ -34,7 +36,24 @@ class Documents(Case):
         for name, folder, score in (("cpu", self.out, "quantized"), ("exact", self.out / "exact", "exact")):
             self.assertEqual(emissions[name]["score"], document["metric"][score])
             self.assertLessEqual(*emissions[name]["interval"])
-            self.assertEqual(emissions[name]["bytes"], sum((folder / file).stat().st_size for file in ("model.xml", "model.bin")))
+            size = (folder / "model.bin").stat().st_size
+            self.assertEqual((emissions[name]["bytes"], emissions[name]["graph_bytes"]), (size, (folder / "model.xml").stat().st_size))
+            self.assertAlmostEqual(emissions[name]["bits_on_disk"], 8 * size / document["parameters"])
+        # conv1, conv2 and head, and no other constant of floats
+        self.assertEqual(document["parameters"], 32 * 3 * 9 + 32 * 32 * 9 + 32 * 10)
+        self.assertEqual(document["bytes"]["fp32"], 4 * document["parameters"])
+        self.assertTrue(document["bytes"]["int8_is_estimate"])
+        passed = document["passed_activations"]
+        self.assertEqual(passed["emission"], "exact")
+        # The image, what conv1 and conv2 give, the mean, perhaps once more without its own mean, and the scores; the mean reads
+        # conv2, and TopK the scores, in float32.
+        self.assertIn(passed["values"] - (3 * 64 + 2 * 32 * 64 + 32 + 10), (0, 32))
+        in_float = {(tensor["type"], tensor["elements"]) for tensor in passed["in_float"]}
+        self.assertLessEqual({("LevelConvolution", 32 * 64), ("LevelMatMul", 10)}, in_float)
+        share = sum(tensor["elements"] for tensor in passed["in_float"]) / passed["values"]
+        self.assertAlmostEqual(sum(tensor["share"] for tensor in passed["in_float"]), share)
+        self.assertLess(32 * share, passed["mean_bits"])
+        self.assertLess(passed["mean_bits"], 32)
         self.assertIsNone(document["limit"])
         self.assertFalse(document["certified"])
         self.assertGreater(document["bytes"]["ram"], 0)
@@ -44,6 +63,25 @@ class Documents(Case):
         self.assertLessEqual(again["weights"]["stored_bits"], 4.5)
         curve = np.array(again["curve"])
         self.assertTrue((np.diff(curve[:, 0]) > 0).all())
+
+    def test_bits_on_disk_count_weights_that_no_list_has(self):
+        image = ops.parameter([-1, 3, 8, 8], np.float32, name="image")
+        image.output(0).set_names({"image"})
+        x = ops.convolution(image, weights(8, 3, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1], name="conv")
+        x = ops.relu(ops.multiply(x, weights(1, 8, 8, 8, seed=5)))  # a factor for each pixel: 512 parameters
+        x = ops.matmul(ops.reduce_mean(x, np.array([2, 3]), False), weights(8, 10, seed=2), False, False, name="head")
+        model = save(ov.Model([ops.result(x)], [image], "scaled"), self.folder / "scaled.xml")
+        document = self.json_of("quantize", model, "--calibration", self.calib, "--weight-bits", "4", "--activation-bits", "4",
+                                "-o", self.out)
+        self.assertEqual({layer["name"] for layer in self.json_of("inspect", self.out)["layers"]}, {"conv", "head"})
+        self.assertEqual(document["parameters"], 8 * 27 + 512 + 80)
+        for emission, folder in (("cpu", self.out), ("exact", self.out / "exact")):
+            found = next(e["bits_on_disk"] for e in document["emissions"] if e["emission"] == emission)
+            self.assertAlmostEqual(found, 8 * (folder / "model.bin").stat().st_size / (8 * 27 + 512 + 80))
+            self.assertGreater(found, 32 * 512 / (8 * 27 + 512 + 80))  # they stay in float32
+        text = self.succeeds("inspect", self.out)
+        self.assertIn("pass on in FP32", text)
+        self.assertRegex(text, r"exact: .* on disk, [\d.]+ bits for each of 808 parameters")
 
     def test_the_others(self):
         self.quantize()

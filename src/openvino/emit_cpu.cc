@@ -82,8 +82,8 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
   std::vector<bool> ours(codes.size());
   for (size_t i = 0; i < codes.size(); ++i)
     ours[i] = copy.targets[i] && packed.at(i) && can_run_packed(prepared.layers[i]);
-  emit_standard_layers(copy, ours);
   Blobs blobs(copy);
+  emit_standard_layers(copy, ours, &blobs);
   for (const auto& group : group_by_tensor(copy, [&](size_t i) { return ours[i]; })) emit_packed(group, copy, blobs);
   for (size_t i = 0; i < codes.size(); ++i)
     if (ours[i] && copy.targets[i]->layer->kind == LayerKind::kEmbedding)

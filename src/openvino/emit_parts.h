@@ -68,8 +68,11 @@ class Blobs {
   std::map<size_t, std::shared_ptr<op::Constant>> blobs_;
 };
 
-// Gives all layers that `others` does not name the form of emit_standard.
-void emit_standard_layers(Copy& copy, const std::vector<bool>& others);
+// Gives all layers that `others` does not name the form of emit_standard. Where one of `others` has the same weights,
+// which then lie in one of `blobs`, they are taken from there, so that the file holds them once; null: there are none.
+void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* blobs = nullptr);
+// Whether that can be: the blob holds what OpenVINO's INT8 passes need.
+bool can_read_blob(const Target& target);
 
 // Shapes, the name of the emission, and names of new nodes that do not depend on what the process did before.
 void finish(const Copy& copy, const PreparedModel& prepared, const char* emission);

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "core/pack.h"
 #include "openvino/emit_parts.h"
+#include "openvino/ops/ops.h"
 #include "openvino/summand.h"
 
 namespace dnateq {
@@ -125,6 +127,13 @@ StandardWeights standard_weights(const Target& target) {
   return weights;
 }
 
+// The same from the blob of an operation of ours; folded when compiled, as those.
+StandardWeights weights_of_blob(const Target& target, const NodeOutput& blob) {
+  const auto levels = std::make_shared<ops::ExponentialLevels>(blob);
+  levels->set_friendly_name(target.layer->name + "/levels");
+  return {levels->output(0), levels->output(1), {}};
+}
+
 NodeOutput as_float(const NodeOutput& levels) {
   if (levels.get_element_type() == ov::element::f32) return levels;
   return std::make_shared<op::Convert>(levels, ov::element::f32);
@@ -196,7 +205,14 @@ void quantize_summands(const Copy& copy, const std::function<bool(size_t)>& want
 
 }  // namespace
 
-void emit_standard_layers(Copy& copy, const std::vector<bool>& others) {
+bool can_read_blob(const Target& target) {
+  return target.codes->weight_code.arithmetic == Arithmetic::kInt8Grid && target.weight_shape.size() == 2;
+}
+
+void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* blobs) {
+  std::set<size_t> in_blobs;
+  for (size_t i = 0; blobs != nullptr && i < copy.targets.size(); ++i)
+    if (copy.targets[i] && others[i] && can_read_blob(*copy.targets[i])) in_blobs.insert(owner(copy, i));
   const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
   quantize_summands(copy, quantized);
   for (const auto& group : group_by_tensor(copy, quantized)) quantize_activations(group);
@@ -205,7 +221,8 @@ void emit_standard_layers(Copy& copy, const std::vector<bool>& others) {
     if (!copy.targets[i] || others[i]) continue;
     const Target& target = *copy.targets[i];
     const size_t from = owner(copy, i);
-    if (!stored.contains(from)) stored.emplace(from, standard_weights(target));
+    if (!stored.contains(from))
+      stored.emplace(from, in_blobs.contains(from) ? weights_of_blob(target, blobs->of(i)) : standard_weights(target));
     StandardWeights& weights = stored.at(from);
     if (target.layer->kind == LayerKind::kEmbedding) {
       emit_standard_embedding(target, weights);

@@ -364,11 +364,12 @@ TEST_F(Emit, ALayerWithoutCodesStaysFloat) {
 }
 
 // Two layers read one tensor with tied weights: an embedding would do the same.
-Net make_tied_net(bool same_codes) {
-  Net net = make_net(Form::kMatMulTransposed, 4, false);
+Net make_tied_net(bool same_codes, Form form = Form::kMatMulTransposed) {
+  Net net = make_net(form, 4, false);
   const auto& first = net.prepared.layers[0];
   const auto parameter = net.prepared.model->get_parameters()[0];
-  const auto second = std::make_shared<op::MatMul>(parameter, first.node->input_value(1), false, true);
+  const auto second =
+      std::make_shared<op::MatMul>(parameter, first.node->input_value(1), false, form == Form::kMatMulTransposed);
   second->set_friendly_name("second");
   const auto sum = std::make_shared<op::Concat>(ov::OutputVector{first.node, second}, -1);
   net.prepared.model = std::make_shared<ov::Model>(ov::OutputVector{sum}, ov::ParameterVector{parameter}, "tied");
@@ -469,6 +470,33 @@ TEST_F(Emit, CpuLayersOfOneTensorShareACall) {
   for (size_t i = 0; i < left.size(); ++i) {
     EXPECT_EQ(both[i / 8 * 16 + i % 8], left[i]);
     EXPECT_EQ(both[i / 8 * 16 + 8 + i % 8], right[i]);
+  }
+}
+
+// Of a table that both our operations and OpenVINO's read, such as a decoder's, the file holds one form.
+TEST_F(Emit, CpuStoresATableOnceWhoeverReadsIt) {
+  for (const Form form : {Form::kMatMul, Form::kMatMulTransposed}) {
+    const Net net = make_tied_net(true, form);
+    const auto model = emit_cpu(net.prepared, net.codes, {true, false});
+    EXPECT_EQ(operations(model, "PackedMatMul"), 1U);
+    EXPECT_EQ(operations(model, "ExponentialLevels"), 1U);
+    EXPECT_EQ(operations(model, "Gather"), 0U);
+    size_t blobs = 0;
+    for (const auto& node : model->get_ops())
+      if (const auto data = ov::as_type_ptr<op::Constant>(node))
+        blobs += data->get_element_type() == ov::element::u8 || data->get_element_type() == ov::element::u4;
+    EXPECT_EQ(blobs, 1U);
+    // Our half as if alone, OpenVINO's the very integers that it has from codes of its own.
+    const std::vector<float> tied = saved_and_run(model, net.input, true);
+    const std::vector<float> ours = saved_and_run(emit_cpu(net.prepared, net.codes, {true, true}), net.input, true);
+    const std::vector<float> theirs = saved_and_run(emit_standard(net.prepared, net.codes), net.input, false);
+    const size_t rows = tied.size() / 16;
+    for (size_t r = 0; r < rows; ++r)
+      for (size_t i = 0; i < 16; ++i) EXPECT_EQ(tied[16 * r + i], (i < 8 ? ours : theirs)[16 * r + i]) << r << " " << i;
+    // Real levels have no integers in the blob: two forms then.
+    Net real = net;
+    for (LayerCodes& codes : real.codes) codes.weight_code.arithmetic = Arithmetic::kExponential;
+    EXPECT_EQ(operations(emit_cpu(real.prepared, real.codes, {true, false}), "ExponentialLevels"), 0U);
   }
 }
 

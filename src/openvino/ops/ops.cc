@@ -9,6 +9,7 @@ namespace dnateq::ops {
 std::vector<ov::Extension::Ptr> operation_extensions() {
   return {std::make_shared<ov::OpExtension<ExponentialQuantize>>(),
           std::make_shared<ov::OpExtension<ExponentialWeights>>(),
+          std::make_shared<ov::OpExtension<ExponentialLevels>>(),
           std::make_shared<ov::OpExtension<ExponentialEmbedding>>(),
           std::make_shared<ov::OpExtension<PackedMatMul>>(),
           std::make_shared<ov::OpExtension<ExponentialEncode>>(),

@@ -3,6 +3,9 @@
 //
 //   ExponentialQuantize(x f32, blob)            -> f32, the nearest levels of x, same shape (dynamic shapes kept)
 //   ExponentialWeights(blob)                    -> f32 weight tensor; folded into a constant when compiled
+//   ExponentialLevels(blob of an int8 grid)     -> i8 levels in the weights' shape, f32 channel scales that broadcast
+//   over
+//                                                  it; folded into constants when compiled
 //   ExponentialEmbedding(blob, indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked up;
 //                                                  like Gather: negative indices count from the end, others give zeros
 //   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, perhaps empty); x is
@@ -72,6 +75,25 @@ class ExponentialWeights : public ov::op::Op {
  private:
   VerifiedHeader verified_{};
   ov::Shape shape_;  // empty until a constant blob was seen
+};
+
+// The weights as OpenVINO's INT8 passes want them, levels * scales, for layers whose table others of our operations
+// read.
+class ExponentialLevels : public ov::op::Op {
+ public:
+  OPENVINO_OP("ExponentialLevels", "dnateq")
+  ExponentialLevels() = default;
+  explicit ExponentialLevels(const ov::Output<ov::Node>& blob);
+
+  void validate_and_infer_types() override;
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+  bool visit_attributes(ov::AttributeVisitor&) override { return true; }
+  bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
+  bool has_evaluate() const override { return true; }
+
+ private:
+  VerifiedHeader verified_{};
+  ov::Shape shape_, scale_shape_;  // empty until a constant blob was seen
 };
 
 class ExponentialEmbedding : public ov::op::Op {

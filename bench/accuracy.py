@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Bits and loss of the networks in ../shared/data by every strategy: the rows of README's table.
+"""Bits and loss of the networks in ../shared/data by every strategy: the rows of README's table (tables.py).
 
-Each row is one `dnateq quantize`; its command is printed first, its figures as a Markdown row. Samples to judge on are
-those that neither calibration nor search saw.
+Each is one `dnateq quantize`; its command is printed first, then a Markdown row for each emission that it wrote. All are
+judged on samples that calibration did not see; a search for a loss limit (`paper`) divides these, and what it was led by
+does not judge.
 
 example:
     bench/accuracy.py resnet20 alexnet -o out/accuracy
@@ -74,15 +75,13 @@ def translation(shared, work):
     return [pipeline, "--calibration", calls / "pipeline", "--metric", "kl", "--output", "logits", "--untie", "^Gather_6$"]
 
 
-def bleu(shared, result):
-    """BLEU of FP32, standard and exact on the test sentences, and the interval of exact - FP32."""
+def bleu(shared, result, recipe):
+    """BLEU of FP32 and of every emission on the test sentences, with the interval of its change."""
     import sacrebleu
     folder, examples = shared / "translation", ROOT / "examples/translation"
     reference = (folder / "test2016.de").read_text().splitlines()
     library, texts = ROOT / "build/release/lib/libdnateq_openvino.so", {}
-    models = {"reference": None, "quantized": result / "model.xml", "exact": result / "exact/model.xml"}
-    if not models["exact"].exists():  # it alone was asked for
-        models["exact"] = models.pop("quantized")
+    models = {"FP32": None, **{emission["emission"]: model_of(result, emission["emission"]) for emission in recipe["emissions"]}}
     for name, model in models.items():
         pair = [folder / "encoder.onnx", folder / "decoder.onnx"]
         if model:
@@ -100,13 +99,43 @@ def bleu(shared, result):
     def score(name, rows):
         return metric.corpus_score([tokens[name][i] for i in rows], [[tokens["target"][i] for i in rows]]).score
 
-    everything, rng, differences = range(len(reference)), random.Random(0), []
-    for _ in range(500):
-        rows = rng.choices(everything, k=len(reference))
-        differences.append(score("exact", rows) - score("reference", rows))
-    differences.sort()
-    figures = {name: score(name, everything) if name in texts else None for name in ("reference", "quantized", "exact")}
-    return {**figures, "confidence": (differences[12], differences[487])}
+    everything = range(len(reference))
+    figures = {"FP32": score("FP32", everything)}
+    for name in texts:
+        if name == "FP32":
+            continue
+        rng, changes = random.Random(0), []
+        for _ in range(500):
+            rows = rng.choices(everything, k=len(reference))
+            changes.append(score(name, rows) - score("FP32", rows))
+        changes.sort()
+        figures[name] = score(name, everything), changes[12], changes[487]
+    return figures
+
+
+def model_of(result, emission):
+    """The file of an emission in a result folder: `exact` has a folder of its own where it is not alone."""
+    own = result / emission / "model.xml"
+    return own if own.exists() else result / "model.xml"
+
+
+def figures_of(network, strategy, goal, summary, recipe, bleu_figures=None):
+    """What a table says of a result: one entry an emission. Changes are score - FP32, larger is better."""
+    metric, emissions = recipe["metric"], []
+    for e in recipe["emissions"]:
+        low, high = (None if e[bound] is None else -e[bound] for bound in ("high", "low"))
+        entry = {"emission": e["emission"], "bits_on_disk": e["bits_on_disk"], "bytes": e["bytes"],
+                 "activation_bits": summary["activations"]["stored_bits"] if e["emission"] in ("exact", "counting") else 8,
+                 "reference": metric["reference"], "score": e["score"], "change": [low, high], "at_most_lost": e["upper_bound"],
+                 "certified": e["certified"]}
+        if bleu_figures:
+            score, low, high = bleu_figures[e["emission"]]
+            entry.update(reference=bleu_figures["FP32"], score=score, change=[low, high], at_most_lost=None)
+        emissions.append(entry)
+    return {"network": network, "strategy": strategy, "goal": goal, "metric": "bleu" if bleu_figures else metric["name"],
+            "samples": metric["samples"], "samples_from": metric["samples_from"], "held_out": metric["held_out"],
+            "weight_bits": summary["weights"]["stored_bits"], "tensor_mean_bits": summary["all"]["tensor_mean_bits"],
+            "emissions": emissions, "seconds": summary["seconds"]}
 
 
 def networks(shared, work):
@@ -123,6 +152,30 @@ def networks(shared, work):
     }
 
 
+def measure(network, strategy, args):
+    """Quantizes the network; figures_of() the result. Raises CalledProcessError."""
+    arguments, target, limit = networks(args.shared, args.output)[network]()
+    goal = (["--max-loss", limit, "--emit", "exact"] if strategy == "paper" else
+            ["--target-bits", args.target_bits or target])
+    result = args.output / f"{network}-{strategy}"
+    summary = json.loads(run([DNATEQ, "quantize", *arguments, "--strategy", strategy, *goal, "--json", "-q", "-o", result]))
+    recipe = json.loads((result / "recipe.dnateq.json").read_text())
+    scores = bleu(args.shared, result, recipe) if network == "translation" else None
+    return figures_of(network, strategy, " ".join(map(str, goal)), summary, recipe, scores)
+
+
+def lines_of(figures):
+    """Markdown, a line an emission."""
+    def number(value, form=".4f"):
+        return "–" if value is None else format(value, form)
+
+    for e in figures["emissions"]:
+        low, high = e["change"]
+        yield (f"| {figures['network']} | {figures['strategy']} | {e['emission']} | {figures['weight_bits']:.2f} / "
+               f"{e['activation_bits']:.2f} | {e['bits_on_disk']:.2f} | {number(e['reference'])} | {number(e['score'])} | "
+               f"{number(low, '+.4f')} … {number(high, '+.4f')} | {number(e['at_most_lost'])} | {figures['seconds']:.0f} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="+", choices=["resnet20", "alexnet", "resnet50", "efficientnet", "minilm",
@@ -131,31 +184,26 @@ def main():
     parser.add_argument("--target-bits", help="instead of the table's")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared/data")
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "out/accuracy")
+    parser.add_argument("--json", action="store_true", help="one JSON list on standard output instead of the table; a failure ends it")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
 
-    print("| network | strategy | bits w / a | tensor mean | FP32 | standard | exact | exact − FP32, 95 % | s |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    if not args.json:
+        print("| network | strategy | emission | bits w / a | on disk | FP32 | score | change, 95 % | loses at most, 95 % | s |")
+        print("|---|---|---|---|---|---|---|---|---|---|")
+    found, failed = [], False
     for network in args.networks:
-        arguments, target, limit = networks(args.shared, args.output)[network]()
         for strategy in args.strategies.split(","):
-            goal = ["--max-loss", limit, "--emit", "exact"] if strategy == "paper" else ["--target-bits",
-                                                                                          args.target_bits or target]
             try:
-                result = json.loads(run([DNATEQ, "quantize", *arguments, "--strategy", strategy, *goal, "--json", "-q", "-o",
-                                         args.output / f"{network}-{strategy}"]))
+                found.append(measure(network, strategy, args))
+                if not args.json:
+                    print("\n".join(lines_of(found[-1])), flush=True)
             except subprocess.CalledProcessError as error:
-                print(f"| {network} | {strategy} | {error.stderr.strip()} |", flush=True)
-                continue
-            metric = result["metric"]
-            if network == "translation":
-                metric |= bleu(args.shared, args.output / f"{network}-{strategy}")
-            figure = {key: "–" if metric[key] is None else f"{metric[key]:.4f}" for key in ("reference", "quantized", "exact")}
-            low, high = metric["confidence"]
-            print(f"| {network} | {strategy} | {result['weights']['stored_bits']:.2f} / "
-                  f"{result['activations']['stored_bits']:.2f} | {result['all']['tensor_mean_bits']:.2f} | "
-                  f"{figure['reference']} | {figure['quantized']} | {figure['exact']} | {low:+.4f} … {high:+.4f} | "
-                  f"{result['seconds']:.0f} |", flush=True)
+                failed = True
+                print(f"accuracy: {network}, {strategy}: {error.stderr.strip()}", file=sys.stderr, flush=True)
+    if args.json:
+        print(json.dumps(found, indent=1))
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

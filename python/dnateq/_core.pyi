@@ -129,6 +129,12 @@ class QuantizeArguments:
     def weights_only(self, arg: bool, /) -> None: ...
 
     @property
+    def target_isa(self) -> str: ...
+
+    @target_isa.setter
+    def target_isa(self, arg: str, /) -> None: ...
+
+    @property
     def only(self) -> list[str]: ...
 
     @only.setter
@@ -226,6 +232,9 @@ def quantize_many(names: Sequence[str], arguments: Sequence[QuantizeArguments], 
 def allocate(source: str | os.PathLike, arguments: QuantizeArguments, data: Data, directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
 
 def analyze(model: str, calibration: Spool, only: Sequence[str], ignore: Sequence[str], threads: int) -> Work: ...
+
+def refusal_of_target(target_isa: str) -> str:
+    """Why a model for that target is refused on this CPU; empty: it is not."""
 
 def input_names(model: str | os.PathLike) -> list[str]:
     """Names of a model file's inputs."""

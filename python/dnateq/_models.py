@@ -8,6 +8,7 @@ from typing import Any
 
 import openvino
 
+from dnateq import _core as _core_module
 from dnateq import _watch
 from dnateq._program import extension
 
@@ -36,7 +37,7 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no exact model in it.
-        ValueError: it is no model, or a damaged one.
+        ValueError: it is no model, or a damaged one, or made for other CPUs (`target_isa`).
 
     Examples:
         >>> model = dnateq.load("resnet-quantized")  # doctest: +SKIP
@@ -52,6 +53,9 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
         model = core().read_model(file)
     except RuntimeError as error:
         raise ValueError(f"'{file}' cannot be read: {str(error).strip().splitlines()[-1]}") from error
+    refusal = _core_module.refusal_of_target(_rt_info(model, "target_isa"))
+    if refusal:
+        raise ValueError(f"'{file}' {refusal}")
     if exact and folder.is_dir() and _emission(model) not in ("exact", "counting"):
         raise FileNotFoundError(f"'{folder}' has no exact model; quantize with emit=\"both\" or \"exact\"")
     return model
@@ -59,7 +63,11 @@ def load(path: str | os.PathLike[str], *, exact: bool = False) -> openvino.Model
 
 def _emission(model: openvino.Model) -> str:
     """What a model was written for: `standard`, `cpu`, `exact`; empty: it is none of ours."""
-    where = ["dnateq", "emission"]
+    return _rt_info(model, "emission")
+
+
+def _rt_info(model: openvino.Model, key: str) -> str:
+    where = ["dnateq", key]
     return str(model.get_rt_info(where).astype(str)) if model.has_rt_info(where) else ""
 
 

@@ -97,7 +97,7 @@ def _range(value: tuple[float, float]) -> str:
 def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_loss: float | None,
                require_certificate: bool, target_bits: float | tuple[float, float] | None, weight_bits: int | None,
                activation_bits: int | None, strategy: str, family: str, emit: str, expect_rows: int | None,
-               batch_axis: int | None, weights_only: bool, budget: float | None, seed: int,
+               batch_axis: int | None, weights_only: bool, target_isa: str, budget: float | None, seed: int,
                resume: bool, thr_weights: float | None = None, thr_activations: float | None = None,
                thr_plans: int | None = None) -> _core.QuantizeArguments:
     """The options that all networks of a search have in common. Raises ValueError and TypeError."""
@@ -124,15 +124,18 @@ def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_
             setattr(arguments, name, repr(real(name, threshold)))
     if thr_plans is not None:
         arguments.thr_plans = whole("thr_plans", thr_plans, 0, 64)
-    for name, value in (("strategy", strategy), ("family", family), ("emit", emit)):
+    for name, value in (("strategy", strategy), ("family", family), ("emit", emit), ("target_isa", target_isa)):
         text(name, value)
     if strategy not in _STRATEGIES:
         raise ValueError(f"strategy is '{strategy}'; give one of {', '.join(_STRATEGIES)}")
+    if target_isa not in ("any", "vnni"):
+        raise ValueError(f"target_isa is '{target_isa}'; give any or vnni")
     if isinstance(metric, str) and metric not in _NAMED_METRICS:
         raise ValueError(f"metric is '{metric}'; give a function, or one of {', '.join(_NAMED_METRICS)}")
     if metric is not None and not isinstance(metric, str) and not callable(metric):
         raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
     arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
+    arguments.target_isa = target_isa
     arguments.expect_m = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
     arguments.batch_axis = whole("batch_axis", batch_axis, 0, 15) if batch_axis is not None else -1
     arguments.weights_only, arguments.resume = bool(weights_only), bool(resume)
@@ -193,7 +196,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
              thr_plans: int | None = None, strategy: str = "optimal",
              family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
-             batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None,
+             batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any", budget: float | None = None,
              int8: str | os.PathLike[str] | None = None, seed: int = 0, threads: int = 0,
              directory: str | os.PathLike[str] | None = None, resume: bool = False, progress: bool | _watch.Progress = True) -> Result:
     """Quantizes a trained network to few bits a value, without retraining.
@@ -234,6 +237,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         batch_axis: axis of the inputs along which a call holds several samples (default: the first, where the network shows
             that its samples do not see each other; with `labels` always the first).
         weights_only: leaves activations in FP32.
+        target_isa: `any`: `cpu` and `standard` compute the same integers on every CPU; `vnni`: on CPUs with VNNI, others are
+            refused (docs: every CPU).
         budget: seconds after which no further candidate is begun.
         int8: an INT8 model of the same network to judge beside.
         seed: same model, samples, options and seed give the same bytes, whatever `threads`.
@@ -263,7 +268,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     arguments = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
                            require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
-                           expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
+                           expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
+                           budget=budget, seed=seed,
                            resume=resume, thr_weights=thr_weights, thr_activations=thr_activations, thr_plans=thr_plans)
     arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
     arguments.untie = patterns("untie", untie)
@@ -299,7 +305,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
                   activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
                   ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
                   untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
-                  batch_axis: int | None = None, weights_only: bool = False, budget: float | None = None, seed: int = 0, threads: int = 0,
+                  batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any",
+                  budget: float | None = None, seed: int = 0, threads: int = 0,
                   directory: str | os.PathLike[str] | None = None, resume: bool = False,
                   progress: bool | _watch.Progress = True) -> ManyResult:
     """Quantizes several networks that work together, such as encoder and decoder, under one metric.
@@ -313,7 +320,7 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, one a sample, or both, as in `quantize`.
         ignored, only, untie: patterns of layers by network's name.
         transform, metric_range, max_loss, require_certificate, target_bits, weight_bits, activation_bits, strategy, family,
-            emit, expect_rows, batch_axis, weights_only, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+            emit, expect_rows, batch_axis, weights_only, target_isa, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
         directory: each network's result lies in the folder of its name there.
 
     Returns:
@@ -353,7 +360,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         one = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
                          require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                          activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
-                         expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, budget=budget, seed=seed,
+                         expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
+                         budget=budget, seed=seed,
                          resume=resume)
         file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
         one.model, one.int8 = str(file), "none"

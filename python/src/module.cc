@@ -272,6 +272,7 @@ NB_MODULE(_core, module) {
       .def_rw("emit", &QuantizeArguments::emit)
       .def_rw("expect_m", &QuantizeArguments::expect_m)
       .def_rw("weights_only", &QuantizeArguments::weights_only)
+      .def_rw("target_isa", &QuantizeArguments::target_isa)
       .def_rw("only", &QuantizeArguments::only)
       .def_rw("ignore", &QuantizeArguments::ignore)
       .def_rw("untie", &QuantizeArguments::untie)
@@ -323,6 +324,8 @@ NB_MODULE(_core, module) {
   module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
   module.def("analyze", &analyze_work, "model"_a, "calibration"_a, "only"_a, "ignore"_a, "threads"_a);
 
+  module.def("refusal_of_target", &refusal_of_target, "target_isa"_a,
+             "Why a model for that target is refused on this CPU; empty: it is not.");
   module.def("input_names", &inputs_of, "model"_a, "Names of a model file's inputs.");
   module.def("tensor", &tensor_of, "folder"_a, "layer"_a, "is_weights"_a, "Histogram and levels of one tensor.");
   module.def("write_report", &write_report, "folder"_a, "file"_a);

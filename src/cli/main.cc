@@ -140,6 +140,11 @@ int main(int argc, char** argv) {
                    "(default: as the calibration samples have them)")
       ->check(CLI::Range(1, 1 << 20));
   command->add_flag("--weights-only", quantize.weights_only, "leave activations in FP32");
+  command
+      ->add_option("--target-isa", quantize.target_isa,
+                   "any: standard and cpu models compute the same integers on every CPU (default); vnni: on CPUs with\n"
+                   "AVX-VNNI or AVX-512 VNNI, and with levels up to 127 everywhere; others are refused")
+      ->check(CLI::IsMember({"any", "vnni"}));
   command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression")
       ->allow_extra_args(false);
   command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches")->allow_extra_args(false);

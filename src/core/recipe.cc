@@ -582,6 +582,14 @@ std::filesystem::path temporary_name(const std::filesystem::path& file) {
 
 }  // namespace
 
+const char* to_string(TargetIsa target) { return target == TargetIsa::kVnni ? "vnni" : "any"; }
+
+TargetIsa target_isa_from_string(const std::string& text) {
+  for (const TargetIsa target : {TargetIsa::kAny, TargetIsa::kVnni})
+    if (text == to_string(target)) return target;
+  throw Error(fmt::format("'{}' is no target instruction set; it is any or vnni", text));
+}
+
 BitSummary weight_bits(const Recipe& recipe) { return weight_sums(recipe).summary(); }
 
 BitSummary activation_bits(const Recipe& recipe) {
@@ -615,6 +623,7 @@ std::string to_json(const Recipe& recipe) {
   json["options"] = recipe.options;
   json["strategy"] = recipe.strategy;
   json["seed"] = recipe.seed;
+  json["target_isa"] = to_string(recipe.target_isa);
   json["metric"] = recipe.metric ? metric_json(*recipe.metric) : Json();
   json["emissions"] = list_json(recipe.emissions, emission_json);
   json["split"] = recipe.split ? split_json(*recipe.split) : Json();
@@ -650,6 +659,9 @@ Recipe recipe_from_json(const std::string& text, const std::string& source) {
   recipe.options = reader.text("options");
   recipe.strategy = reader.text("strategy");
   recipe.seed = reader.unsigned_integer("seed");
+  recipe.target_isa = TargetIsa::kVnni;
+  if (reader.has("target_isa"))
+    recipe.target_isa = reader.named([&] { return target_isa_from_string(reader.text("target_isa")); });
   if (!reader.get("metric").is_null()) recipe.metric = read_metric(reader.object("metric"));
   if (reader.has("emissions"))  // older recipes have none
     for (const Json& emission : reader.list("emissions"))

@@ -60,6 +60,7 @@ Recipe sample_recipe() {
   recipe.options = "--bits 4 --name \"\u00e9\"";
   recipe.strategy = "optimal";
   recipe.seed = std::numeric_limits<uint64_t>::max();
+  recipe.target_isa = TargetIsa::kVnni;
   LayerRecipe layer;
   layer.name = "conv1";
   layer.type = "Convolution";

@@ -88,6 +88,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (!a.output_name.empty()) text += " --output " + a.output_name;
   if (a.calibration.batch_axis >= 0) text += fmt::format(" --batch-axis {}", a.calibration.batch_axis);
   if (a.weights_only) text += " --weights-only";
+  if (a.target_isa != "any") text += " --target-isa " + a.target_isa;
   for (const std::string& pattern : a.only) text += " --only " + pattern;
   for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;
   for (const std::string& pattern : a.untie) text += " --untie " + pattern;
@@ -194,6 +195,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.packed = emit.cpu;
   options.expected_rows = arguments.expect_m;
   options.weights_only = arguments.weights_only;
+  options.target_isa = target_isa_from_string(arguments.target_isa);
   options.seed = arguments.seed;
   options.threads = threads;
   options.budget_seconds = parse_time(arguments.budget);

@@ -20,8 +20,8 @@ struct DataArguments {
 };
 
 struct QuantizeArguments {
-  std::string model, labels, metric, max_loss, target_bits, budget, output_name, strategy = "optimal", family = "free",
-                                                                                 emit = "both", int8;
+  std::string model, labels, metric, max_loss, target_bits, budget, output_name,
+      strategy = "optimal", family = "free", emit = "both", int8, target_isa = "any";
   DataArguments calibration;
   std::string validation;
   int weight_bits = 0, activation_bits = 0;

@@ -49,6 +49,7 @@ Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
           {"emit", a.emit},
           {"expect_m", a.expect_m},
           {"weights_only", a.weights_only},
+          {"target_isa", a.target_isa},
           {"only", a.only},
           {"ignore", a.ignore},
           {"untie", a.untie},
@@ -71,6 +72,7 @@ QuantizeArguments arguments_of(const Json& job) {
   a.emit = job.at("emit");
   a.expect_m = job.value("expect_m", int64_t{0});
   a.weights_only = job.at("weights_only");
+  a.target_isa = job.value("target_isa", "any");
   a.only = job.at("only").get<std::vector<std::string>>();
   a.ignore = job.at("ignore").get<std::vector<std::string>>();
   a.untie = job.value("untie", std::vector<std::string>());

@@ -6,8 +6,10 @@
 #include <unistd.h>
 #endif
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 namespace dnateq::kernels {
@@ -61,8 +63,48 @@ CpuFeatures detect() { return {}; }
 
 }  // namespace
 
+std::string cpu_name() {
+#if defined(__x86_64__)
+  constexpr uint32_t kFirst = 0x80000002, kLeaves = 3;
+  if (__get_cpuid_max(0x80000000, nullptr) < kFirst + kLeaves - 1) return {};
+  std::array<char, 16 * kLeaves + 1> text{};
+  for (uint32_t i = 0; i < kLeaves; ++i) {
+    const Leaf leaf(kFirst + i, 0);
+    std::memcpy(&text[16 * i], &leaf, 16);
+  }
+  const std::string name = text.data();
+  const size_t begin = name.find_first_not_of(' ');
+  return begin == std::string::npos ? "" : name.substr(begin, name.find_last_not_of(' ') + 1 - begin);
+#else
+  return {};
+#endif
+}
+
+std::string onednn_cap() {
+  for (const char* name : {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"})
+    if (const char* value = std::getenv(name)) return value;  // NOLINT(concurrency-mt-unsafe)
+  return {};
+}
+
+CpuFeatures capped(CpuFeatures features, std::string_view cap) {
+  const bool sse = cap == "SSE41" || cap == "AVX", avx2 = cap == "AVX2";
+  const bool avx2_vnni = cap.starts_with("AVX2_VNNI"), avx512 = cap == "AVX512_CORE";
+  const bool without_vbmi = cap == "AVX512_CORE_VNNI" || cap == "AVX512_CORE_BF16";
+  const bool without_amx = cap == "AVX512_CORE_FP16" || cap.starts_with("AVX10_1") || cap.starts_with("AVX10_2");
+  const bool no_avx512 = sse || avx2 || avx2_vnni;
+  if (sse) features.avx2 = false;
+  if (sse || avx2 || avx512) features.avx_vnni = false;
+  if (no_avx512) features.avx512 = false;
+  if (no_avx512 || avx512) features.avx512_vnni = false;
+  if (no_avx512 || avx512 || without_vbmi) features.avx512_vbmi = features.avx512_vpopcntdq = features.amx_int8 = false;
+  if (without_amx) features.amx_int8 = false;
+  return features;
+}
+
+bool adds_products_exactly() { return cpu().avx512_vnni || cpu().avx_vnni; }
+
 const CpuFeatures& cpu() {
-  static const CpuFeatures features = detect();
+  static const CpuFeatures features = capped(detect(), onednn_cap());
   return features;
 }
 

@@ -22,6 +22,8 @@ struct LayerCodes {
   TensorCode activation_code;           // code of the tensor entering the layer (exact emission)
   float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0:
                                         // unsigned, else low = -high * 128 / 127, the signed 8-bit grid
+  bool any_cpu = true;  // standard emission: levels that are not safe to add in 16 bits (search/pair_sums.h) are
+                        // rounded to a coarser grid; false: the file is for CPUs with VNNI
   float summand_limit =
       0;  // standard emission: the layer's summand (summand.h) is rounded to 8 bits up to here; 0: not
 };

@@ -7,6 +7,7 @@
 #include "openvino/emit_parts.h"
 #include "openvino/ops/ops.h"
 #include "openvino/summand.h"
+#include "search/pair_sums.h"
 
 namespace dnateq {
 namespace emission {
@@ -60,16 +61,31 @@ struct Int8Levels {
   float unit;
 };
 
-Int8Levels int8_levels(const TensorCode& code) {
-  if (code.arithmetic == Arithmetic::kInt8Grid) return {int8_level_table(code), static_cast<float>(1.0 / code.grid)};
-  const std::vector<float> levels = level_table(code);  // real levels: the nearest of an 8-bit grid up to the largest
+Int8Levels int8_levels(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
+  const TensorCode& code = codes.weight_code;
+  if (code.arithmetic == Arithmetic::kInt8Grid) {
+    Int8Levels levels{int8_level_table(code), static_cast<float>(1.0 / code.grid)};
+    if (largest_pair_sum(codes.codes, columns, levels.table, pairs) <= kLargestPairSum) return levels;
+  }
+  // Real levels, or codes that were not solved for every CPU: the nearest of an 8-bit grid up to the largest.
+  const std::vector<float> levels = level_table(code);
+  Int8Levels rounded;
+  const int top = safe_table(levels, kLargestLevel, codes.codes, columns, pairs, rounded.table);
   float largest = 0;
   for (const float level : levels) largest = std::max(largest, std::fabs(level));
-  const float unit = largest / 127.0F;
-  std::vector<int8_t> table;
-  table.reserve(levels.size());
-  for (const float level : levels) table.push_back(static_cast<int8_t>(std::lround(level / unit)));
-  return {table, unit};
+  rounded.unit = largest / static_cast<float>(top);
+  return rounded;
+}
+
+// What the layers that read this layer's stored weights ask of them.
+std::vector<ColumnPair> pairs_of(const Copy& copy, size_t layer, const std::vector<bool>& others) {
+  std::vector<ColumnPair> pairs;
+  for (size_t i = 0; i < copy.targets.size() && pairs.empty(); ++i) {
+    const auto& target = copy.targets[i];
+    if (target && !others[i] && target->codes->any_cpu && target->codes->has_activation_code && owner(copy, i) == layer)
+      pairs = target->layer->added_pairs();
+  }
+  return pairs;
 }
 
 struct StandardWeights {
@@ -80,7 +96,7 @@ struct StandardWeights {
 
 // codes -> level integers -> * gamma * unit. The codes are converted first because OpenVINO folds no Gather by sub-byte
 // indices; folded, the levels are an int8 constant and the rest is the dequantization that its INT8 passes look for.
-StandardWeights standard_weights(const Target& target) {
+StandardWeights standard_weights(const Target& target, const std::vector<ColumnPair>& pairs) {
   const LayerCodes& codes = *target.codes;
   const std::string& name = target.layer->name;
   const std::vector<uint8_t> ordered = target.layer->to_model_layout(codes.codes);
@@ -115,7 +131,7 @@ StandardWeights standard_weights(const Target& target) {
     weights.levels = std::make_shared<op::Gather>(table, indices, axis);
     weights.scale = wide_gamma;
   } else {
-    const Int8Levels levels = int8_levels(codes.weight_code);
+    const Int8Levels levels = int8_levels(codes, target.layer->columns, pairs);
     const auto table = op::Constant::create(ov::element::i8, ov::Shape{entries}, levels.table);
     table->set_friendly_name(name + "/table");
     const auto unit = scalar<float>(ov::element::f32, levels.unit);
@@ -215,6 +231,10 @@ void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* bl
     if (copy.targets[i] && others[i] && can_read_blob(*copy.targets[i])) in_blobs.insert(owner(copy, i));
   const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
   quantize_summands(copy, quantized);
+  bool any_cpu = true;
+  for (size_t i = 0; i < copy.targets.size(); ++i)
+    any_cpu = any_cpu && (!copy.targets[i] || !quantized(i) || copy.targets[i]->codes->any_cpu);
+  copy.model->set_rt_info(std::string(to_string(any_cpu ? TargetIsa::kAny : TargetIsa::kVnni)), "dnateq", "target_isa");
   for (const auto& group : group_by_tensor(copy, quantized)) quantize_activations(group);
   std::map<size_t, StandardWeights> stored;
   for (size_t i = 0; i < copy.targets.size(); ++i) {
@@ -222,7 +242,8 @@ void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* bl
     const Target& target = *copy.targets[i];
     const size_t from = owner(copy, i);
     if (!stored.contains(from))
-      stored.emplace(from, in_blobs.contains(from) ? weights_of_blob(target, blobs->of(i)) : standard_weights(target));
+      stored.emplace(from, in_blobs.contains(from) ? weights_of_blob(target, blobs->of(i))
+                                                   : standard_weights(target, pairs_of(copy, from, others)));
     StandardWeights& weights = stored.at(from);
     if (target.layer->kind == LayerKind::kEmbedding) {
       emit_standard_embedding(target, weights);

@@ -22,6 +22,7 @@
 #include "core/hash.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "kernels/isa.h"
 
 namespace dnateq {
 namespace {
@@ -479,6 +480,19 @@ std::shared_ptr<op::Constant> Layer::weights() const {
   return ov::as_type_ptr<op::Constant>(node->get_input_node_shared_ptr(weight_port));
 }
 
+std::vector<ColumnPair> Layer::added_pairs() const {
+  if (kind == LayerKind::kEmbedding) return {};
+  std::vector<int64_t> taps;
+  if (kind != LayerKind::kMatMul) {
+    const ov::Shape shape = weights()->get_shape();
+    taps.assign(shape.begin() + (kind == LayerKind::kGroupConvolution ? 3 : 2), shape.end());
+    int64_t count = 1;
+    for (const int64_t extent : taps) count *= extent;
+    if (kind == LayerKind::kGroupConvolution && columns == count && rows == groups) return {};
+  }
+  return dnateq::added_pairs(columns, taps);
+}
+
 std::vector<float> Layer::weight_matrix() const {
   const std::vector<float> values = weights()->cast_vector<float>();
   if (!weights_transposed) return values;
@@ -505,9 +519,10 @@ std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::pat
     throw Error(fmt::format("'{}' is a folder; give the model file in it (.onnx, .xml, ...)", file.string()));
   if (!std::ifstream(file).is_open())
     throw Error(fmt::format("'{}' cannot be read; check its permissions", file.string()));
+  std::shared_ptr<ov::Model> model;
   try {
     const SilentStderr silent;
-    return core.read_model(file.string());
+    model = core.read_model(file.string());
   } catch (const std::exception& error) {
     std::string reason = plain_sentence(error.what());
     // Where no front end takes the file, OpenVINO lists them all.
@@ -515,6 +530,20 @@ std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::pat
     throw Error(fmt::format("'{}' is not a complete model that OpenVINO can read ({}); export it again", file.string(),
                             reason));
   }
+  if (model->has_rt_info("dnateq", "target_isa"))
+    if (const std::string reason = refusal_of_target(model->get_rt_info<std::string>("dnateq", "target_isa"));
+        !reason.empty())
+      throw Error(fmt::format("'{}' {}", file.string(), reason));
+  return model;
+}
+
+std::string refusal_of_target(const std::string& target_isa) {
+  if (target_isa != to_string(TargetIsa::kVnni) || kernels::adds_products_exactly()) return {};
+  const std::string cap = kernels::onednn_cap();
+  return fmt::format(
+      "was made with --target-isa vnni, and {}, where OpenVINO's kernels would compute wrong numbers with it; "
+      "quantize with --target-isa any",
+      cap.empty() ? "this CPU has no VNNI" : fmt::format("ONEDNN_MAX_CPU_ISA={} takes VNNI away", cap));
 }
 
 int64_t count_parameters(const ov::Model& model) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dnateq/recipe.h"
+#include "search/pair_sums.h"
 
 namespace dnateq {
 
@@ -34,6 +35,9 @@ struct Layer {
 
   std::shared_ptr<ov::op::v0::Constant> weights() const;
   std::vector<float> weight_matrix() const;  // rows x columns
+  // Columns of a row whose products OpenVINO's 8-bit kernels may add in 16 bits (search/pair_sums.h); none for
+  // embeddings and depthwise convolutions.
+  std::vector<ColumnPair> added_pairs() const;
   // Of one value per output channel, to be added to the layer's output: broadcasts from the last axis on.
   ov::Shape bias_shape() const;
   // The Constant's layout again, from a rows x columns matrix.
@@ -56,12 +60,17 @@ struct ImportOptions {
 };
 
 // The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'
-// libraries print on standard error meanwhile is dropped.
+// libraries print on standard error meanwhile is dropped. Refused, too, are models of ours for CPUs that this one is
+// not.
 std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file);
 
 // Values of all floating-point constants of a network, those in bodies of loops and conditions too, whatever operation
 // reads them: weights, biases, tables, factors. Constants that share their memory count once, copies each.
 int64_t count_parameters(const ov::Model& model);
+
+// Why a model of that target (rt_info dnateq/target_isa; TargetIsa) does not compute what it was made for here, as what
+// follows its name in a sentence; empty: it does.
+std::string refusal_of_target(const std::string& target_isa);
 
 // Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights
 // and patterns that match nothing.

@@ -247,11 +247,21 @@ class Pass {
     return prepared_.layers[l].kind != LayerKind::kEmbedding && (alone_ || !plan_[l].weights_fixed);
   }
 
+  // What every layer that reads the weights of layer l asks of them.
+  std::vector<ColumnPair> pairs_of(size_t l) const {
+    std::vector<ColumnPair> pairs;
+    for (size_t other = l; other < plan_.size() && pairs.empty(); ++other)
+      if (plan_[other].any_cpu && plan_[other].quantize_activations &&
+          (other == l || prepared_.layers[other].shares_weights_with == static_cast<int>(l)))
+        pairs = prepared_.layers[other].added_pairs();
+    return pairs;
+  }
+
   // `earlier`: solutions of the layers before.
   LayerSolution solve(size_t l, const TensorCode& request, bool fixed, const std::optional<LayerSamples>& samples,
                       const std::vector<LayerSolution>& earlier) const {
     const Layer& layer = prepared_.layers[l];
-    const LayerShape shape{layer.rows, layer.columns, layer.groups};
+    const LayerShape shape{layer.rows, layer.columns, layer.groups, pairs_of(l)};
     if (layer.shares_weights_with >= 0) {
       LayerSolution solution = earlier[static_cast<size_t>(layer.shares_weights_with)];
       solution.bias.clear();

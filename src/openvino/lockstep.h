@@ -21,6 +21,7 @@ struct LayerPlan {
   bool weights_fixed = false;  // use the code as it is, one scale for the tensor (the paper's way)
   bool quantize_activations = true;
   TensorCode activations;  // the whole code of the tensor entering the layer
+  bool any_cpu = false;    // levels of the weights that OpenVINO's kernels add exactly without VNNI too (pair_sums.h)
 };
 
 struct PassOptions {

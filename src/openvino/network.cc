@@ -123,6 +123,12 @@ std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& cod
   return emit_cpu(prepared_, codes, packed);
 }
 
+// Whether the main emission leaves the layer to OpenVINO's INT8 kernels, of any CPU.
+bool Network::on_int8_kernels(size_t l, int bits) const {
+  return options_.emit_standard && options_.target_isa == TargetIsa::kAny &&
+         !(options_.packed && runs_packed(prepared_.layers[l], bits, expected_rows(l)));
+}
+
 std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
   std::vector<LayerPlan> plan;
   for (size_t l = 0; l < prepared_.layers.size(); ++l) {
@@ -139,6 +145,7 @@ std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
       if (shares_base()) layer.weights.base = layer.activations.base;
     }
     if (a < 0 && shares_base()) layer.weights.family = Family::kFree;  // no partner to share with
+    layer.any_cpu = !low_bit_activations_ && on_int8_kernels(l, layer.weights.stored_bits);
     plan.push_back(layer);
   }
   return plan;
@@ -149,6 +156,7 @@ std::vector<LayerPlan> Network::main_plan_for(std::vector<LayerPlan> plan) const
     const int a = measurements_.activation_of_layer[l];
     if (a >= 0 && plan[l].quantize_activations)
       plan[l].activations = measurements_.activations[static_cast<size_t>(a)].uniform8.code;
+    plan[l].any_cpu = on_int8_kernels(l, plan[l].weights.stored_bits);
   }
   return plan;
 }
@@ -200,7 +208,8 @@ Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls
 
 std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
   const std::string rest =
-      fmt::format("{}|{}|{}|{}{}", key_, low_bit_activations_, options_.weights_only, calls.digest(),
+      fmt::format("{}|{}|{}|{}|{}|{}|{}{}", key_, low_bit_activations_, options_.weights_only, calls.digest(),
+                  options_.emit_standard, options_.packed, to_string(options_.target_isa),
                   options_.counting ? "|counting" : "");  // codes differ where the base is shared for it
   return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
 }
@@ -215,6 +224,7 @@ std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
     codes.gamma = solution.gamma;
     codes.bias = solution.bias;
     codes.has_activation_code = solved.plan[l].quantize_activations;
+    codes.any_cpu = options_.target_isa == TargetIsa::kAny;
     codes.activation_code = solved.plan[l].activations;
     const int a = measurements_.activation_of_layer[l];
     if (codes.has_activation_code && a >= 0) {
@@ -280,6 +290,7 @@ void Network::describe(const Codes& codes, QuantizeResult& result) const {
   recipe.options = options_.options_text;
   recipe.strategy = options_.strategy;
   recipe.seed = options_.seed;
+  recipe.target_isa = options_.target_isa;
   describe_layers(prepared_, measurements_, codes.shared.plan, codes.shared.solutions, result);
   const std::vector<LayerCodes> layers = layer_codes(codes.shared);
   for (size_t l = 0; l < layers.size(); ++l)

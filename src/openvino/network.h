@@ -82,6 +82,7 @@ class Network {
   void describe(const Codes& codes, QuantizeResult& result) const;
 
  private:
+  bool on_int8_kernels(size_t layer, int bits) const;
   std::vector<LayerPlan> plan_for(std::span<const int> bits) const;
   // The main emission's plan of the same widths, where `exact` is written too: 8-bit activations.
   std::vector<LayerPlan> main_plan_for(std::vector<LayerPlan> plan) const;

@@ -37,6 +37,8 @@ struct QuantizeOptions {
   bool counting = false;      // the exact emission in the exponent domain (emit_counting); needs a base that is shared
   bool packed = false;        // the standard emission with our operations where reading weights binds (emit_cpu)
   int64_t expected_rows = 0;  // of activations in a call, for `packed`; 0: as the calibration samples have them
+  // any: `standard` and `cpu` compute the same integers on every CPU (search/pair_sums.h); vnni: on those with VNNI.
+  TargetIsa target_isa = TargetIsa::kAny;
   bool weights_only = false;
   uint64_t seed = 0;
   int threads = 1;

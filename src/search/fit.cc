@@ -98,7 +98,7 @@ Candidate alternate(const FitData& data, const TensorCode& request, double base,
 
 // Snaps the curve to the int8 grid: the grid's scale is searched, then refitted by least squares with the integers
 // held.
-FitResult snap(const FitData& data, const TensorCode& request, const Candidate& curve) {
+FitResult snap(const FitData& data, const TensorCode& request, const Candidate& curve, int largest_level) {
   FitResult result;
   result.code = request;
   result.code.base = curve.base;
@@ -111,7 +111,7 @@ FitResult snap(const FitData& data, const TensorCode& request, const Candidate& 
   }
   const int count = level_count(request);
   const std::vector<double> levels = levels_of(curve.base, curve.line, count);
-  const int limit = request.negative_levels == 0 ? 255 : 127;
+  const int limit = request.negative_levels == 0 ? 255 : largest_level;
   const int first = std::max((limit + 1) / 2, std::min(count, limit));
   double best = std::numeric_limits<double>::infinity();
   std::vector<double> weight(levels.size()), sum(levels.size()), scaled(levels.size());
@@ -147,7 +147,7 @@ FitResult snap(const FitData& data, const TensorCode& request, const Candidate& 
 }
 
 // Values to fit exist and power is positive; else any valid code will do.
-FitResult trivial(const TensorCode& request, double base = 1.05) {
+FitResult trivial(const TensorCode& request, int largest_level = 127, double base = 1.05) {
   FitResult result;
   result.code = request;
   const int count = level_count(request);
@@ -155,7 +155,7 @@ FitResult trivial(const TensorCode& request, double base = 1.05) {
   const double top = std::pow(result.code.base, count - 1);
   result.code.alpha = 1.0 / top;
   result.code.beta = 0;
-  result.code.grid = request.arithmetic == Arithmetic::kInt8Grid ? 127.0 : 0.0;
+  result.code.grid = request.arithmetic == Arithmetic::kInt8Grid ? largest_level : 0.0;
   return result;
 }
 
@@ -341,21 +341,21 @@ void FitData::assign(std::span<const double> levels, int negative_levels, int po
   });
 }
 
-FitResult fit_uniform(const FitData& data, const TensorCode& request) {
-  if (!(largest_value(data, request) > 0)) return trivial(request);
-  return snap(data, request, best_uniform(data, request));
+FitResult fit_uniform(const FitData& data, const TensorCode& request, int largest_level) {
+  if (!(largest_value(data, request) > 0)) return trivial(request, largest_level);
+  return snap(data, request, best_uniform(data, request), largest_level);
 }
 
-FitResult fit_with_base(const FitData& data, const TensorCode& request, double base) {
-  if (!(largest_value(data, request) > 0)) return trivial(request, base);
-  return snap(data, request, best_for_base(data, request, base));
+FitResult fit_with_base(const FitData& data, const TensorCode& request, double base, int largest_level) {
+  if (!(largest_value(data, request) > 0)) return trivial(request, largest_level, base);
+  return snap(data, request, best_for_base(data, request, base), largest_level);
 }
 
-FitResult fit_code(const FitData& data, const TensorCode& request) {
-  if (!(largest_value(data, request) > 0)) return trivial(request);
+FitResult fit_code(const FitData& data, const TensorCode& request, int largest_level) {
+  if (!(largest_value(data, request) > 0)) return trivial(request, largest_level);
   const int count = level_count(request);
   if (request.family == Family::kPow2)
-    return snap(data, request, best_for_base(data, request, std::exp2(1.0 / request.pow2_q)));
+    return snap(data, request, best_for_base(data, request, std::exp2(1.0 / request.pow2_q)), largest_level);
   // The base is searched through the curve's total bend, log(base) * (levels - 1): comparable at every level count.
   const double steps = std::max(1, count - 1);
   Candidate best;
@@ -373,16 +373,16 @@ FitResult fit_code(const FitData& data, const TensorCode& request) {
     try_bend(std::max(0.0, center - width));
     try_bend(center + width);
   }
-  FitResult result = snap(data, request, best);
+  FitResult result = snap(data, request, best, largest_level);
   if (request.family == Family::kFree || request.family == Family::kSharedBase) {
-    const FitResult uniform = snap(data, request, best_uniform(data, request));
+    const FitResult uniform = snap(data, request, best_uniform(data, request), largest_level);
     if (uniform.relative_error < result.relative_error) result = uniform;
   }
   return result;
 }
 
 FitResult paper_with_base(const FitData& data, const TensorCode& request, double base) {
-  if (!(largest_value(data, request) > 0)) return trivial(request, base);
+  if (!(largest_value(data, request) > 0)) return trivial(request, 127, base);
   // The levels span (0, max]: the largest level is the range's end, and the curve meets zero one step below L(0).
   const int count = level_count(request);
   const double largest = largest_value(data, request);

@@ -71,14 +71,15 @@ struct FitResult {
 };
 
 // Best curve for the level counts, family and arithmetic that `request` names. The best clipped uniform grid with as
-// many levels is always among the candidates (family free), so the result is never worse than it.
-FitResult fit_code(const FitData& data, const TensorCode& request);
+// many levels is always among the candidates (family free), so the result is never worse than it. Signed int8 grids end
+// at `largest_level`, at least as many as there are levels (pair_sums.h).
+FitResult fit_code(const FitData& data, const TensorCode& request, int largest_level = 127);
 
 // The best clipped uniform grid with the same level counts, as a code (base -> 1).
-FitResult fit_uniform(const FitData& data, const TensorCode& request);
+FitResult fit_uniform(const FitData& data, const TensorCode& request, int largest_level = 127);
 
 // alpha and beta for a given base by alternating least squares (family shared-base: the layer's other tensor).
-FitResult fit_with_base(const FitData& data, const TensorCode& request, double base);
+FitResult fit_with_base(const FitData& data, const TensorCode& request, double base, int largest_level = 127);
 
 // The paper's rule (our reading): alpha and beta make the levels span the tensor's range for a given base; base walks
 // in steps of 0.01 while the relative mean absolute error falls.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <numeric>
@@ -55,7 +56,7 @@ FitData pooled(const ConstRows& w, const std::vector<RowScale>& gamma, Importanc
 
 // Curve and channel scales for `w`, alternating; `importance` weighs the columns of each row's group.
 RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_group, const TensorCode& request,
-                bool per_row, bool uniform, bool keep_base = false) {
+                bool per_row, bool uniform, int largest_level, bool keep_base = false) {
   RowFit fit;
   keep_base = request.family == Family::kSharedBase || (keep_base && request.family == Family::kBeta0);
   fit.gamma.assign(static_cast<size_t>(w.rows()), RowScale{1.0F, to_float16(1.0F)});
@@ -76,11 +77,11 @@ RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_g
   for (int round = 0; round < rounds; ++round) {
     const FitData data = pooled(w, fit.gamma, importance_of);
     if (uniform)
-      fit.code = fit_uniform(data, request).code;
+      fit.code = fit_uniform(data, request, largest_level).code;
     else if (keep_base)
-      fit.code = fit_with_base(data, request, request.base).code;
+      fit.code = fit_with_base(data, request, request.base, largest_level).code;
     else
-      fit.code = fit_code(data, request).code;
+      fit.code = fit_code(data, request, largest_level).code;
     if (round + 1 == rounds) fit.uniform_relative_error = fit_uniform(data, request).relative_error;
     if (!per_row) break;
     const Encoder encoder(fit.code);
@@ -116,6 +117,60 @@ std::vector<uint8_t> nearest_codes(const ConstRows& w, const Encoder& encoder, c
     encoder.encode(scaled, std::span(codes).subspan(static_cast<size_t>(r * w.cols()), scaled.size()));
   });
   return codes;
+}
+
+// Makes codes safe to add in pairs (pair_sums.h), those of `wanted` weights; returns how many rows changed.
+int64_t limit_pairs(const ConstRows& wanted, const RowMajor& importance, Index rows_per_group,
+                    const std::vector<ColumnPair>& pairs, const TensorCode& code, const std::vector<RowScale>& gamma,
+                    std::span<uint8_t> codes) {
+  if (pairs.empty() || code.arithmetic != Arithmetic::kInt8Grid) return 0;
+  const PairLimit limit(code, pairs);
+  const Index columns = wanted.cols();
+  std::atomic<int64_t> changed = 0;
+  tbb::parallel_for(Index{0}, wanted.rows(), [&](Index r) {
+    const std::span<uint8_t> row = codes.subspan(static_cast<size_t>(r * columns), static_cast<size_t>(columns));
+    if (limit.safe(row)) return;
+    std::vector<float> scaled(static_cast<size_t>(columns)), weight(scaled);
+    for (Index c = 0; c < columns; ++c) {
+      scaled[static_cast<size_t>(c)] = wanted(r, c) / gamma[static_cast<size_t>(r)].value;
+      weight[static_cast<size_t>(c)] = importance(importance.rows() == 1 ? 0 : r / rows_per_group, c);
+    }
+    limit.apply(row, scaled, weight);
+    ++changed;
+  });
+  return changed;
+}
+
+// As fit_rows, with the largest level (127, or 64, where every pair is safe) that leaves the smaller error.
+RowFit fit_rows_for_pairs(const ConstRows& w, const RowMajor& importance, Index rows_per_group,
+                          const std::vector<ColumnPair>& pairs, const TensorCode& request, bool per_row, bool uniform,
+                          bool keep_base = false) {
+  const auto fit_to = [&](int largest_level) {
+    return fit_rows(w, importance, rows_per_group, request, per_row, uniform, largest_level, keep_base);
+  };
+  RowFit wide = fit_to(kLargestLevel);
+  const auto error_of = [&](const RowFit& fit, bool& safe) {
+    std::vector<uint8_t> codes = nearest_codes(w, Encoder(fit.code), fit.gamma);
+    safe = limit_pairs(w, importance, rows_per_group, pairs, fit.code, fit.gamma, codes) == 0;
+    const std::vector<float> levels = level_table(fit.code);
+    double error = 0;
+    for (Index r = 0; r < w.rows(); ++r)
+      for (Index c = 0; c < w.cols(); ++c) {
+        const double difference = static_cast<double>(
+            w(r, c) - fit.gamma[static_cast<size_t>(r)].value * levels[codes[static_cast<size_t>(r * w.cols() + c)]]);
+        error += difference * difference *
+                 static_cast<double>(importance(importance.rows() == 1 ? 0 : r / rows_per_group, c));
+      }
+    return error;
+  };
+  const int levels = std::max(request.negative_levels, request.positive_levels);
+  if (pairs.empty() || request.arithmetic != Arithmetic::kInt8Grid || levels > kLargestSafeLevel) return wide;
+  bool safe = false;
+  const double wide_error = error_of(wide, safe);
+  if (safe) return wide;
+  RowFit narrow = fit_to(kLargestSafeLevel);
+  narrow.uniform_relative_error = wide.uniform_relative_error;
+  return error_of(narrow, safe) < wide_error ? narrow : wide;
 }
 
 void measure_weights(LayerSolution& solution, const ConstRows& original, const std::vector<RowScale>& gamma) {
@@ -171,12 +226,13 @@ LayerSolution quantize_rows(std::span<const float> weights, const LayerShape& sh
                             bool per_row, bool uniform) {
   const Eigen::Map<const RowMajor> w = as_matrix(weights, shape);
   const RowMajor even = RowMajor::Ones(1, shape.columns);
-  const RowFit fit = fit_rows(w, even, shape.rows, request, per_row, uniform);
+  const RowFit fit = fit_rows_for_pairs(w, even, shape.rows, shape.pairs, request, per_row, uniform);
   const Encoder encoder(fit.code);
   LayerSolution solution;
   solution.code = fit.code;
   solution.uniform_relative_error = fit.uniform_relative_error;
   solution.codes = nearest_codes(w, encoder, fit.gamma);
+  limit_pairs(w, even, shape.rows, shape.pairs, fit.code, fit.gamma, solution.codes);
   for (const RowScale& scale : fit.gamma) solution.gamma.push_back(scale.bits);
   measure_weights(solution, w, fit.gamma);
   return solution;
@@ -233,7 +289,8 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
     importance.row(g) = objective->diagonal().transpose();
   });
 
-  RowFit fit = fit_rows(target, importance, rows, request, true, options.uniform, options.keep_base);
+  RowFit fit =
+      fit_rows_for_pairs(target, importance, rows, shape.pairs, request, true, options.uniform, options.keep_base);
   const Encoder encoder(fit.code);
   LayerSolution solution;
   solution.code = fit.code;
@@ -252,6 +309,14 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
     errors[static_cast<size_t>(g)] =
         options.compensate ? objective.round(codes, options.sweeps) : nearest_errors[static_cast<size_t>(g)];
   });
+  if (limit_pairs(target, importance, rows, shape.pairs, fit.code, fit.gamma, solution.codes) > 0)
+    tbb::parallel_for(Index{0}, groups, [&](Index g) {
+      const auto first = static_cast<size_t>(g * rows), count = static_cast<size_t>(rows);
+      const auto width = static_cast<size_t>(columns);
+      errors[static_cast<size_t>(g)] = objectives[static_cast<size_t>(g)]->error(
+          {encoder, std::span(solution.codes).subspan(first * width, count * width),
+           std::span(fit.gamma).subspan(first, count)});
+    });
 
   for (const RowScale& scale : fit.gamma) solution.gamma.push_back(scale.bits);
   double error = 0, nearest_error = 0, target_power = 0;

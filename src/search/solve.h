@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "dnateq/code.h"
+#include "search/pair_sums.h"
 
 namespace dnateq {
 
@@ -26,6 +27,8 @@ struct LayerSamples {
 
 struct LayerShape {
   int64_t rows = 0, columns = 0, groups = 1;  // rows over all groups, inputs per row
+  // Columns whose levels (kInt8Grid) must be safe to add in 16 bits (pair_sums.h); empty: all sums are in 32 bits.
+  std::vector<ColumnPair> pairs = {};
 };
 
 struct SolveOptions {

@@ -21,7 +21,7 @@ class Bench(Case):
     def test_document(self):
         self.quantize("--emit", "both")
         document = self.json_of("bench", self.net, "--result", self.out, "--batch", "2", "--seconds", "0", "--layers")
-        self.assertEqual(list(document), ["batch", "threads", "precision", "rounds", "inputs", "inputs_from", "peers",
+        self.assertEqual(list(document), ["cpu", "cap", "batch", "threads", "precision", "rounds", "inputs", "inputs_from", "peers",
                                           "best_peer", "results", "missing"])
         self.assertEqual((document["batch"], document["threads"], document["inputs"], document["inputs_from"]),
                          (2, 1, {"image": [2, 3, 8, 8]}, "random"))

@@ -242,6 +242,7 @@ TEST(Recipe, ComesBackFromJsonWithEveryMember) {
 bool came_later(const Pointer& path) {
   static const std::set<std::string> later = {"/emissions",
                                               "/split",
+                                              "/target_isa",
                                               "/parameters",
                                               "/passed_activations",
                                               "/thresholds",
@@ -261,6 +262,7 @@ TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
   const Recipe recipe = read(json);
   EXPECT_TRUE(recipe.emissions.empty());
   EXPECT_FALSE(recipe.split.has_value());
+  EXPECT_EQ(recipe.target_isa, TargetIsa::kVnni);
   EXPECT_EQ(recipe.parameters, 0);
   EXPECT_EQ(recipe.passed.values, 0);
   EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());

@@ -145,8 +145,12 @@ int64_t limit_pairs(const ConstRows& wanted, const RowMajor& importance, Index r
 RowFit fit_rows_for_pairs(const ConstRows& w, const RowMajor& importance, Index rows_per_group,
                           const std::vector<ColumnPair>& pairs, const TensorCode& request, bool per_row, bool uniform,
                           bool keep_base = false) {
+  // A grid that ends at 64 has no room for the 127 levels of an 8-bit code: half of its codes then go unused.
   const auto fit_to = [&](int largest_level) {
-    return fit_rows(w, importance, rows_per_group, request, per_row, uniform, largest_level, keep_base);
+    TensorCode fitting = request;
+    fitting.negative_levels = std::min(fitting.negative_levels, largest_level);
+    fitting.positive_levels = std::min(fitting.positive_levels, largest_level);
+    return fit_rows(w, importance, rows_per_group, fitting, per_row, uniform, largest_level, keep_base);
   };
   RowFit wide = fit_to(kLargestLevel);
   const auto error_of = [&](const RowFit& fit, bool& safe) {
@@ -163,8 +167,7 @@ RowFit fit_rows_for_pairs(const ConstRows& w, const RowMajor& importance, Index 
       }
     return error;
   };
-  const int levels = std::max(request.negative_levels, request.positive_levels);
-  if (pairs.empty() || request.arithmetic != Arithmetic::kInt8Grid || levels > kLargestSafeLevel) return wide;
+  if (pairs.empty() || request.arithmetic != Arithmetic::kInt8Grid) return wide;
   bool safe = false;
   const double wide_error = error_of(wide, safe);
   if (safe) return wide;

@@ -103,7 +103,8 @@ class Explain(Case):
     def test_document(self):
         self.quantize("--emit", "cpu", "--expect-m", "1")
         document = self.json_of("explain", self.out)
-        self.assertEqual(list(document), ["model", "threads", "machine", "weight_bytes", "dynamic", "layers"])
+        self.assertEqual(list(document), ["model", "threads", "machine", "weight_bytes", "dynamic", "same_bits_everywhere",
+                                          "float_operations", "layers"])
         layers = {layer["name"]: layer for layer in document["layers"]}
         self.assertEqual(document["weight_bytes"], sum(layer["weight_bytes"] for layer in document["layers"]))
         conv, head = layers["conv2"], layers["head"]

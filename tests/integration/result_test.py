@@ -27,7 +27,7 @@ class Documents(Case):
                   "emissions": None, "parameters": None,
                   "passed_activations": dict.fromkeys(("emission", "values", "mean_bits", "in_float")),
                   "limit": None, "certified": None, "verdict": None,
-                  "bytes": dict.fromkeys(("fp32", "int8", "int8_is_estimate", "file", "ram")), "note": None, "seconds": None}
+                  "bytes": dict.fromkeys(("fp32", "int8", "int8_is_estimate", "file", "ram")), "note": None, "thresholds": None, "seconds": None}
         self.assertEqual(keys(document), wanted)
         self.assertEqual(list(document), list(wanted))
         self.assertLessEqual(document["weights"]["stored_bits"], 5)

@@ -7,6 +7,7 @@
 
 #include "core/hash.h"
 #include "dnateq/error.h"
+#include "kernels/exponential.h"
 #include "openvino/activations.h"
 #include "openvino/center.h"
 #include "openvino/describe.h"
@@ -89,6 +90,9 @@ void Network::measure(const Calls& calls) {
     codes.gamma.resize(static_cast<size_t>(layer.rows));
     return weight_bytes(layer, codes);
   });
+  if (options_.counting)  // an 8-bit code without sign has more exponents than there are counters
+    for (Allocatable& item : items_.items)
+      if (!item.is_weights) item.largest_bits = std::min(item.largest_bits, kernels::kMostExponentBits);
 }
 
 // Rows of activations that a call at batch 1 gives a layer.

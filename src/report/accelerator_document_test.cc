@@ -71,7 +71,8 @@ TEST(AcceleratorDocument, LayersOnInt8LanesHaveTheBaselinesBits) {
 
 TEST(AcceleratorDocument, DesignsSayWhetherTheirCodesAreTheNetworks) {
   SimulationRun run = run_of("alexnet");
-  for (const Json& design : simulation_document(run)["designs"]) {
+  const Json document = simulation_document(run);
+  for (const Json& design : document["designs"]) {
     if (design["design"] == "int8")
       EXPECT_TRUE(design["codes"].is_null());  // grids of its own
     else

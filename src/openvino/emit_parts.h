@@ -69,7 +69,8 @@ class Blobs {
 };
 
 // Gives all layers that `others` does not name the form of emit_standard. Where one of `others` has the same weights,
-// which then lie in one of `blobs`, they are taken from there, so that the file holds them once; null: there are none.
+// which then lie in one of `blobs`, they are taken from there, so that the file holds them once, unless OpenVINO's
+// kernels need them rounded (search/pair_sums.h); null: there are none.
 void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* blobs = nullptr);
 // Whether that can be: the blob holds what OpenVINO's INT8 passes need.
 bool can_read_blob(const Target& target);

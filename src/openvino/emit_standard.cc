@@ -61,12 +61,15 @@ struct Int8Levels {
   float unit;
 };
 
+// Whether OpenVINO's kernels compute with the integers of the codes on every CPU.
+bool safe_as_stored(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
+  return codes.weight_code.arithmetic == Arithmetic::kInt8Grid &&
+         largest_pair_sum(codes.codes, columns, int8_level_table(codes.weight_code), pairs) <= kLargestPairSum;
+}
+
 Int8Levels int8_levels(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
   const TensorCode& code = codes.weight_code;
-  if (code.arithmetic == Arithmetic::kInt8Grid) {
-    Int8Levels levels{int8_level_table(code), static_cast<float>(1.0 / code.grid)};
-    if (largest_pair_sum(codes.codes, columns, levels.table, pairs) <= kLargestPairSum) return levels;
-  }
+  if (safe_as_stored(codes, columns, pairs)) return {int8_level_table(code), static_cast<float>(1.0 / code.grid)};
   // Real levels, or codes that were not solved for every CPU: the nearest of an 8-bit grid up to the largest.
   const std::vector<float> levels = level_table(code);
   Int8Levels rounded;
@@ -228,7 +231,11 @@ bool can_read_blob(const Target& target) {
 void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* blobs) {
   std::set<size_t> in_blobs;
   for (size_t i = 0; blobs != nullptr && i < copy.targets.size(); ++i)
-    if (copy.targets[i] && others[i] && can_read_blob(*copy.targets[i])) in_blobs.insert(owner(copy, i));
+    if (copy.targets[i] && others[i] && can_read_blob(*copy.targets[i])) {
+      const size_t from = owner(copy, i);  // a table that must be rounded for OpenVINO's kernels has a second form
+      if (safe_as_stored(*copy.targets[i]->codes, copy.targets[i]->layer->columns, pairs_of(copy, from, others)))
+        in_blobs.insert(from);
+    }
   const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
   quantize_summands(copy, quantized);
   bool any_cpu = true;

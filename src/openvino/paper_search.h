@@ -1,30 +1,52 @@
 // The search of the paper on one network: thresholds on the relative mean absolute error (RMAE) of weights and
-// activations, and a grid of them for the recipe (DNA-TEQ, section IV). What to try is paper_sweep's; here are fits,
-// plans as codes, and judging.
+// activations, and a grid of them for the recipe (DNA-TEQ, section IV). What to try is paper_sweep's, and what a loss
+// limit allows loss_search's; here are fits, and plans as codes.
 #pragma once
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "dnateq/recipe.h"
 #include "openvino/calls.h"
 #include "openvino/network.h"
 #include "openvino/quantize.h"
 #include "search/allocation.h"
+#include "search/paper_sweep.h"
 
 namespace dnateq {
 
-struct PaperOutcome {
-  Network::Codes codes;
-  Allocation allocation;
-};
-// Of the network with these codes; `note` tells the thresholds.
-using PaperLoss = std::function<double(const PaperOutcome& candidate, const std::string& note)>;
+// How steps and messages name a pair.
+std::string to_string(const PaperThresholds& thresholds);
 
-// With thresholds in `options`, their codes; with a limit of the loss, those of the loosest pair within it; else of the
-// tightest pair within the bit target. Fills `study` but for its samples; its grid is judged by `loss_of` as
-// `options.threshold_plans` says. Throws Error if the limit cannot be met.
-PaperOutcome search_paper(const Network& network, const Calls& calls, const QuantizeOptions& options,
-                          const PaperLoss& loss_of, const std::function<bool()>& out_of_time, ThresholdStudy& study);
+class PaperSearch {
+ public:
+  // Fits all layers. The references must outlive the search.
+  PaperSearch(const Network& network, const Calls& calls, const QuantizeOptions& options);
+
+  Allocation allocation_of(const PaperPlan& plan) const;
+  Network::Codes codes_of(const PaperPlan& plan) const;
+
+  // What a loss limit is searched along.
+  std::vector<PaperFrontPoint> front() const;
+  // Without a limit: the pair of thresholds in the options, else the tightest within the bit target.
+  PaperPair choose() const;
+
+  // The grid around the pair that was taken, for the recipe. `known`: plans judged before; of the others at most
+  // `options.threshold_plans` are asked of `loss_of`.
+  ThresholdStudy study(const PaperThresholds& taken, const std::vector<std::pair<PaperPlan, double>>& known,
+                       const std::function<double(const PaperPlan& plan, const PaperThresholds& first)>& loss_of,
+                       const std::function<bool()>& out_of_time) const;
+
+ private:
+  const PaperChoice& choice_of(const PaperPlan& plan, size_t layer) const;
+  PaperJudge judge_of_bits() const;
+
+  const Network& network_;
+  const Calls& calls_;
+  const QuantizeOptions& options_;
+  std::vector<PaperLayer> layers_;
+};
 
 }  // namespace dnateq

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -25,6 +26,22 @@ namespace {
 struct Candidate {
   Allocation allocation;
   std::vector<Network::Codes> networks;
+};
+
+// What a loss limit is searched along, from few bits to many, and how a candidate of it is made.
+struct CandidateFront {
+  std::vector<Allocation> allocations;
+  std::vector<double> divergences;  // predicted, or what stands for it; falling
+  // With the codes of the emission that is judged first; the others' come when it met the limit.
+  std::function<Candidate(size_t point, const std::string& stage)> first;
+  std::function<void(Candidate& candidate, size_t point, const std::string& stage)> rest;
+  std::function<std::string(size_t point)> note;  // what its step says of it
+
+  Candidate whole(size_t point, const std::string& stage) const {
+    Candidate candidate = first(point, stage);
+    rest(candidate, point, stage);
+    return candidate;
+  }
 };
 
 // One search over the layers of all networks.
@@ -50,10 +67,10 @@ class Job {
     for (size_t n = 0; n < networks_.size(); ++n)
       networks_[n]->measure(networks_.size() == 1 && fewer_ ? *fewer_ : *solve_[n]);
     join_items();
-    const Candidate best = options_.strategy == "paper" ? search_by_paper()
-                           : options_.max_loss          ? search_loss()
-                                                        : search_bits();
-    return finish(best);
+    if (options_.strategy == "paper") return finish(search_by_paper());
+    if (!options_.max_loss) return finish(search_bits());
+    front_ = allocations_in_order();
+    return finish(front_.whole(search_loss(), "solving layers"));  // from the checkpoints
   }
 
  private:
@@ -214,11 +231,30 @@ class Job {
 
   double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
-  // Fewest bits within the loss limit, certified where the samples that judge can do that.
-  Candidate search_loss() {
-    front_ = allocation_front(items_, fp32_values_);
+  CandidateFront allocations_in_order() {
+    CandidateFront front;
+    front.allocations = allocation_front(items_, fp32_values_);
+    for (const Allocation& allocation : front.allocations) front.divergences.push_back(allocation.divergence);
+    front.first = [this](size_t point, const std::string& stage) {
+      Candidate candidate;
+      candidate.allocation = front_.allocations[point];
+      for (size_t n = 0; n < networks_.size(); ++n)
+        candidate.networks.push_back(networks_[n]->solve_first(bits_of(candidate.allocation, n), *solve_[n], stage));
+      return candidate;
+    };
+    front.rest = [this](Candidate& candidate, size_t, const std::string& stage) {
+      for (size_t n = 0; n < networks_.size(); ++n)
+        networks_[n]->solve_main(candidate.networks[n], bits_of(candidate.allocation, n), *solve_[n], stage);
+    };
+    front.note = [](size_t) { return std::string(); };
+    return front;
+  }
+
+  // Fewest bits within the loss limit, certified where the samples that judge can do that. Returns the point of front_.
+  size_t search_loss() {
     std::vector<FrontPoint> points;
-    for (const Allocation& allocation : front_) points.push_back({tensor_mean(allocation), allocation.divergence});
+    for (size_t i = 0; i < front_.allocations.size(); ++i)
+      points.push_back({tensor_mean(front_.allocations[i]), front_.divergences[i]});
     LossSearchOptions search;
     search.limit = *options_.max_loss;
     LossSearchSteps steps;
@@ -233,35 +269,31 @@ class Job {
                       "that was reached; raise --budget or --max-loss",
                       search.limit, judge_by_.metric_name(), result.least_loss));
     if (result.verdict == LossVerdict::kCannotMeet)
-      throw Error(
-          fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise "
-                      "--max-loss, give more calibration samples, or leave layers out with --ignore",
-                      search.limit, judge_by_.metric_name(), result.least_loss));
+      throw Error(fmt::format(
+          "a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise --max-loss, {}",
+          search.limit, judge_by_.metric_name(), result.least_loss,
+          options_.strategy == "paper" ? "or use --strategy optimal"
+                                       : "give more calibration samples, or leave layers out with --ignore"));
     // Where a candidate of more bits failed, the samples that judge have had their say: no second try of another.
     certifies_ = result.verdict == LossVerdict::kCertified;
-    return solve(front_[result.point], "solving layers");  // from the checkpoints
+    return result.point;
   }
 
   // Emission by emission; of a candidate that misses the limit the rest is left out. The one of fewest bits that meets
   // it is kept in the folder.
   LossEstimate estimate(size_t point) {
-    const Allocation& allocation = front_[point];
     const std::string stage = fmt::format("candidate {}", steps_.size() + 1);
     double worst = -std::numeric_limits<double>::infinity(), highest = worst;  // loss, and loss with its margin
-    Candidate candidate;
-    candidate.allocation = allocation;
-    for (size_t n = 0; n < networks_.size(); ++n)
-      candidate.networks.push_back(networks_[n]->solve_first(bits_of(allocation, n), *solve_[n], stage));
+    Candidate candidate = front_.first(point, stage);
     for (const Emission emission : emissions()) {
-      if (emission == Emission::kMain)
-        for (size_t n = 0; n < networks_.size(); ++n)
-          networks_[n]->solve_main(candidate.networks[n], bits_of(allocation, n), *solve_[n], stage);
+      if (emission == Emission::kMain) front_.rest(candidate, point, stage);
       const EmissionLoss found = judge_by_.loss(candidate.networks, emission, search_, "judging");
       worst = std::max(worst, found.loss);
       highest = std::max(highest, found.loss + (certifies_ ? margin_of(found) : 0));
       if (!within(found.loss, *options_.max_loss)) break;
     }
-    note_step(allocation, worst);
+    note_step(candidate.allocation, worst, front_.note(point));
+    estimated_.emplace_back(point, worst);
     if (within(worst, *options_.max_loss) && (!kept_ || point < *kept_)) {
       keep(candidate);
       kept_ = point;
@@ -278,7 +310,7 @@ class Job {
   }
 
   LossJudgement certify(size_t point) {
-    const Candidate candidate = solve(front_[point], "solving layers");  // from the checkpoints
+    const Candidate candidate = front_.whole(point, "solving layers");  // from the checkpoints
     std::optional<EmissionResult> worst;
     for (const Emission emission : emissions()) {
       const EmissionResult one = judged(candidate, emission);
@@ -289,28 +321,57 @@ class Job {
     return judgement;
   }
 
+  CandidateFront pairs_in_order(const PaperSearch& paper, const std::vector<PaperFrontPoint>& points) {
+    CandidateFront front;
+    for (const PaperFrontPoint& point : points) {
+      front.allocations.push_back(paper.allocation_of(point.pair.plan));
+      front.divergences.push_back(point.error);
+    }
+    front.first = [&](size_t point, const std::string&) { return candidate_of(paper, points[point].pair.plan); };
+    front.rest = [](Candidate&, size_t, const std::string&) {};
+    front.note = [&](size_t point) { return to_string(points[point].pair.thresholds); };
+    return front;
+  }
+
+  static Candidate candidate_of(const PaperSearch& paper, const PaperPlan& plan) {
+    Candidate candidate;
+    candidate.allocation = paper.allocation_of(plan);
+    candidate.networks.push_back(paper.codes_of(plan));
+    return candidate;
+  }
+
   Candidate search_by_paper() {
+    const PaperSearch paper(only(), *solve_.front(), options_);
+    PaperPair taken;
+    std::vector<std::pair<PaperPlan, double>> known;
+    if (options_.max_loss) {
+      const std::vector<PaperFrontPoint> points = paper.front();
+      front_ = pairs_in_order(paper, points);
+      taken = points[search_loss()].pair;
+      for (const auto& [point, loss] : estimated_) known.emplace_back(points[point].pair.plan, loss);
+      front_ = {};
+    } else {
+      taken = paper.choose();
+      certifies_ = split_.held_out;  // nothing was judged yet
+    }
     // Without a limit no loss decides anything, so the grid's may be of the samples that judge the result.
     Part few;
     if (!options_.max_loss && !judge_by_.external()) few = some_of_judge();
     Part& part = options_.max_loss ? search_ : few;
-    thresholds_.emplace();
-    PaperOutcome outcome = search_paper(
-        only(), *solve_.front(), options_,
-        [&](const PaperOutcome& candidate, const std::string& note) {
-          double found = -std::numeric_limits<double>::infinity();
+    thresholds_ = paper.study(
+        taken.thresholds, known,
+        [&](const PaperPlan& plan, const PaperThresholds& first) {
+          const Candidate candidate = candidate_of(paper, plan);
+          double loss = -std::numeric_limits<double>::infinity();
           for (const Emission emission : emissions())
-            found = std::max(found, judge_by_.loss({candidate.codes}, emission, part, "judging").loss);
-          note_step(candidate.allocation, found, note);
-          return found;
+            loss = std::max(loss, judge_by_.loss(candidate.networks, emission, part, "judging").loss);
+          note_step(candidate.allocation, loss, to_string(first));
+          return loss;
         },
-        [&] { return out_of_time(); }, *thresholds_);
+        [&] { return out_of_time(); });
+    thresholds_->chosen_by = options_.max_loss ? "loss" : options_.weight_threshold ? "given" : "bits";
     if (!judge_by_.external()) thresholds_->samples = part.calls->samples();
-    certifies_ = split_.held_out;  // the one that was chosen without the samples that judge
-    Candidate best;
-    best.allocation = outcome.allocation;
-    best.networks.push_back(std::move(outcome.codes));
-    return best;
+    return candidate_of(paper, taken.plan);
   }
 
   // --- results ------------------------------------------------------------------------------------------------------
@@ -409,10 +470,11 @@ class Job {
   std::vector<Allocatable> items_;  // of all networks
   double fp32_values_ = 0;
   std::vector<SearchStep> steps_;
-  std::optional<ThresholdStudy> thresholds_;  // of the paper's search
-  std::vector<Allocation> front_;             // that a loss limit is searched along, from few bits to many
-  std::optional<size_t> kept_;                // its point that lies in the folder
-  bool certifies_ = false;                    // the samples that judge can certify the limit for what the search takes
+  std::optional<ThresholdStudy> thresholds_;          // of the paper's search
+  CandidateFront front_;                              // that a loss limit is searched along
+  std::vector<std::pair<size_t, double>> estimated_;  // points of it that were made, and their losses
+  std::optional<size_t> kept_;                        // the one of them that lies in the folder
+  bool certifies_ = false;  // the samples that judge can certify the limit for what the search takes
 };
 
 }  // namespace

@@ -42,12 +42,6 @@ std::optional<double> PaperLosses::known(const PaperPlan& plan) const {
   return found == known_.end() ? std::nullopt : std::optional(found->second);
 }
 
-double PaperLosses::least() const {
-  double least = std::numeric_limits<double>::infinity();
-  for (const auto& [plan, loss] : known_) least = std::min(least, loss);
-  return least;
-}
-
 PaperPair tightest_within_bits(std::span<const PaperLayer> layers, double target, const PaperJudge& judge) {
   std::optional<PaperPair> best;
   for (const double threshold : paper_thresholds()) {
@@ -56,31 +50,6 @@ PaperPair tightest_within_bits(std::span<const PaperLayer> layers, double target
     best = std::move(pair);
   }
   return *best;
-}
-
-std::optional<PaperPair> loosest_within_loss(std::span<const PaperLayer> layers, const PaperJudge& judge,
-                                             const std::function<bool(double loss)>& within, PaperLosses& losses) {
-  std::optional<PaperPair> best;
-  const auto takes = [&](const PaperThresholds& thresholds) {
-    PaperPair pair{thresholds, paper_plan(layers, thresholds)};
-    if (!within(losses.of(pair.plan, thresholds))) return false;
-    if (!best || judge.bits(pair.plan) < judge.bits(best->plan)) best = std::move(pair);
-    return true;
-  };
-  double found = 0;
-  for (const double threshold : paper_thresholds()) {
-    if (takes({threshold, threshold})) {
-      found = threshold;
-      break;
-    }
-    if (judge.out_of_time()) return std::nullopt;
-  }
-  if (!best) return std::nullopt;
-  for (const double factor : {1.5, 2.25})
-    if (judge.out_of_time() || !takes({found * factor, found})) break;
-  for (const double factor : {1.5, 2.25})
-    if (judge.out_of_time() || !takes({found, found * factor})) break;
-  return best;
 }
 
 std::vector<PaperFrontPoint> paper_front(std::span<const PaperLayer> layers, const PaperJudge& judge) {

@@ -3,8 +3,7 @@
 //
 // A plan is a number of exponent bits for each layer. It changes only where a threshold crosses the relative mean
 // absolute error (RMAE) of a layer at some width, so many pairs come to one plan: which, costs nothing to tell, and
-// each plan is judged once. Source: DNA-TEQ, section IV (our reading of its summary); the order of the walk and the
-// grid are ours.
+// each plan is judged once. Source: DNA-TEQ, section IV (our reading of its summary); the front and the grid are ours.
 #pragma once
 
 #include <cstddef>
@@ -39,8 +38,8 @@ class PaperLosses {
  public:
   explicit PaperLosses(const PaperJudge& judge) : judge_(judge) {}
   double of(const PaperPlan& plan, const PaperThresholds& thresholds);
+  void know(const PaperPlan& plan, double loss) { known_.emplace(plan, loss); }  // judged elsewhere
   std::optional<double> known(const PaperPlan& plan) const;
-  double least() const;  // of those that are known; infinity where none is
   size_t size() const { return known_.size(); }
 
  private:
@@ -55,12 +54,6 @@ struct PaperPair {
 
 // The tightest common threshold of the walk whose plan has at most `target` bits; the loosest where none has.
 PaperPair tightest_within_bits(std::span<const PaperLayer> layers, double target, const PaperJudge& judge);
-
-// The walk: both thresholds shrink together, loosest first, until `within` takes the loss; then each alone is loosened
-// by 1.5 and 2.25 while it still does. Of the plans that were taken the one of fewest bits, the earlier of two equal
-// ones; nothing where none was.
-std::optional<PaperPair> loosest_within_loss(std::span<const PaperLayer> layers, const PaperJudge& judge,
-                                             const std::function<bool(double loss)>& within, PaperLosses& losses);
 
 // The plans of all pairs of paper_thresholds(), without those that another plan of no more bits beats in error: what a
 // search for the fewest bits within a loss goes along.

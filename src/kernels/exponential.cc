@@ -48,7 +48,7 @@ SharedBase::SharedBase(const TensorCode& x, const TensorCode& w) : x_(x), w_(w) 
   validate(x, "activations");
   validate(w, "weights");
   if (x.arithmetic != Arithmetic::kExponential || w.arithmetic != Arithmetic::kExponential)
-    throw Error("counting needs codes of exponential arithmetic; quantize with --arithmetic exponential");
+    throw Error("counting needs codes of exponential arithmetic; quantize with --emit counting");
   if (x.base != w.base)
     throw Error(
         fmt::format("counting needs one base for inputs ({}) and weights ({}); quantize with --family shared-base",

@@ -214,6 +214,11 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   if (options.strategy != "optimal" && options.family != Family::kFree)
     throw Error(
         fmt::format("--family belongs to --strategy optimal; leave it out with --strategy {}", options.strategy));
+  if (arguments.strategy == "paper" && (arguments.weight_bits > 0 || arguments.activation_bits > 0))
+    throw Error(
+        fmt::format("{} is not for --strategy paper, which chooses widths layer by layer, the same for weights "
+                    "and inputs; give --target-bits, their mean",
+                    arguments.weight_bits > 0 ? "--weight-bits" : "--activation-bits"));
   const std::string metric = arguments.metric;
   if (!metric.empty()) metric_from_string(metric);
   set_thresholds(arguments, !metric.empty() && is_external(metric_from_string(metric)), options);

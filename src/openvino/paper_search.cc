@@ -5,6 +5,8 @@
 #include <limits>
 #include <optional>
 
+#include "dnateq/error.h"
+
 namespace dnateq {
 namespace {
 
@@ -91,9 +93,15 @@ PaperPair PaperSearch::choose() const {
     const PaperThresholds given{*options_.weight_threshold, *options_.activation_threshold};
     return {given, paper_plan(layers_, given)};
   }
-  const double target = options_.target_weight_bits.value_or(
-      options_.weight_bits ? static_cast<double>(*options_.weight_bits) : kTargetBits);
-  return tightest_within_bits(layers_, target, judge_of_bits());
+  const double target = options_.target_weight_bits.value_or(kTargetBits);
+  const PaperJudge judge = judge_of_bits();
+  PaperPair pair = tightest_within_bits(layers_, target, judge);
+  if (options_.target_weight_bits && judge.bits(pair.plan) > target)
+    throw Error(
+        fmt::format("a mean of {:.4g} bits a tensor cannot be met by the paper's strategy: {:.4g} are its fewest; "
+                    "raise --target-bits or use --strategy optimal",
+                    target, judge.bits(pair.plan)));
+  return pair;
 }
 
 ThresholdStudy PaperSearch::study(

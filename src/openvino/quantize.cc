@@ -175,8 +175,11 @@ class Job {
 
   void join_items() {
     scales_.assign(networks_.size(), 1.0);
-    const bool same_width = options_.weight_bits || options_.activation_bits;
-    if (networks_.size() > 1 && !same_width) weigh_networks();
+    const bool shares_out = std::any_of(networks_.begin(), networks_.end(), [&](const auto& network) {
+      const std::vector<Allocatable>& own = network->items().items;
+      return std::any_of(own.begin(), own.end(), [&](const Allocatable& item) { return !given_width(item); });
+    });
+    if (networks_.size() > 1 && shares_out) weigh_networks();
     for (size_t n = 0; n < networks_.size(); ++n) {
       const AllocationItems& own = networks_[n]->items();
       first_item_.push_back(items_.size());
@@ -211,15 +214,33 @@ class Job {
 
   // --- searches -----------------------------------------------------------------------------------------------------
 
+  // That all tensors of its kind are to have.
+  std::optional<int> given_width(const Allocatable& item) const {
+    const std::optional<int> wanted = item.is_weights ? options_.weight_bits : options_.activation_bits;
+    return wanted ? std::optional(std::clamp(*wanted, item.smallest_bits, item.largest_bits)) : wanted;
+  }
+
+  // Where the width of one kind is given, the other kind's are shared out: as many bits in all as the same width
+  // everywhere would take.
+  Allocation allocate_beside_given() const {
+    constexpr int kMeanBits = 4;
+    constexpr double kRounding = 1e-9;
+    std::vector<int> even;
+    std::vector<Allocatable> items = items_;
+    for (Allocatable& item : items) {
+      const std::optional<int> given = given_width(item);
+      even.push_back(given.value_or(std::clamp(kMeanBits, item.smallest_bits, item.largest_bits)));
+      if (given) item.smallest_bits = item.largest_bits = *given;
+    }
+    const Allocation same = summarize(items_, even, fp32_values_);
+    if (options_.weight_bits && options_.activation_bits) return same;
+    return allocate_to_bits(items, same.weight_bits + kRounding, same.activation_bits + kRounding, fp32_values_);
+  }
+
   Candidate search_bits() {
     Allocation allocation;
     if (options_.weight_bits || options_.activation_bits) {
-      std::vector<int> bits;
-      for (const Allocatable& item : items_) {
-        const int wanted = item.is_weights ? options_.weight_bits.value_or(4) : options_.activation_bits.value_or(4);
-        bits.push_back(std::clamp(wanted, item.smallest_bits, item.largest_bits));
-      }
-      allocation = summarize(items_, bits, fp32_values_);
+      allocation = allocate_beside_given();
     } else {
       const double weights = options_.target_weight_bits.value_or(4.0);
       allocation = allocate_to_bits(items_, weights, options_.target_activation_bits.value_or(weights), fp32_values_);

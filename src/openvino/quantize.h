@@ -25,7 +25,7 @@ struct QuantizeOptions {
   int pow2_q = 0;
   std::optional<double> max_loss;  // points, nats or relative, see loss_of(); 0.01 = 1 %
   std::optional<double> target_weight_bits, target_activation_bits;
-  std::optional<int> weight_bits, activation_bits;               // the same width everywhere
+  std::optional<int> weight_bits, activation_bits;  // the same width everywhere; one alone leaves the other to strategy
   std::optional<double> weight_threshold, activation_threshold;  // strategy paper: largest RMAE, both or none
   int threshold_plans = 16;  // strategy paper: so many plans of the grid are judged beside those that were tried
   std::string metric;        // empty: top1 with labels, else cosine

@@ -244,4 +244,9 @@ def tensor(folder: str | os.PathLike, layer: str, is_weights: bool) -> dict:
 
 def write_report(folder: str | os.PathLike, file: str | os.PathLike) -> None: ...
 
+def refusal_of_folder(folder: str | os.PathLike) -> str:
+    """Why no result can be written there; empty: it can."""
+
+def save_result(source: str | os.PathLike, folder: str | os.PathLike) -> None: ...
+
 def bits_loss_curve(folder: str | os.PathLike) -> list[tuple[float, float]]: ...

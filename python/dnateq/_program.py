@@ -93,7 +93,7 @@ def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: 
 def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = None,
              bits_are: str | None = None, batch: int = 1, settings: Mapping[str, float] | None = None,
              config: str | os.PathLike[str] | None = None, calibration: str | os.PathLike[str] | None = None,
-             directory: str | os.PathLike[str] | None = None) -> Any:
+             directory: str | os.PathLike[str] | None = None, model: str | os.PathLike[str] | None = None) -> Any:
     """Cycles, bytes, energy and area of a network on accelerators in 3D-stacked memory, beside an INT8 one.
 
     Args:
@@ -107,6 +107,7 @@ def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = No
         config: a machine's TOML file (default: the built-in one).
         calibration: a model's inputs, to measure zeros and exponents of its activations on.
         directory: where to leave `result.json`, `layers.csv` and `report.html`.
+        model: the FP32 network's file, of a result's folder or a recipe; a result of `quantize` in this process has it at hand.
 
     Returns:
         The document of `dnateq simulate --json`: `{"designs": [{"design", "cycles", "total_energy_pj", ...}]}`; energy in
@@ -122,6 +123,8 @@ def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = No
     arguments = ["simulate", _folder_of(network), "--batch", str(batch)]
     for design in designs:
         arguments += ["--design", design]
+    model = model if model is not None else getattr(getattr(network, "_keep", None), "model", None)
+    arguments += ["--model", os.fspath(model)] if model is not None else []
     arguments += ["--bits", bits] if bits is not None else []
     arguments += ["--bits-are", bits_are] if bits_are is not None else []
     for key, value in (settings or {}).items():

@@ -36,6 +36,8 @@ class _Kept:
     data: _core.Data
     judge: _watch.Judge | None
     threads: int
+    model: str
+    metric: str
 
 
 def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: _watch.Judge | None = None, keep: Any = None) -> Any:
@@ -220,7 +222,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         metric_range: (least, greatest) score of one sample by a metric function; without it, its bound is by bootstrap.
         require_certificate: raises NotCertified where the samples cannot show `max_loss`.
         target_bits: mean stored bits a value instead: of weights, or (weights, activations).
-        weight_bits, activation_bits: the same width everywhere instead.
+        weight_bits, activation_bits: the same width everywhere instead, 2 to 7 and 2 to 8. One alone leaves the other kind to the
+            strategy: as many bits in all as 4 everywhere, shared out by sensitivity. Not with strategy `paper`.
         thr_weights, thr_activations: the paper's thresholds instead, with strategy `paper`: a layer gets the fewest exponent
             bits whose relative mean absolute errors lie within them, above 0 and at most 1.
         thr_plans: with strategy `paper`, how many further plans of the recipe's grid of thresholds are judged (default: 16; 0
@@ -243,7 +246,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         int8: an INT8 model of the same network to judge beside.
         seed: same model, samples, options and seed give the same bytes, whatever `threads`.
         threads: 0: all.
-        directory: where the result lies (default: a temporary folder that goes with the result).
+        directory: where the result lies (default: a temporary folder that goes with the result). Of what lies there, only a former
+            result is replaced, once the new one is whole; files of other origin in its place are refused.
         resume: goes on with an interrupted run in `directory`.
         progress: draws bars with tqdm; or a function of (stage, done, total).
 
@@ -253,7 +257,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
     Raises:
         ValueError, TypeError, FileNotFoundError: wrong model, samples or options; the sentence names what and where.
         NotCertified: under `require_certificate`; its `result` is the whole result.
-        KeyboardInterrupt: within a second. The best so far, and what `resume` goes on from, stays in `directory`.
+        KeyboardInterrupt: within a second. The best so far, and what `resume` goes on from, stays in the folder `unfinished` of
+            `directory`.
         Exception: whatever `metric`, `transform` or an iterable raises, unchanged.
 
     Source: DNA-TEQ (arXiv 2306.16430) for the codes; the search is ours (docs: the mathematics).
@@ -295,7 +300,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
 
     target = Path(directory).absolute() if directory is not None else folders.make()
     summary = _watched(_core.quantize(arguments, data, target, threads, program()), progress, judge, folders)
-    return _certified(Result(target, summary, _Kept(folders, data, judge, threads)), require_certificate)
+    kept = _Kept(folders, data, judge, threads, arguments.model, arguments.metric)
+    return _certified(Result(target, summary, kept), require_certificate)
 
 
 def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
@@ -416,6 +422,7 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         arguments = _core.arguments_of_result(result.directory)
     except _core.Error as error:
         raise ValueError(python_names(str(error))) from None
+    arguments.model, arguments.metric = kept.model, kept.metric  # whatever the folder says
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
     arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
     target = Path(directory).absolute() if directory is not None else kept.folders.make()

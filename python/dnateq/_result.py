@@ -1,5 +1,6 @@
 """What a quantization gives: a folder of models, recipe and report, and a look at it in a notebook."""
 
+import filecmp
 import html
 import os
 import shutil
@@ -10,12 +11,10 @@ from typing import Any
 import openvino
 
 from dnateq import _core
-from dnateq._checks import library_errors
+from dnateq._checks import library_errors, python_names
 from dnateq._models import load
 from dnateq._recipe import Recipe
 
-# What a result's folder keeps when it is saved.
-_FILES = ("model.xml", "model.bin", "exact", "recipe.dnateq.json", "report.html", "measurements")
 # Weights of other frameworks, in a Hugging Face folder: the quantized ones stand in their place.
 _WEIGHTS = (".bin", ".ckpt", ".h5", ".index.json", ".msgpack", ".onnx", ".onnx_data", ".pt", ".pth", ".safetensors", ".xml")
 
@@ -23,11 +22,16 @@ _WEIGHTS = (".bin", ".ckpt", ".h5", ".index.json", ".msgpack", ".onnx", ".onnx_d
 _TOKENIZERS = ("openvino_tokenizer.", "openvino_detokenizer.")  # networks of another kind, which stay
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _holds_recipe(folder: Path) -> bool:
+    try:
+        Recipe.load(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    return other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 class Result:
@@ -61,9 +65,17 @@ class Result:
     def _exact_folder(self) -> Path:
         if (self.directory / "exact" / "model.xml").exists():
             return self.directory / "exact"
-        if "exact" in self.recipe.data.get("options", ""):  # it alone was asked for
+        if self._has_exact_alone() and (self.directory / "model.xml").exists():
             return self.directory
         raise ValueError('this result has no exact model; quantize with emit="both" or "exact"')
+
+    def _has_exact_alone(self) -> bool:
+        data = self.recipe.data
+        emissions = data.get("emissions")
+        if emissions:
+            return [one["emission"] for one in emissions] == ["exact"]
+        metric = data.get("metric") or {}  # older recipes
+        return metric.get("exact") is not None and metric.get("quantized") is None
 
     @property
     def recipe(self) -> Recipe:
@@ -129,35 +141,25 @@ class Result:
     def save(self, directory: str | os.PathLike[str]) -> Path:
         """Copies the result to a folder, which `load`, `Recipe.load` and the program take.
 
+        A former result there is replaced, once the new one is whole; other files stay.
+
         Raises:
-            FileExistsError: a file stands in the folder's place, or the folder holds a model that is no result.
+            FileExistsError: a file stands in the folder's place, or what would be replaced there is not of a result.
             FileNotFoundError: the result's own folder is gone.
+            ValueError: a run was stopped in that folder or works there, or it cannot be written.
         """
         target = Path(directory)
         if target.exists() and not target.is_dir():
             raise FileExistsError(f"'{target}' is a file, and a result is a folder; choose another name")
         if not (self.directory / "recipe.dnateq.json").exists():
             raise FileNotFoundError(f"the result's own folder '{self.directory}' is gone")
-        target.mkdir(parents=True, exist_ok=True)
-        if target.samefile(self.directory):
+        if target.exists() and target.samefile(self.directory):
             return target
-        if (target / "model.xml").exists() and not (target / "recipe.dnateq.json").exists():
-            raise FileExistsError(f"'{target}' holds a model.xml that is no result, perhaps the FP32 network; choose another folder")
-        parts = {name: target / (name + ".part") for name in _FILES}
-        try:
-            for name, part in parts.items():  # all of them, before anything that is there changes
-                source = self.directory / name
-                if source.is_dir():
-                    shutil.copytree(source, part, dirs_exist_ok=True)
-                elif source.exists():
-                    shutil.copyfile(source, part)
-            for name, part in parts.items():
-                _remove(target / name)  # of another result
-                if part.exists():
-                    part.replace(target / name)
-        finally:
-            for part in parts.values():
-                _remove(part)
+        with library_errors():
+            refusal = _core.refusal_of_folder(target)
+            if refusal:
+                raise FileExistsError(python_names(refusal))
+            _core.save_result(self.directory, target.absolute())
         return target
 
     def save_pretrained(self, directory: str | os.PathLike[str], source: str | os.PathLike[str] | None = None, *,
@@ -175,7 +177,7 @@ class Result:
             The folder.
 
         Raises:
-            FileExistsError: a file stands in the folder's place.
+            FileExistsError: a file stands in the folder's place, or one in it that we did not write would be replaced.
             FileNotFoundError: `source` is no folder.
             ValueError: there is no exact model.
 
@@ -194,12 +196,21 @@ class Result:
         copies = [(file, file.name) for file in others]
         copies += [(self.directory / "recipe.dnateq.json", "recipe.dnateq.json"), (models / "model.bin", "openvino_model.bin"),
                    (models / "model.xml", "openvino_model.xml")]
-        for file, name in copies:
-            if target / name == file:
-                continue
-            part = target / (name + ".part")
-            shutil.copyfile(file, part)
-            part.replace(target / name)
+        copies = [(file, name) for file, name in copies if not _same_content(file, target / name)]
+        if not _holds_recipe(target):
+            for _, name in copies:
+                if os.path.lexists(target / name):
+                    raise FileExistsError(f"'{target / name}' was not written by dnateq, and is not replaced; choose another directory")
+        parts = [(target / (name + ".part"), target / name) for _, name in copies]
+        try:
+            for (file, _), (part, _) in zip(copies, parts, strict=True):  # all of them, before anything that is there changes
+                part.unlink(missing_ok=True)
+                shutil.copyfile(file, part)
+            for part, final in parts:
+                part.replace(final)
+        finally:
+            for part, _ in parts:
+                part.unlink(missing_ok=True)
         return target
 
     def report(self, path: str | os.PathLike[str]) -> Path:

@@ -26,6 +26,7 @@
 #include "job/analysis.h"
 #include "job/quantize_job.h"
 #include "job/result_folder.h"
+#include "job/result_writer.h"
 #include "openvino/calls.h"
 #include "openvino/ops/ops.h"
 #include "report/report.h"
@@ -117,7 +118,7 @@ Setting setting_of(const QuantizeArguments& arguments, const Data& data, int thr
   };
   setting.hooks.program = program;
   if (!arguments.int8.empty() && arguments.int8 != "none")
-    setting.hooks.int8_model = [file = arguments.int8](const auto&, const auto&) { return file; };
+    setting.hooks.int8_model = [file = arguments.int8](const auto&, const auto&, const auto&) { return file; };
   return setting;
 }
 
@@ -329,6 +330,8 @@ NB_MODULE(_core, module) {
   module.def("input_names", &inputs_of, "model"_a, "Names of a model file's inputs.");
   module.def("tensor", &tensor_of, "folder"_a, "layer"_a, "is_weights"_a, "Histogram and levels of one tensor.");
   module.def("write_report", &write_report, "folder"_a, "file"_a);
+  module.def("refusal_of_folder", &refusal_of_folder, "folder"_a, "Why no result can be written there; empty: it can.");
+  module.def("save_result", &save_result, "source"_a, "folder"_a, nb::call_guard<nb::gil_scoped_release>());
   module.def("bits_loss_curve", &curve_of, "folder"_a);
 }
 

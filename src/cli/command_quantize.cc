@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 #include <optional>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/scripts.h"
@@ -70,9 +71,11 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
 }
 
 // An INT8 model of the same network to compare with: the one that was given; else, where NNCF is installed, one that
-// NNCF makes of the same calibration data, in DIR/int8. Nothing if it cannot be made: the result does not depend on it.
+// NNCF makes of the same calibration data, in DIR/int8 by way of WORK/int8. Nothing if it cannot be made: the result
+// does not depend on it.
 std::filesystem::path int8_peer(const QuantizeArguments& arguments, const PreparedModel& prepared,
-                                const Samples& calibration, const std::filesystem::path& directory, bool quiet) {
+                                const Samples& calibration, const std::filesystem::path& directory,
+                                const std::filesystem::path& work, bool quiet) {
   if (arguments.int8 == "none") return {};
   if (!arguments.int8.empty()) return arguments.int8;
   const std::filesystem::path scripts = find_scripts(), data = arguments.calibration.path;
@@ -81,12 +84,15 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
   for (const auto& entry : std::filesystem::directory_iterator(data, failed))
     arrays = arrays || entry.path().extension() == ".npz";
   if (scripts.empty() || !arrays || access(peers_python(scripts).c_str(), X_OK) != 0) return {};
-  const std::filesystem::path folder = directory / "int8", model = folder / "model.xml", log = folder / "nncf.log";
   // Written last: a model that was not finished, or is of another network or other data, is made again.
-  const std::filesystem::path key_file = folder / "made_of";
   const std::string key = prepared.fingerprint + " " + calibration.fingerprint();
-  std::string made_of;
-  if (std::ifstream stream(key_file); std::getline(stream, made_of) && made_of == key) return model;
+  for (const std::filesystem::path& made : {work / "int8", directory / "int8"}) {
+    std::string made_of;
+    if (std::ifstream stream(made / "made_of"); std::getline(stream, made_of) && made_of == key)
+      return made / "model.xml";
+  }
+  const std::filesystem::path folder = work / "int8", model = folder / "model.xml", log = folder / "nncf.log";
+  const std::filesystem::path key_file = folder / "made_of";
   std::filesystem::create_directories(folder, failed);
   std::error_code ignored;
   std::filesystem::remove(key_file, ignored);
@@ -106,7 +112,8 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
     write_file_atomically(key_file, key);
     return model;
   }
-  if (!quiet) fmt::print(stderr, "dnateq: it could not be made; {} says why\n", log.string());
+  if (!quiet)
+    fmt::print(stderr, "dnateq: it could not be made; {} says why\n", (directory / "int8" / "nncf.log").string());
   return {};
 }
 
@@ -124,9 +131,9 @@ JobHooks hooks_for(const QuantizeArguments& arguments, const std::filesystem::pa
     data.labels = open_labels(arguments.labels, validation);
     return data;
   };
-  hooks.int8_model = [&arguments, directory, quiet = common.quiet](const PreparedModel& prepared,
-                                                                   const Samples& calibration) {
-    return int8_peer(arguments, prepared, calibration, directory, quiet);
+  hooks.int8_model = [&arguments, directory, quiet = common.quiet](
+                         const PreparedModel& prepared, const Samples& calibration, const std::filesystem::path& work) {
+    return int8_peer(arguments, prepared, calibration, directory, work, quiet);
   };
   std::error_code unknown;
   hooks.program = std::filesystem::read_symlink("/proc/self/exe", unknown);
@@ -143,6 +150,54 @@ int status_of(const FinishedJob& job, bool require_certificate) {
   return kNotCertified;
 }
 
+// What a result notes, for a message.
+std::string shown(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
+// Takes files and commands from the command line alone: those that the folder notes are whatever its maker wrote there.
+// Throws Error naming all that are missing.
+QuantizeArguments name_again(const AllocateArguments& given, const QuantizeArguments& noted) {
+  QuantizeArguments again = arguments_of_result(given.from);
+  std::vector<std::string> missing;
+  const auto take = [&](const char* option, const std::string& mine, const std::string& theirs, std::string& to) {
+    if (!mine.empty())
+      to = mine;
+    else if (to != theirs)
+      missing.push_back(fmt::format("{} ('{}' there)", option, shown(theirs)));
+  };
+  take("--model", given.model, noted.model, again.model);
+  take("--calibration", given.calibration, noted.calibration.path, again.calibration.path);
+  take("--validation", given.validation, noted.validation, again.validation);
+  take("--labels", given.labels, noted.labels, again.labels);
+  take("--metric", given.metric, noted.metric, again.metric);
+  if (!missing.empty())
+    throw Error(
+        fmt::format("'{}' notes files or commands outside of itself, which are taken from the command line alone; give "
+                    "{}",
+                    given.from, fmt::join(missing, ", ")));
+  return again;
+}
+
+// Why losses of the two results cannot be compared; empty: they can.
+std::string incomparable(const QuantizeArguments& again, const QuantizeArguments& noted) {
+  const auto metric = [](const QuantizeArguments& a) {
+    return !a.metric.empty() ? a.metric : a.labels.empty() ? std::string("cosine") : std::string("top1");
+  };
+  if (metric(again) != metric(noted))
+    return fmt::format("was judged by the metric '{}', and this by '{}', so that their losses cannot be compared",
+                       shown(metric(noted)), metric(again));
+  const auto differ = [](const std::string& mine, const std::string& theirs) {
+    return mine != theirs && (mine.empty() || theirs.empty() || std::filesystem::absolute(mine) != theirs);
+  };
+  if (differ(again.validation, noted.validation) || differ(again.labels, noted.labels))
+    return "was judged on validation samples or labels of another path, so that their losses can be compared only if "
+           "the files are the same";
+  return {};
+}
+
 }  // namespace
 
 int run_quantize(const QuantizeArguments& arguments, const std::string& directory, const CommonArguments& common) {
@@ -157,13 +212,14 @@ int run_quantize(const QuantizeArguments& arguments, const std::string& director
 }
 
 int run_allocate(const AllocateArguments& arguments, const CommonArguments& common) {
-  QuantizeArguments again = arguments_of_result(arguments.from);
-  if (again.calibration.path.empty())
+  const QuantizeArguments noted = noted_arguments(arguments.from);
+  if (noted.calibration.path.empty())
     throw Error(
         fmt::format("'{}' was calibrated by a Python program, whose samples are not kept; use dnateq.allocate there",
                     arguments.from));
   if (arguments.target_bits.empty() == arguments.max_loss.empty())
     throw Error("give either --target-bits or --max-loss");
+  QuantizeArguments again = name_again(arguments, noted);
   again.target_bits = arguments.target_bits;
   again.max_loss = arguments.max_loss;
   again.require_certificate = arguments.require_certificate;
@@ -171,6 +227,8 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
       options_of(again, thread_count(common), common.progress, !again.validation.empty(), !again.labels.empty());
   const FinishedJob job = run_allocate_job(arguments.from, arguments.directory, again, options,
                                            hooks_for(again, arguments.directory, common));
+  if (const std::string why = incomparable(again, noted); !why.empty())
+    fmt::print(stderr, "dnateq: '{}' {}\n", arguments.from, why);
   if (common.json) {
     Json summary = summary_of(job);
     summary["curve"] = job.result.bits_loss_curve;

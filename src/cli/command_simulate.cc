@@ -177,7 +177,8 @@ Workloads workload_of_model(const SimulateArguments& arguments, const CommonArgu
 
 struct RecipeFiles {
   fs::path folder, recipe;
-  std::string model;     // as given, or as dnateq quantize noted it
+  std::string model;     // as given
+  std::string noted;     // as dnateq quantize noted it: to be shown
   ImportOptions import;  // as it was imported then
   bool has_job = false;
 };
@@ -194,7 +195,7 @@ RecipeFiles find_recipe(const SimulateArguments& arguments) {
       const Json job = Json::parse(stream);
       files.import = {job.at("only").get<std::vector<std::string>>(), job.at("ignore").get<std::vector<std::string>>(),
                       job.value("untie", std::vector<std::string>())};
-      if (files.model.empty()) files.model = job.at("model").get<std::string>();
+      files.noted = job.at("model").get<std::string>();
       files.has_job = true;
     } catch (const nlohmann::json::exception&) {
       throw Error(fmt::format("'{}' is damaged; run dnateq quantize again", job_file.string()));
@@ -218,8 +219,9 @@ Workloads workload_of_recipe(const SimulateArguments& arguments, const CommonArg
     recipe = load_recipe(files.recipe);
   }
   if (files.model.empty())
-    throw Error(fmt::format("'{}' does not tell where the network lies that it is of; give it as --model FILE",
-                            files.recipe.string()));
+    throw Error(fmt::format("'{}' does not hold the network that it is of; give that as --model FILE{}",
+                            files.recipe.string(),
+                            files.noted.empty() ? "" : fmt::format(" (it was '{}')", files.noted)));
   if (!fs::is_regular_file(files.model))
     throw Error(fmt::format("there is no model file '{}', of which '{}' is the recipe; give it as --model FILE",
                             files.model, files.recipe.string()));

@@ -25,6 +25,7 @@ struct CommonArguments {
 
 struct AllocateArguments {
   std::string from, target_bits, max_loss, directory;
+  std::string model, calibration, validation, labels, metric;  // named again: the result's are only shown
   bool require_certificate = false;
 };
 

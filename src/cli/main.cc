@@ -113,8 +113,15 @@ int main(int argc, char** argv) {
       "exit status 3 where the samples cannot show --max-loss at 95 %; everything is written all the same");
   command->add_option("--target-bits", quantize.target_bits,
                       "mean stored bits a value: B, or W/A for weights/activations");
-  command->add_option("--weight-bits", quantize.weight_bits, "the same width for all weights")->check(CLI::Range(2, 7));
-  command->add_option("--activation-bits", quantize.activation_bits, "the same for activations")
+  command
+      ->add_option(
+          "--weight-bits", quantize.weight_bits,
+          "the same width for all weights; alone, it leaves the activations' to the strategy, as many bits in\n"
+          "all as 4 everywhere")
+      ->check(CLI::Range(2, 7));
+  command
+      ->add_option("--activation-bits", quantize.activation_bits,
+                   "the same for activations; alone, it leaves the weights' to the strategy")
       ->check(CLI::Range(2, 8));
   command->add_option("--strategy", quantize.strategy, "optimal, paper, uniform")
       ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
@@ -164,8 +171,16 @@ int main(int argc, char** argv) {
 
   AllocateArguments allocate;
   command = app.add_subcommand("allocate", "allocate bits again from cached measurements");
-  command->footer("Example: dnateq allocate out --target-bits 3.5/4 -o out35");
+  command->footer(
+      "Example: dnateq allocate out --model resnet.onnx --calibration images/ --target-bits 3.5/4 -o out35");
   command->add_option("dir", allocate.from, "result folder of dnateq quantize")->required();
+  command->add_option("--model", allocate.model,
+                      "the FP32 network: files outside of the result folder, and a command, are named again");
+  command->add_option("--calibration", allocate.calibration, "the samples that quantize was given");
+  command->add_option("--validation", allocate.validation, "samples to judge on, where quantize was given any");
+  command->add_option("--labels", allocate.labels, "their labels, where quantize was given any");
+  command->add_option("--metric", allocate.metric,
+                      "as in quantize (default: the result's, unless that is command:CMD, which is named again)");
   command->add_option("--target-bits", allocate.target_bits, "B or W/A");
   command->add_option("--max-loss", allocate.max_loss, "e.g. 1%");
   command->add_flag("--require-certificate", allocate.require_certificate, "as in quantize");
@@ -247,7 +262,7 @@ int main(int argc, char** argv) {
       app.add_subcommand("simulate", "cycles, bytes, energy and area of a network on accelerators in stacked memory");
   command->footer(
       "Examples: dnateq simulate resnet50 -o sim\n"
-      "          dnateq simulate out --sweep memory.access_pj_per_bit=1:14:1 -o sim\n"
+      "          dnateq simulate out --model resnet.onnx --sweep memory.access_pj_per_bit=1:14:1 -o sim\n"
       "          dnateq simulate model.onnx --bits 4/5 --calibration data.npz -o sim");
   command
       ->add_option(
@@ -278,7 +293,7 @@ int main(int argc, char** argv) {
                    "NAME=DIM,...: shape of a model's input; NAME*=... of all inputs whose names begin so")
       ->allow_extra_args(false);
   command->add_option("--model", simulate.model,
-                      "the FP32 network of a recipe (default: the one that dnateq quantize was given)");
+                      "the FP32 network of a result or recipe, which is not looked for where those say it lies");
   add_data(command, "--calibration", simulate.calibration,
            "a model's inputs, to measure zeros and exponents of activations on", false);
   add_batch_axis(command, simulate.calibration);

@@ -10,10 +10,12 @@ namespace dnateq {
 
 void write_file_atomically(const std::filesystem::path& file, std::string_view text) {
   const std::filesystem::path temporary = file.string() + ".part";
+  std::error_code failed;
+  std::filesystem::remove(temporary, failed);  // a link would lead elsewhere
   std::ofstream stream(temporary, std::ios::binary);
   stream.write(text.data(), static_cast<std::streamsize>(text.size()));
   stream.close();
-  std::error_code failed;
+  failed.clear();
   if (stream) std::filesystem::rename(temporary, file, failed);
   if (!stream || failed) {
     std::filesystem::remove(temporary, failed);

@@ -7,9 +7,8 @@
 namespace dnateq {
 namespace {
 
-constexpr const char* kOurs[] = {"model.xml",   "model.bin",    "exact",         "recipe.dnateq.json",
-                                 "report.html", "measurements", "analysis.json", "int8",
-                                 "result.json", "layers.csv",   "sweep.json",    "sweep.csv"};
+constexpr const char* kOurs[] = {"report.html", "analysis.json", "result.json",
+                                 "layers.csv",  "sweep.json",    "sweep.csv"};
 
 }  // namespace
 

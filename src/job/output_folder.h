@@ -1,4 +1,4 @@
-// The folder of a result: what a failed run made there goes again.
+// The folder of an analysis or a simulation: what a failed run made there goes again.
 #pragma once
 
 #include <filesystem>

@@ -12,8 +12,8 @@
 
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
-#include "job/output_folder.h"
 #include "job/result_folder.h"
+#include "job/result_writer.h"
 #include "openvino/batch_axis.h"
 #include "openvino/calls.h"
 #include "openvino/external_metric.h"
@@ -152,36 +152,67 @@ JobData in_samples(ov::Core& core, const PreparedModel& prepared, const Quantize
   return data;
 }
 
-FinishedJob fill_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
-                        QuantizeOptions options, const JobHooks& hooks) {
+void check_samples(const Samples& calibration, const std::filesystem::path& measured) {
+  if (calibration.fingerprint() != load_result(measured).data_fingerprint)
+    throw Error(
+        fmt::format("'{}' does not hold the samples that '{}' was calibrated with; give those, or run dnateq "
+                    "quantize",
+                    calibration.source(), measured.string()));
+}
+
+void copy_measurements(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code failed;
+  std::filesystem::copy_file(from / "measurements" / "measurements.cbor", to / "measurements" / "measurements.cbor",
+                             std::filesystem::copy_options::overwrite_existing, failed);
+  if (failed)
+    throw Error(fmt::format("the measurements of '{}' cannot be copied to '{}': {}", from.string(), to.string(),
+                            failed.message()));
+}
+
+// `measured`: the result whose measurements are taken, if any.
+FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments, QuantizeOptions options,
+                        const JobHooks& hooks, const std::filesystem::path& measured = {}) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared = import_for(core, arguments);
   const JobData data = in_samples(core, prepared, arguments, hooks.open(input_names(*prepared.model)));
-  if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration);
-  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, directory};
+  if (!measured.empty()) check_samples(*data.calibration, measured);
+  folder.start(options.resume);
+  if (!measured.empty()) copy_measurements(measured, folder.work());
+  if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration, folder.work());
+  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work()};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
   if (const int64_t bytes = weight_file_bytes(options.int8_model); bytes > 0) {
     result.bytes_int8 = bytes;
     result.int8_is_estimate = false;
   }
   const int64_t ram =
-      complete_folder(directory, arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
+      complete_folder(folder.work(), arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
+  folder.publish();
   return {std::move(result), ram};
 }
 
-// Nothing half-made stays where nothing was before, unless the user stopped the work: that can be resumed.
+// Nothing half-made stays, unless the user stopped the work: that can be resumed.
 template <typename Work>
-auto with_folder(const std::filesystem::path& directory, const Work& work) {
-  const OutputFolder folder(directory);
+auto with_folders(const std::vector<ResultWriter>& folders, const Work& work) {
   try {
     return work();
   } catch (const Cancelled&) {
     throw;
   } catch (...) {
-    folder.discard();
+    for (const ResultWriter& folder : folders) folder.discard();
     throw;
   }
+}
+
+ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeArguments& arguments, bool resume) {
+  spare(directory, arguments.model, "the network itself");
+  for (const std::string& file : {arguments.calibration.path, arguments.validation, arguments.labels})
+    if (!file.empty()) spare(directory, file, "data of this run");
+  ResultWriter folder(directory);
+  if (resume && !folder.can_resume())
+    throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
+  return folder;
 }
 
 }  // namespace
@@ -199,15 +230,15 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
     data.push_back(
         in_samples(core, prepared.back(), network.arguments, network.open(input_names(*prepared.back().model))));
   }
-  for (size_t n = 0; n < networks.size(); ++n) {
-    const std::filesystem::path folder = directory / networks[n].name;
-    if (options.resume && !std::filesystem::is_directory(folder / "measurements"))
-      throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", folder.string()));
-    inputs.push_back({networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folder});
-  }
-  std::vector<OutputFolder> folders;
-  for (const NetworkInput& input : inputs) folders.emplace_back(input.directory);
-  try {
+  std::vector<ResultWriter> folders;
+  for (const JobNetwork& network : networks)
+    folders.push_back(writer_for(directory / network.name, network.arguments, options.resume));
+  return with_folders(folders, [&] {
+    for (size_t n = 0; n < networks.size(); ++n) {
+      folders[n].start(options.resume);
+      inputs.push_back(
+          {networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folders[n].work()});
+    }
     std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
     std::vector<FinishedJob> jobs;
     for (size_t n = 0; n < networks.size(); ++n) {
@@ -215,13 +246,9 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
           complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
       jobs.push_back({std::move(results[n]), ram});
     }
+    for (ResultWriter& folder : folders) folder.publish();
     return jobs;
-  } catch (const Cancelled&) {
-    throw;
-  } catch (...) {
-    for (const OutputFolder& folder : folders) folder.discard();
-    throw;
-  }
+  });
 }
 
 namespace {
@@ -299,12 +326,12 @@ Json summary_of(const FinishedJob& job) {
 
 FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                              QuantizeOptions options, const JobHooks& hooks) {
-  if (options.resume && !std::filesystem::is_directory(directory / "measurements"))
-    throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
-  return with_folder(directory, [&] { return fill_folder(directory, arguments, std::move(options), hooks); });
+  std::vector<ResultWriter> folder;
+  folder.push_back(writer_for(directory, arguments, options.resume));
+  return with_folders(folder, [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks); });
 }
 
-QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
+QuantizeArguments noted_arguments(const std::filesystem::path& from) {
   const std::filesystem::path file = from / "measurements" / "job.json";
   std::ifstream stream(file);
   if (!stream)
@@ -322,21 +349,22 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
   return arguments;
 }
 
+QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
+  QuantizeArguments arguments = noted_arguments(from);
+  arguments.model.clear();
+  arguments.calibration.path.clear();
+  arguments.validation.clear();
+  if (arguments.labels != "names") arguments.labels.clear();
+  if (arguments.metric.starts_with("command:") || arguments.metric.starts_with("function:")) arguments.metric.clear();
+  return arguments;
+}
+
 FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
                              const QuantizeArguments& arguments, QuantizeOptions options, const JobHooks& hooks) {
   load_result(from);
-  return with_folder(directory, [&] {
-    const std::filesystem::path to = directory / "measurements";
-    std::error_code failed;
-    std::filesystem::create_directories(to, failed);
-    if (!failed && !std::filesystem::equivalent(from / "measurements", to, failed))
-      std::filesystem::copy_file(from / "measurements" / "measurements.cbor", to / "measurements.cbor",
-                                 std::filesystem::copy_options::overwrite_existing, failed);
-    if (failed)
-      throw Error(fmt::format("the measurements of '{}' cannot be copied to '{}': {}", from.string(), to.string(),
-                              failed.message()));
-    return fill_folder(directory, arguments, std::move(options), hooks);
-  });
+  std::vector<ResultWriter> folder;
+  folder.push_back(writer_for(directory, arguments, false));
+  return with_folders(folder, [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks, from); });
 }
 
 }  // namespace dnateq

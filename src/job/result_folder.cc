@@ -7,12 +7,15 @@
 
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
+#include "job/result_writer.h"
 
 namespace dnateq {
 
 using Json = nlohmann::ordered_json;
 
 Recipe load_result(const std::filesystem::path& folder) {
+  if (std::filesystem::exists(folder / "unfinished" / "complete"))  // a process was killed while it put the rest there
+    const ResultWriter whole(folder);
   Recipe recipe = load_recipe(folder / "recipe.dnateq.json");
   std::ifstream stream(folder / "measurements" / "job.json");
   if (!stream) return recipe;  // the recipe alone was handed on
@@ -80,6 +83,32 @@ void save_report_input(const ReportInput& input, const std::filesystem::path& fo
                           {input.bytes_fp32, input.bytes_int8, input.bytes_standard, input.bytes_exact, input.bytes_ram,
                            input.bytes_ram_fp32}}};
   write_file_atomically(folder / "measurements" / "report.cbor", Json::to_cbor(document));
+}
+
+void save_result(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const Recipe recipe = load_result(from);
+  ResultWriter writer(to);
+  if (std::filesystem::exists(writer.work()))
+    throw Error(
+        fmt::format("'{}' is a run that was stopped or still works; end it with --resume, remove the folder, or "
+                    "choose another -o",
+                    writer.work().string()));
+  try {
+    writer.start(false);
+    for (const std::string& name : files_of_result(recipe)) {
+      if (!std::filesystem::exists(from / name)) continue;
+      std::error_code failed;
+      std::filesystem::create_directories((writer.work() / name).parent_path(), failed);
+      if (!failed) std::filesystem::copy_file(from / name, writer.work() / name, failed);
+      if (failed)
+        throw Error(
+            fmt::format("'{}' cannot be copied to '{}': {}", (from / name).string(), to.string(), failed.message()));
+    }
+    writer.publish();
+  } catch (...) {
+    writer.discard();
+    throw;
+  }
 }
 
 }  // namespace dnateq

@@ -17,4 +17,8 @@ ReportInput load_report_input(const std::filesystem::path& folder);
 // The report's data that the recipe does not hold, for load_report_input().
 void save_report_input(const ReportInput& input, const std::filesystem::path& folder);
 
+// Copies a result into another folder, whose former result it replaces. Throws Error where something of the user's
+// would be replaced, or a run lies there that was stopped or still works.
+void save_result(const std::filesystem::path& from, const std::filesystem::path& to);
+
 }  // namespace dnateq

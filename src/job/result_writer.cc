@@ -1,0 +1,283 @@
+#include "job/result_writer.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+
+#include "core/atomic_file.h"
+#include "dnateq/error.h"
+
+namespace dnateq {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kRecipe = "recipe.dnateq.json";
+constexpr const char* kModel[] = {"model.xml", "model.bin"};
+constexpr const char* kExact[] = {"exact/model.xml", "exact/model.bin"};
+constexpr const char* kRest[] = {"report.html", "measurements/job.json", "measurements/measurements.cbor",
+                                 "measurements/report.cbor"};
+// NNCF's model: whole where made_of lies there, which is written last.
+constexpr const char* kInt8[] = {"int8/model.xml", "int8/model.bin", "int8/nncf.log", "int8/made_of"};
+constexpr const char* kInt8Log = kInt8[2];
+constexpr const char* kInt8Whole = kInt8[3];
+constexpr const char* kFolders[] = {"exact", "measurements", "int8"};
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+std::vector<std::string> all_names() {
+  std::vector<std::string> names = {kRecipe};
+  names.insert(names.end(), std::begin(kModel), std::end(kModel));
+  names.insert(names.end(), std::begin(kExact), std::end(kExact));
+  names.insert(names.end(), std::begin(kRest), std::end(kRest));
+  names.insert(names.end(), std::begin(kInt8), std::end(kInt8));
+  return names;
+}
+
+bool has(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+void add_int8(const fs::path& directory, std::vector<std::string>& names) {
+  if (is_there(directory / kInt8Whole))
+    names.insert(names.end(), std::begin(kInt8), std::end(kInt8));
+  else
+    names.emplace_back(kInt8Log);
+}
+
+// What a recipe in the folder says we wrote, of what lies there; nothing without a recipe.
+std::vector<std::string> files_there(const fs::path& directory) {
+  if (!is_there(directory / kRecipe)) return {};
+  std::vector<std::string> names;
+  try {
+    names = files_of_result(load_recipe(directory / kRecipe));
+  } catch (const Error&) {
+    throw Error(
+        fmt::format("'{}' is no recipe that dnateq can read, so that nothing in its folder is replaced; remove "
+                    "it or choose another -o",
+                    (directory / kRecipe).string()));
+  }
+  add_int8(directory, names);
+  std::erase_if(names, [&](const std::string& name) { return !is_there(directory / name); });
+  return names;
+}
+
+// A link would have us write, or remove, wherever it leads.
+void refuse_links(const fs::path& work) {
+  const auto refuse = [](const fs::path& link) {
+    throw Error(fmt::format("'{}' is a link, which a run of dnateq does not follow; remove it", link.string()));
+  };
+  if (fs::is_symlink(work)) refuse(work);
+  std::error_code ignored;
+  for (const auto& entry : fs::recursive_directory_iterator(work, ignored))
+    if (entry.is_symlink(ignored)) refuse(entry.path());
+}
+
+void move_file(const fs::path& from, const fs::path& to) {
+  std::error_code failed;
+  fs::create_directories(to.parent_path(), failed);
+  if (!failed) fs::rename(from, to, failed);
+  if (failed)
+    throw Error(fmt::format("'{}' cannot be put in its place, '{}': {}; check the permissions", from.string(),
+                            to.string(), failed.message()));
+}
+
+// The names in unfinished/complete, of files that are put in place and of those that go.
+struct Change {
+  std::vector<std::string> fresh, former;
+};
+
+Change read_change(const fs::path& file) {
+  Change change;
+  const std::vector<std::string> known = all_names();
+  std::ifstream stream(file);
+  for (std::string kind, name; stream >> kind >> name;) {
+    if (!has(known, name) || (kind != "new" && kind != "former"))
+      throw Error(fmt::format("'{}' is damaged; remove the folder that it lies in", file.string()));
+    (kind == "new" ? change.fresh : change.former).push_back(name);
+  }
+  return change;
+}
+
+}  // namespace
+
+std::vector<std::string> files_of_result(const Recipe& recipe) {
+  std::vector<std::string> names = {kRecipe};
+  const auto add = [&](const auto& some) { names.insert(names.end(), std::begin(some), std::end(some)); };
+  const auto is_low_bit = [](const EmissionResult& e) { return e.emission == "exact" || e.emission == "counting"; };
+  const auto low_bit = std::count_if(recipe.emissions.begin(), recipe.emissions.end(), is_low_bit);
+  add(kModel);
+  // Beside another one; older recipes do not say.
+  if (recipe.emissions.empty() || (low_bit > 0 && low_bit < std::ssize(recipe.emissions))) add(kExact);
+  add(kRest);
+  return names;
+}
+
+std::string refusal_of_folder(const fs::path& directory) {
+  std::vector<std::string> ours;
+  try {
+    ours = files_there(directory);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  for (const std::string& name : all_names())
+    if (is_there(directory / name) && !has(ours, name))
+      return fmt::format("'{}' is {}, and is not replaced; choose another -o", (directory / name).string(),
+                         ours.empty() ? "of no result of dnateq" : "not of the result whose recipe lies there");
+  for (const char* name : kFolders) {
+    const fs::path folder = directory / name;
+    if (!is_there(folder)) continue;
+    if (fs::is_symlink(folder))
+      return fmt::format("'{}' is a link, which a result does not follow; choose another -o", folder.string());
+    if (!fs::is_directory(folder))
+      return fmt::format("'{}' is a file, where a result has a folder; choose another -o", folder.string());
+  }
+  return {};
+}
+
+OpenFile::~OpenFile() {
+  if (number_ >= 0) close(number_);
+}
+
+void spare(const fs::path& directory, const fs::path& file, const char* what) {
+  std::error_code ignored;
+  for (const std::string& name : all_names())
+    if (fs::equivalent(directory / name, file, ignored))
+      throw Error(fmt::format("'{}' is {}, which the result would replace; choose another -o",
+                              (directory / name).string(), what));
+}
+
+ResultWriter::ResultWriter(const fs::path& directory) : directory_(fs::absolute(directory).lexically_normal()) {
+  if (!directory_.has_filename()) directory_ = directory_.parent_path();  // it was given as DIR/
+  work_ = directory_ / "unfinished";
+  std::error_code ignored;
+  if (fs::exists(directory_, ignored) && !fs::is_directory(directory_, ignored))
+    throw Error(fmt::format("-o '{}' is a file, and the result is a folder; choose another name", directory.string()));
+  for (fs::path at = directory_; at.has_relative_path() && !fs::exists(at, ignored); at = at.parent_path())
+    missing_.push_back(at);
+  if (is_there(work_)) {
+    if (!fs::is_directory(work_, ignored) || (!is_there(work_ / "running") && !fs::is_empty(work_, ignored)))
+      throw Error(
+          fmt::format("'{}' is no run of dnateq that was stopped; rename it or choose another -o", work_.string()));
+    refuse_links(work_);
+    if (is_there(work_ / "complete")) {
+      const OpenFile lock = locked();
+      if (is_there(work_ / "complete")) put_in_place();
+    }
+  }
+  if (const std::string refusal = refusal_of_folder(directory_); !refusal.empty()) throw Error(refusal);
+}
+
+bool ResultWriter::can_resume() const {
+  return is_there(work_ / "measurements") || is_there(directory_ / "measurements/measurements.cbor");
+}
+
+OpenFile ResultWriter::locked() const {
+  const fs::path file = work_ / "running";
+  while (true) {
+    OpenFile lock(open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (lock.number() < 0)
+      throw Error(
+          fmt::format("'{}' cannot be written: {}; check the free space and the permissions, or choose another -o",
+                      file.string(), std::strerror(errno)));
+    // File systems without locks say so otherwise, and are trusted.
+    if (flock(lock.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+      throw Error(fmt::format("another run of dnateq works in '{}'; wait for its end, or choose another -o",
+                              directory_.string()));
+    struct stat mine = {}, there = {};  // a run that ended meanwhile has removed the file
+    if (fstat(lock.number(), &mine) == 0 && stat(file.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return lock;
+    std::error_code ignored;
+    fs::create_directories(work_, ignored);
+  }
+}
+
+void ResultWriter::start(bool resume) {
+  std::error_code failed;
+  fs::create_directories(work_, failed);
+  if (failed)
+    throw Error(
+        fmt::format("the folder '{}' cannot be made: {}; choose another -o", directory_.string(), failed.message()));
+  lock_ = locked();
+  started_ = true;
+  keeps_ = resume && is_there(work_ / "measurements");
+  if (!resume)
+    for (const auto& entry : fs::directory_iterator(work_, failed))
+      if (entry.path().filename() != "running") fs::remove_all(entry.path(), failed);
+  fs::create_directories(work_ / "measurements", failed);
+  const fs::path measured = directory_ / "measurements/measurements.cbor";
+  if (resume && !keeps_ && is_there(measured))
+    fs::copy_file(measured, work_ / "measurements/measurements.cbor", fs::copy_options::overwrite_existing, failed);
+  if (failed)
+    throw Error(fmt::format("'{}' cannot be written: {}; check the free space and the permissions", work_.string(),
+                            failed.message()));
+}
+
+void ResultWriter::publish() {
+  if (const std::string refusal = refusal_of_folder(directory_); !refusal.empty()) throw Error(refusal);
+  std::vector<std::string> fresh = files_of_result(load_recipe(work_ / kRecipe));
+  const bool int8 = is_there(work_ / kInt8Whole) || is_there(work_ / kInt8Log);
+  if (int8) add_int8(work_, fresh);
+  std::erase_if(fresh, [&](const std::string& name) { return !is_there(work_ / name); });
+  std::string text;
+  for (const std::string& name : fresh) text += "new " + name + "\n";
+  for (const std::string& name : files_there(directory_))
+    if (int8 || !name.starts_with("int8/")) text += "former " + name + "\n";
+  write_file_atomically(work_ / "complete", text);
+  put_in_place();
+  lock_ = OpenFile();
+  started_ = false;
+}
+
+// Every step may be the last: called again, it goes on where it was. The recipe goes first and comes last, so that
+// what lies between is no result to anybody.
+void ResultWriter::put_in_place() {
+  const fs::path former = work_ / "former";
+  Change change = read_change(work_ / "complete");
+  std::reverse(change.fresh.begin(), change.fresh.end());
+  try {
+    for (const std::string& name : change.former)
+      if (is_there(directory_ / name) && !is_there(former / name) &&
+          (!has(change.fresh, name) || is_there(work_ / name)))
+        move_file(directory_ / name, former / name);
+    for (const std::string& name : change.fresh) {
+      if (!is_there(work_ / name)) continue;
+      if (is_there(directory_ / name))
+        throw Error(fmt::format("'{}' was put there meanwhile; move it away", (directory_ / name).string()));
+      move_file(work_ / name, directory_ / name);
+    }
+  } catch (const Error&) {
+    std::error_code ignored;
+    for (const std::string& name : change.fresh)
+      if (!is_there(work_ / name) && (!has(change.former, name) || is_there(former / name)))
+        fs::rename(directory_ / name, work_ / name, ignored);
+    for (const std::string& name : change.former)
+      if (is_there(former / name)) fs::rename(former / name, directory_ / name, ignored);
+    fs::remove(work_ / "complete", ignored);
+    throw;
+  }
+  std::error_code ignored;
+  fs::remove(work_ / "complete", ignored);
+  fs::remove_all(work_, ignored);
+  for (const std::string& name : change.former)
+    if (const fs::path folder = fs::path(name).parent_path(); !folder.empty())
+      fs::remove(directory_ / folder, ignored);  // where nothing is in it any more
+}
+
+void ResultWriter::discard() const {
+  std::error_code ignored;
+  if (started_ && !keeps_) fs::remove_all(work_, ignored);
+  for (const fs::path& folder : missing_) fs::remove(folder, ignored);
+}
+
+}  // namespace dnateq

@@ -1,0 +1,79 @@
+// A result folder, and the run that makes a new result in it. The run works in DIR/unfinished and touches nothing
+// beside it; once the new result is whole, its files are renamed into DIR, and those of the former result go. What a
+// recipe of ours does not say we wrote is never replaced nor removed.
+//
+//   unfinished/running    locked while a process works there; says that the folder is ours
+//   unfinished/complete   names of files, written when the new result is whole: whoever finds it puts them in place
+//   unfinished/former/    files of the former result, until the new ones are in place
+//   unfinished/...        as in a result: models, recipe, measurements with checkpoints, which --resume goes on from
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dnateq/recipe.h"
+
+namespace dnateq {
+
+// Files of a result by their names in its folder, the recipe first. Those that lie there need not be all of them.
+std::vector<std::string> files_of_result(const Recipe& recipe);
+
+// Why a result cannot be written to a folder: the first file of the user's that would be replaced. Empty: it can.
+std::string refusal_of_folder(const std::filesystem::path& directory);
+
+// Throws Error if a result in the folder would replace `file`; `what` says what that is: "the network itself".
+void spare(const std::filesystem::path& directory, const std::filesystem::path& file, const char* what);
+
+// A file that is open as long as this is.
+class OpenFile {
+ public:
+  OpenFile() = default;
+  explicit OpenFile(int number) : number_(number) {}
+  OpenFile(OpenFile&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
+  OpenFile(const OpenFile&) = delete;
+  OpenFile& operator=(const OpenFile&) = delete;
+  ~OpenFile();
+
+  int number() const { return number_; }  // below 0: none
+
+ private:
+  int number_ = -1;
+};
+
+class ResultWriter {
+ public:
+  // Puts a result in place that a process killed meanwhile had completed; changes nothing else. Throws Error if the
+  // folder holds something of the user's where files of a result go, or a file stands in its place.
+  explicit ResultWriter(const std::filesystem::path& directory);
+
+  const std::filesystem::path& directory() const { return directory_; }
+  const std::filesystem::path& work() const { return work_; }  // DIR/unfinished
+
+  // Whether there is anything to go on from: an unfinished run, or measurements of a finished one.
+  bool can_resume() const;
+  // Makes work() and locks it. With `resume` it keeps what an unfinished run left there, else what a finished one
+  // measured. Throws Error if another process works in the folder.
+  void start(bool resume);
+  // Puts the result in work() into the folder. Throws Error, with the former result whole again.
+  void publish();
+  // Removes what this run made, and folders that were missing before. What it resumed stays.
+  void discard() const;
+
+ private:
+  OpenFile locked() const;
+  void put_in_place();
+
+  std::filesystem::path directory_, work_;
+  std::vector<std::filesystem::path> missing_;  // the innermost first
+  bool keeps_ = false;                          // an unfinished run was resumed
+  bool started_ = false;
+  OpenFile lock_;
+};
+
+}  // namespace dnateq

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/scripts.h"
 #include "core/atomic_file.h"
+#include "core/sentence.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
 #include "job/quantize_job.h"
@@ -150,13 +151,6 @@ int status_of(const FinishedJob& job, bool require_certificate) {
   return kNotCertified;
 }
 
-// What a result notes, for a message.
-std::string shown(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-  return text;
-}
-
 // Takes files and commands from the command line alone: those that the folder notes are whatever its maker wrote there.
 // Throws Error naming all that are missing.
 QuantizeArguments name_again(const AllocateArguments& given, const QuantizeArguments& noted) {
@@ -166,7 +160,7 @@ QuantizeArguments name_again(const AllocateArguments& given, const QuantizeArgum
     if (!mine.empty())
       to = mine;
     else if (to != theirs)
-      missing.push_back(fmt::format("{} ('{}' there)", option, shown(theirs)));
+      missing.push_back(fmt::format("{} ('{}' there)", option, theirs));
   };
   take("--model", given.model, noted.model, again.model);
   take("--calibration", given.calibration, noted.calibration.path, again.calibration.path);
@@ -188,7 +182,7 @@ std::string incomparable(const QuantizeArguments& again, const QuantizeArguments
   };
   if (metric(again) != metric(noted))
     return fmt::format("was judged by the metric '{}', and this by '{}', so that their losses cannot be compared",
-                       shown(metric(noted)), metric(again));
+                       metric(noted), metric(again));
   const auto differ = [](const std::string& mine, const std::string& theirs) {
     return mine != theirs && (mine.empty() || theirs.empty() || std::filesystem::absolute(mine) != theirs);
   };
@@ -228,7 +222,7 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
   const FinishedJob job = run_allocate_job(arguments.from, arguments.directory, again, options,
                                            hooks_for(again, arguments.directory, common));
   if (const std::string why = incomparable(again, noted); !why.empty())
-    fmt::print(stderr, "dnateq: '{}' {}\n", arguments.from, why);
+    fmt::print(stderr, "dnateq: {}\n", one_line(fmt::format("'{}' {}", arguments.from, why)));
   if (common.json) {
     Json summary = summary_of(job);
     summary["curve"] = job.result.bits_loss_curve;

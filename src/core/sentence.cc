@@ -23,7 +23,7 @@ std::string plain_sentence(const std::string& message) {
 
 std::string one_line(std::string text) {
   std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
   return text.substr(0, text.find_last_not_of(' ') + 1);
 }
 

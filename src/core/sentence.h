@@ -9,7 +9,7 @@ namespace dnateq {
 // failed at src/...:12:") and the node under validation before it. One line, without the closing full stop.
 std::string plain_sentence(const std::string& message);
 
-// The same text on one line.
+// The same text on one line, without control characters: what a file says may be meant for a terminal.
 std::string one_line(std::string text);
 
 }  // namespace dnateq

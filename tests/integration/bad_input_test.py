@@ -1,12 +1,18 @@
 """Bad input: one sentence on stderr that names the culprit and a remedy, exit status above 0, nothing left behind."""
 
 import json
+import re
 import shutil
+import signal
+import subprocess
+import time
 
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from support import Case, images, main, save, small_network, weights
+from support import BINARY, ROOT, Case, images, main, save, small_network, snapshot, weights
+
+OF_OTHERS = {"--prog", "--extension", "--cache"}  # options of the scripts that dnateq starts
 
 
 class BadModelFiles(Case):
@@ -194,6 +200,25 @@ class BadOptions(Case):
         self.refuses_to_quantize("--metric", "top1", names=("top1", "--labels"))
         self.refuses_to_quantize("--resume", names=(str(self.out), "--resume"))
 
+    def test_the_paper_takes_no_width(self):
+        for option in ("--weight-bits", "--activation-bits"):
+            self.fails("quantize", self.net, "--calibration", self.calib, "--strategy", "paper", "--emit", "exact", option, "5",
+                       "-o", self.out, names=(option, "--strategy paper", "--target-bits"))
+
+    def test_messages_name_options_that_exist(self):
+        commands = ("quantize", "allocate", "eval", "analyze", "inspect", "report", "bench", "explain", "simulate")
+        help_texts = [self.run_program(*name, "--help").stdout for name in [(), *((name,) for name in commands)]]
+        there = set(re.findall(r"--[a-z][a-z0-9-]*", "".join(help_texts)))
+        named = 0
+        for file in (ROOT / "src").rglob("*.cc"):
+            if file.name.endswith("_test.cc") or file.name == "accelerator_defaults.cc":
+                continue
+            for literal in re.findall(r'"(?:[^"\\\n]|\\.)*"', file.read_text()):
+                for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", literal):
+                    named += 1
+                    self.assertIn(option, there | OF_OTHERS, msg=f"{file.name}: {literal}")
+        self.assertGreater(named, 100)
+
     def test_thresholds_of_the_paper(self):
         def refused(*options, names):
             self.fails("quantize", self.net, "--calibration", self.calib, *options, "-o", self.out, names=names)
@@ -219,7 +244,16 @@ class BadOptions(Case):
         self.refuses_to_quantize("--target-bits", "2", names="--target-bits")  # scales and tables come on top
         for loss in ("-1%", "100%", "x", "nan"):
             self.refuses_to_quantize("--max-loss", loss, names="--max-loss")
-        self.refuses_to_quantize("--max-loss", "0", "--metric", "cosine", names=("--max-loss", "cosine"))
+        self.refuses_to_quantize("--max-loss", "0", "--metric", "cosine", names=("cannot be met", "--max-loss", "cosine"))
+        self.refuses_to_quantize("--strategy", "paper", "--target-bits", "3", names=("cannot be met", "--target-bits"))
+        self.refuses_to_quantize("--strategy", "paper", "--emit", "exact", "--max-loss", "0", "--metric", "cosine",
+                                 names=("cannot meet", "--max-loss", "cosine"))
+
+    def test_time_that_is_over_is_no_limit_that_cannot_be_met(self):
+        for strategy in (("--emit", "exact"), ("--strategy", "paper", "--emit", "exact")):
+            sentence = self.refuses_to_quantize(*strategy, "--max-loss", "0", "--metric", "cosine", "--budget", "0.001s",
+                                                names=("time of --budget was over", "raise --budget"))
+            self.assertNotIn("cannot", sentence)
 
     def test_metric_commands(self):
         for command, why in (("false", "failed"), ("true", "number"), ("echo NaN; :", "NaN"), ("echo fine; :", "fine"),
@@ -252,9 +286,6 @@ class BadOutput(Case):
         self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), msg=done.stderr)
 
     def run_with_output(self, stream, *arguments):
-        import subprocess
-
-        from support import BINARY
         return subprocess.run([BINARY, *map(str, arguments)], stdout=stream, stderr=subprocess.PIPE, text=True)
 
     def test_files_of_the_user_stay(self):
@@ -267,6 +298,181 @@ class BadOutput(Case):
         self.assertEqual({p: p.read_bytes() for p in self.out.rglob("*") if p.is_file()}, before)
 
 
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+class FormerResults(Case):
+    """What lies in -o stays as it is until the new result is whole, and what we did not write stays for good."""
+
+    def test_files_of_no_result_are_never_replaced(self):
+        for name in ("model.xml", "model.bin", "report.html", "recipe.dnateq.json", "exact/model.bin", "measurements/job.json",
+                     "measurements/measurements.cbor", "int8/model.xml"):
+            file = self.out / name
+            file.parent.mkdir(parents=True)
+            file.write_text("mine")
+            with self.subTest(name):
+                self.refuses_to_quantize(names=(str(file), "-o"))
+                self.refuses_to_quantize("--max-loss", "99%", names=(str(file), "-o"))
+            shutil.rmtree(self.out)
+        for folder in ("exact", "measurements"):
+            self.out.mkdir()
+            (self.out / folder).symlink_to(self.folder)
+            self.refuses_to_quantize(names=(str(self.out / folder), "link"))
+            shutil.rmtree(self.out)
+        (self.out / "unfinished").mkdir(parents=True)
+        (self.out / "unfinished/symphony.txt").write_text("mine")
+        self.refuses_to_quantize(names=(str(self.out / "unfinished"), "-o"))
+
+    def test_data_of_the_run_are_not_replaced(self):
+        self.quantize()
+        shutil.copy(self.labels, self.out / "report.html")
+        self.refuses_to_quantize("--validation", self.test, "--labels", self.out / "report.html", names=("report.html", "-o"))
+
+    def test_only_what_was_written_goes(self):
+        self.quantize()
+        mine = {self.out / name: b"mine" for name in ("notes.txt", "net.onnx", "exact/notes", "measurements/x.csv", "other/model.xml")}
+        for file, content in mine.items():
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(content)
+        self.quantize("--emit", "standard")
+        there = contents(self.out)
+        self.assertEqual({file: there[file] for file in mine}, mine)
+        self.assertFalse((self.out / "exact/model.xml").exists())
+        self.assertFalse((self.out / "unfinished").exists())
+        self.quantize()
+        self.assertTrue((self.out / "exact/model.xml").exists())
+
+    def test_a_run_that_fails_leaves_the_former_result(self):
+        self.quantize()
+        before = contents(self.out)
+        script = self.folder / "metric.sh"  # says something of FP32 and of a candidate, then no more
+        script.write_text("#!/bin/sh\necho x >> count\n[ $(wc -l < count) -lt 3 ] && echo 1\n")
+        script.chmod(0o755)
+        (self.folder / "count").write_text("")
+        done = self.run_program("quantize", self.net, "--calibration", self.calib, "--metric", f"command:{script}", "--max-loss",
+                                "10%", "-o", self.out, "-q")
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), msg=done.stderr)
+        self.assertIn("metric.sh", done.stderr)
+        self.assertEqual(contents(self.out), before)
+        self.refuses_to_quantize("--emit", "standard", file_limit=3000, names="space")
+        self.assertEqual(contents(self.out), before)
+        self.fails(*self.again("--max-loss", "0", "-o", self.out), names="--max-loss")
+        self.assertEqual(contents(self.out), before)
+
+    def test_a_run_that_is_killed_leaves_the_former_result(self):
+        self.quantize("--emit", "cpu")
+        before = contents(self.out)
+        np.savez(self.folder / "many.npz", image=images(512))
+        other = ("quantize", self.net, "--calibration", self.folder / "many.npz", "--max-loss", "5%", "--metric", "agreement", "-o")
+        start = time.monotonic()
+        self.succeeds(*other, self.folder / "whole")
+        seconds = time.monotonic() - start
+        for share in (0.2, 0.5, 0.8):
+            with subprocess.Popen([BINARY, *map(str, (*other, self.out)), "-q"], cwd=self.folder, stdout=subprocess.DEVNULL) as program:
+                time.sleep(share * seconds)
+                program.send_signal(signal.SIGKILL)
+            if program.returncode == 0:
+                break
+            former = {file: content for file, content in contents(self.out).items() if self.out / "unfinished" not in file.parents}
+            self.assertEqual(former, before)
+            self.succeeds("inspect", self.out)
+        self.succeeds(*other, self.out, "--resume")
+        for name in ("model.bin", "exact/model.bin", "recipe.dnateq.json"):
+            self.assertEqual((self.out / name).read_bytes(), (self.folder / "whole" / name).read_bytes(), msg=name)
+        self.assertFalse((self.out / "unfinished").exists())
+
+    def test_two_runs_in_one_folder(self):
+        script = self.folder / "slow.sh"
+        script.write_text("#!/bin/sh\ntouch asked\nwhile [ ! -e go ]; do sleep 0.05; done\necho 1\n")
+        script.chmod(0o755)
+        with subprocess.Popen([BINARY, "quantize", self.net, "--calibration", self.calib, "--weight-bits", "4", "--metric",
+                               f"command:{script}", "-o", self.out, "-q"], cwd=self.folder, stdout=subprocess.DEVNULL) as first:
+            while not (self.folder / "asked").exists():
+                time.sleep(0.05)
+            for more in ((), ("--resume",)):
+                self.refuses_to_quantize(*more, names=("another run", str(self.out), "-o"))
+            (self.folder / "go").touch()
+        self.assertEqual(first.returncode, 0)
+        self.succeeds("inspect", self.out)
+
+
+class HostileResults(Case):
+    """A result folder that somebody made: it decides nothing outside of itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.quantize("--metric", "command:echo 1; :")
+        self.job = self.out / "measurements/job.json"
+        self.wish = ("--target-bits", "5", "-o", self.folder / "out2")
+
+    def note(self, **values):
+        self.job.write_text(json.dumps({**json.loads(self.job.read_text()), **values}))
+
+    def test_a_command_is_asked_for_again(self):
+        self.note(metric=f"command:touch {self.folder / 'ran'}; echo 1; :")
+        self.fails(*self.again(*self.wish), names=("--metric", "touch", str(self.out)))
+        self.fails("allocate", self.out, *self.wish, names=("--model", "net.xml", "--calibration", "calib.npz", "--metric"))
+        done = self.run_program(*self.again("--metric", "command:echo 2; :", *self.wish), "-q")
+        self.assertEqual((done.returncode, len(done.stderr.splitlines())), (0, 1), msg=done.stderr)
+        self.assertIn("cannot be compared", done.stderr)
+        for command in (("inspect",), ("report",), ("explain",)):
+            self.run_program(*command, self.out)
+        self.run_program("simulate", self.out, "--model", self.net)
+        self.quantize("--resume")
+        self.assertFalse((self.folder / "ran").exists())
+
+    def test_the_same_command_named_again(self):
+        self.succeeds(*self.again("--metric", "command:echo 1; :", *self.wish))  # and no word about it
+
+    def test_a_metric_of_python_is_asked_for_too(self):
+        self.note(metric="function:evil")
+        self.fails(*self.again(*self.wish), names=("--metric", "function:evil"))
+
+    def test_paths_are_asked_for_again(self):
+        secret = save(small_network(width=24), self.folder / "secret.xml")
+        self.note(metric="", model=str(secret), calibration="/etc/passwd", validation=str(self.test), labels=str(self.labels))
+        self.fails("allocate", self.out, *self.wish, names=("--model", "secret.xml", "--calibration", "/etc/passwd", "--validation",
+                                                            "--labels"))
+        self.fails("simulate", self.out, names=("--model", "secret.xml"))
+        more = ("--validation", self.test, "--labels", self.labels)
+        self.succeeds(*self.again(*more, *self.wish))
+        elsewhere = shutil.copy(self.test, self.folder / "elsewhere.npz")
+        done = self.run_program(*self.again("--validation", elsewhere, "--labels", self.labels, *self.wish), "-q")
+        self.assertEqual(done.returncode, 0, msg=done.stderr)
+        self.assertIn("only if the files are the same", done.stderr)
+
+    def test_other_samples_than_those_measured(self):
+        np.savez(self.folder / "other.npz", image=images(32, seed=9))
+        self.fails("allocate", self.out, "--model", self.net, "--calibration", self.folder / "other.npz", "--metric",
+                   "command:echo 1; :", *self.wish, names=("other.npz", str(self.out), "quantize"))
+
+    def test_nothing_is_said_to_the_terminal(self):
+        self.note(metric="command:\x1b[2J\x1b]0;title\x07\r")
+        self.assertNotRegex(self.fails(*self.again(*self.wish), names="--metric"), "[\x00-\x1f]")
+
+    def test_links_lead_nowhere(self):
+        precious = self.folder / "precious"
+        (precious / "pass-1").mkdir(parents=True)
+        (precious / "pass-1/file").write_text("mine")
+        before = snapshot(precious)
+        shutil.rmtree(self.out / "measurements")
+        (self.out / "measurements").symlink_to(precious)
+        self.refuses_to_quantize(names=("measurements", "link"))
+        self.refuses_to_quantize("--resume", names=("measurements", "link"))
+        (self.out / "measurements").unlink()
+        (self.out / "unfinished").mkdir()
+        (self.out / "unfinished/running").touch()
+        (self.out / "unfinished/measurements").symlink_to(precious)
+        self.refuses_to_quantize("--resume", names=("measurements", "link"))
+        (self.out / "unfinished/measurements").unlink()
+        (self.out / "report.html.part").symlink_to(precious / "pass-1/file")
+        self.quantize()
+        self.succeeds("report", self.out)
+        self.assertEqual((precious / "pass-1/file").read_text(), "mine")
+        self.assertEqual(snapshot(precious), before)
+
+
 class BadResults(Case):
     def setUp(self):
         super().setUp()
@@ -276,12 +482,12 @@ class BadResults(Case):
     def refused_everywhere(self, names):
         self.fails("inspect", self.out, names=names)
         self.fails("report", self.out, names=names)
-        self.fails("allocate", self.out, "--target-bits", "5", "-o", self.folder / "out2", names=names)
+        self.fails(*self.again("--target-bits", "5", "-o", self.folder / "out2"), names=names)
 
     def test_no_result(self):
         (self.folder / "empty").mkdir()
         for arguments in (("inspect", self.folder / "empty"), ("report", self.folder / "empty"), ("report", "absent"),
-                          ("allocate", self.folder / "empty", "--target-bits", "5", "-o", self.folder / "out2")):
+                          self.again("--target-bits", "5", "-o", self.folder / "out2", source=self.folder / "empty")):
             self.fails(*arguments, names=str(arguments[1]))
 
     def test_damaged_recipe(self):
@@ -303,14 +509,14 @@ class BadResults(Case):
 
     def test_model_that_changed_after_it_was_measured(self):
         save(small_network(width=24), self.net)
-        self.fails("allocate", self.out, "--target-bits", "5", "-o", self.folder / "out2", names=("net.xml", "quantize"))
+        self.fails(*self.again("--target-bits", "5", "-o", self.folder / "out2"), names=("net.xml", "quantize"))
 
     def test_damaged_measurements(self):
         for name in ("report.cbor", "job.json"):
             file = self.out / "measurements" / name
             whole = file.read_bytes()
-            command = ("report", self.out) if name == "report.cbor" else (
-                "allocate", self.out, "--target-bits", "5", "-o", self.folder / "out2")
+            command = ("report", self.out) if name == "report.cbor" else self.again(
+                "--target-bits", "5", "-o", self.folder / "out2")
             for content in (b"", whole[: len(whole) // 2], b"\xff" * 50, b"{}"):
                 file.write_bytes(content)
                 self.fails(*command, names=name)
@@ -319,7 +525,7 @@ class BadResults(Case):
     def test_allocate_without_a_wish_or_one_too_many(self):
         for wish in ((), ("--target-bits", "5", "--max-loss", "1%"), ("--target-bits", "1"), ("--max-loss", "2"),
                      ("--target-bits", "2")):
-            self.fails("allocate", self.out, *wish, "-o", self.folder / "out2", names=("--target-bits", "--max-loss")[
+            self.fails(*self.again(*wish, "-o", self.folder / "out2"), names=("--target-bits", "--max-loss")[
                 wish[:1] == ("--max-loss",)])
 
     def test_damaged_exact_model(self):

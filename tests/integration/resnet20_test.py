@@ -68,7 +68,7 @@ class ResNet20(Case):
         self.assertIn("conv", self.succeeds("inspect", self.one))
         analysis = self.json_of("analyze", MODEL, "--calibration", self.data / "calibration.npz")
         self.assertEqual(len(analysis["tensors"]), 40)
-        again = self.json_of("allocate", self.one, "--target-bits", "4.5", "-o", self.folder / "again")
+        again = self.json_of("allocate", self.one, "--model", MODEL, "--calibration", self.data / "calibration.npz", "--target-bits", "4.5", "-o", self.folder / "again")
         self.assertGreater(again["weights"]["stored_bits"], 4.3)
         self.assertGreater(len(again["curve"]), 20)
 

@@ -58,7 +58,7 @@ class Documents(Case):
         self.assertFalse(document["certified"])
         self.assertGreater(document["bytes"]["ram"], 0)
         self.assertEqual(document["bytes"]["file"], (self.out / "model.bin").stat().st_size)
-        again = self.json_of("allocate", self.out, "--target-bits", "4.5", "-o", self.folder / "out2")
+        again = self.json_of(*self.again("--target-bits", "4.5", "-o", self.folder / "out2"))
         self.assertEqual(keys(again), {**wanted, "curve": None})
         self.assertLessEqual(again["weights"]["stored_bits"], 4.5)
         curve = np.array(again["curve"])
@@ -124,7 +124,7 @@ class Determinism(Case):
             stopped = self.folder / f"stopped{share}"
             if not self.stopped_after(share * whole, "quantize", self.net, "--calibration", self.calib, *options, "-o", stopped):
                 continue
-            if (stopped / "measurements").is_dir():
+            if (stopped / "unfinished/measurements").is_dir():
                 self.quantize(*options, "--resume", out=stopped)
                 self.assertEqual(results(stopped), results(self.out), msg=share)
 
@@ -261,8 +261,8 @@ class Emissions(Case):
                 self.succeeds("inspect", out)
                 self.succeeds("report", out)
                 if "--max-loss" not in options:
-                    self.succeeds("allocate", out, "--target-bits", "20" if "--ignore" in options else "6",
-                                  "-o", self.folder / f"again{number}")
+                    self.succeeds(*self.again("--target-bits", "20" if "--ignore" in options else "6",
+                                              "-o", self.folder / f"again{number}", source=out))
 
     def test_the_program_and_python_agree_on_the_exact_model(self):
         self.quantize()
@@ -273,7 +273,7 @@ class Emissions(Case):
 
     def test_allocation_uses_the_measurements_that_are_there(self):
         self.quantize("--max-loss", "20%")
-        done = self.run_program("allocate", self.out, "--target-bits", "5", "-o", self.folder / "out2")
+        done = self.run_program(*self.again("--target-bits", "5", "-o", self.folder / "out2"))
         self.assertEqual(done.returncode, 0)
         self.assertNotIn("sensitivities", done.stderr)
 

@@ -85,7 +85,7 @@ class SimulateLists(Case):
 class SimulateModels(Case):
     def test_result_folder(self):
         self.quantize("--activation-bits", "5", "--emit", "exact")
-        document = self.json_of("simulate", self.out, "--batch", "2", "-o", self.folder / "sim")
+        document = self.json_of("simulate", self.out, "--model", self.net, "--batch", "2", "-o", self.folder / "sim")
         layers = {layer["name"]: layer for layer in document["workload"]["layers"]}
         self.assertEqual(list(layers), ["conv1", "conv2", "head"])
         self.assertEqual(layers["conv1"]["rows"], 2 * 64)
@@ -103,12 +103,12 @@ class SimulateModels(Case):
         for family, own in families.items():
             out = self.folder / family.replace(":", "")
             self.quantize("--activation-bits", "5", "--emit", "exact", "--family", family, out=out)
-            document = self.json_of("simulate", out, "-o", self.folder / "sim")
+            document = self.json_of("simulate", out, "--model", self.net, "-o", self.folder / "sim")
             int8, *designs = document["designs"]
             self.assertIsNone(int8["codes"])
             self.assertEqual({d["design"] for d in designs if d["codes"]["own"]}, own, family)
             self.assertEqual({d["design"] for d in designs}, set(DESIGNS[1:]))
-            table = self.succeeds("simulate", out)
+            table = self.succeeds("simulate", out, "--model", self.net)
             page = (self.folder / "sim/report.html").read_text()
             for design in designs:
                 marked = f"* {design['design']}: not this recipe's codes in {design['codes']['foreign_layers']} of 3 layers"
@@ -134,8 +134,8 @@ class SimulateModels(Case):
         self.fails("simulate", recipe, "--model", other, names=("elsewhere.json", "another model"))
         self.fails("simulate", self.out, "--model", other, names=("recipe.dnateq.json", "another model"))
         self.fails("simulate", self.out, "--bits", "4", names="--bits")
-        self.net.unlink()
-        self.fails("simulate", self.out, names=("net.xml", "--model"))
+        self.fails("simulate", self.out, names=("net.xml", "--model"))  # noted there, and not read for that
+        self.fails("simulate", self.out, "--model", "absent.xml", names=("absent.xml", "--model"))
 
     def test_model_with_bits(self):
         document = self.json_of("simulate", self.net, "--bits", "3/4", "--calibration", self.calib)
@@ -148,17 +148,17 @@ class SimulateModels(Case):
 
     def test_layers_and_activations_that_stay_in_fp32_run_in_8_bits(self):
         self.quantize("--activation-bits", "5", "--emit", "exact", "--ignore", "conv1")
-        layers = self.json_of("simulate", self.out)["workload"]["layers"]
+        layers = self.json_of("simulate", self.out, "--model", self.net)["workload"]["layers"]
         self.assertEqual([layer["weights"]["stored_bits"] for layer in layers], [8, 4, 4])
         self.assertIn("FP32", layers[0]["activations"]["origin"])
         self.quantize("--weights-only", out=self.folder / "weights")
-        layers = self.json_of("simulate", self.folder / "weights")["workload"]["layers"]
+        layers = self.json_of("simulate", self.folder / "weights", "--model", self.net)["workload"]["layers"]
         self.assertEqual([layer["activations"]["stored_bits"] for layer in layers], [8, 8, 8])
 
     def test_layers_beyond_the_exponential_lanes_run_on_int8_lanes(self):
         # Behind a ReLU 8 bits are 255 levels of one sign: 8 exponent bits. The input has a sign: 7.
         self.quantize("--activation-bits", "8", "--emit", "exact")
-        document = self.json_of("simulate", self.out)
+        document = self.json_of("simulate", self.out, "--model", self.net)
         self.assertEqual([design["design"] for design in document["designs"]], DESIGNS)
         int8, *others = document["designs"]
         for design in others:
@@ -169,10 +169,10 @@ class SimulateModels(Case):
             self.assertEqual(design["int8_lane"], int8["lane"])
             self.assertAlmostEqual(sum(design["area_um2"].values()) / design["total_area_um2"], 1)
         self.assertTrue(any("2 of 3 layers" in note and "conv2, head" in note for note in document["workload"]["notes"]))
-        narrow = self.json_of("simulate", self.out, "--set", "array.int8_above_exponent_bits=6", "--design", "decode")
+        narrow = self.json_of("simulate", self.out, "--model", self.net, "--set", "array.int8_above_exponent_bits=6", "--design", "decode")
         self.assertTrue(all(layer["int8_lanes"] for layer in narrow["designs"][1]["layers"]))
         self.assertIsNone(narrow["designs"][1]["lane"])
-        self.fails("simulate", self.out, "--set", "array.int8_above_exponent_bits=8", names="array.int8_above_exponent_bits")
+        self.fails("simulate", self.out, "--model", self.net, "--set", "array.int8_above_exponent_bits=8", names="array.int8_above_exponent_bits")
 
     def test_recipe_of_a_newer_version(self):
         self.quantize("--emit", "exact")
@@ -180,7 +180,7 @@ class SimulateModels(Case):
         document = json.loads(recipe.read_text())
         document["version"] = 99
         recipe.write_text(json.dumps(document))
-        self.fails("simulate", self.out, names=("recipe.dnateq.json", "99"))
+        self.fails("simulate", self.out, "--model", self.net, names=("recipe.dnateq.json", "99"))
 
 
 class SimulateRealNetworks(Case):

@@ -96,6 +96,10 @@ class Case(unittest.TestCase):
         bits = () if any(a in ("--target-bits", "--max-loss") for a in arguments) else ("--weight-bits", "4")
         return self.succeeds("quantize", self.net, "--calibration", self.calib, *bits, *arguments, "-o", out or self.out)
 
+    def again(self, *arguments, source=None):
+        """What `allocate` is given: a result, and what is named again because it lies outside of that."""
+        return ("allocate", source or self.out, "--model", self.net, "--calibration", self.calib, *arguments)
+
     def stopped_after(self, seconds, *arguments):
         """Ctrl-C after so many seconds: the program ends within two, with status 130. False if it had ended before."""
         with subprocess.Popen([BINARY, *map(str, arguments), "-q"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -127,7 +131,7 @@ class Case(unittest.TestCase):
             self.assertNotIn(place, lines[0])
         for name in (names,) if isinstance(names, str) else names:
             self.assertIn(name, lines[0])
-        self.assertEqual(snapshot(self.folder), before, msg=f"left behind by {arguments}")
+        self.assertEqual(snapshot(self.folder), before, msg=f"left behind, or taken away, by {arguments}")
         return lines[0]
 
     def refuses_to_quantize(self, *arguments, names, model=None, calibration=None, **options):

@@ -47,7 +47,7 @@ def rows(network, shared, work, bits=("4/4",), recipes=tuple(RECIPES)):
             folder = work / "-".join(filter(None, (network, recipe, pair.replace("/", "-"))))
             quantize = [accuracy.DNATEQ, "quantize", *arguments, *chosen, "--int8", "none", "--json", "-q", "-o", folder]
             accuracy.run(quantize)
-            simulate = [accuracy.DNATEQ, "simulate", folder, "--json", "-q",
+            simulate = [accuracy.DNATEQ, "simulate", folder, "--model", arguments[0], "--json", "-q",
                         *(word for design in designs for word in ("--design", design))]
             document = json.loads(accuracy.run(simulate))
             metric = document["recipe"]["metric"]

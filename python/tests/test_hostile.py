@@ -167,6 +167,81 @@ def test_saving_over_another_result_and_itself(network, samples, tmp_path):
     assert dnateq.load(tmp_path / "alone").get_parameters() and dnateq.load(tmp_path / "alone", exact=True).get_parameters()
 
 
+def test_what_is_saved_over_stays_whole(network, samples, tmp_path):
+    result = dnateq.quantize(network, samples, **SETTINGS)
+    folder = result.save(tmp_path / "out")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "measurements/mine.csv").write_text("mine")
+    result.save(folder)
+    assert (folder / "notes.txt").read_text() == (folder / "measurements/mine.csv").read_text() == "mine"
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    (folder / "unfinished").mkdir()
+    (folder / "unfinished/running").touch()
+    with pytest.raises(ValueError, match="unfinished' is a run that was stopped.*resume=True.*choose another directory"):
+        result.save(folder)
+    shutil.rmtree(folder / "unfinished")
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == names
+    for name in ("report.html", "exact/model.bin", "recipe.dnateq.json"):
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text("mine")
+        with pytest.raises(FileExistsError, match=name):
+            result.save(tmp_path / "mine")
+        assert os.listdir(tmp_path / "mine") == [name.split("/")[0]]
+        shutil.rmtree(tmp_path / "mine")
+
+
+def test_save_pretrained_replaces_only_its_own(network, samples, tmp_path):
+    source = tmp_path / "bert"
+    source.mkdir()
+    ov.save_model(network, source / "openvino_model.xml", compress_to_fp16=False)
+    (source / "config.json").write_text("{}")
+    before = {file.name: file.read_bytes() for file in source.iterdir()}
+    result = dnateq.quantize(source / "openvino_model.xml", samples, **SETTINGS)
+    with pytest.raises(FileExistsError, match="openvino_model.*was not written by dnateq"):
+        result.save_pretrained(source, source)
+    assert {file.name: file.read_bytes() for file in source.iterdir()} == before
+    target = result.save_pretrained(tmp_path / "quantized", source)
+    (target / "notes.txt").write_text("mine")
+    (source / "config.json").write_text('{"a": 1}')
+    result.save_pretrained(target, source)
+    assert (target / "config.json").read_text() == '{"a": 1}'
+    assert sorted(os.listdir(target)) == ["config.json", "notes.txt", "openvino_model.bin", "openvino_model.xml", "recipe.dnateq.json"]
+
+
+def test_two_runs_in_one_folder(network, samples, tmp_path):
+    refused = []
+
+    def metric(_model):
+        if not refused:
+            with pytest.raises(ValueError, match="another run of dnateq works in .*choose another directory") as caught:
+                dnateq.quantize(network, samples[:4], directory=tmp_path / "out", **SETTINGS)
+            refused.append(caught.value)
+        return 1.0
+
+    dnateq.quantize(network, samples[:4], metric=metric, directory=tmp_path / "out", **SETTINGS)
+    assert refused and (tmp_path / "out/model.xml").exists() and not (tmp_path / "out/unfinished").exists()
+
+
+def test_a_run_that_fails_leaves_the_former_result(network, samples, tmp_path):
+    folder = tmp_path / "out"
+
+    def files():
+        return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file() and folder / "unfinished" not in file.parents}
+
+    dnateq.quantize(network, samples, directory=folder, **SETTINGS)
+    before = files()
+    calls = iter([1.0, 1.0])
+
+    def metric(_model):
+        return next(calls)  # and then it fails
+
+    with pytest.raises(StopIteration):
+        dnateq.quantize(network, samples, metric=metric, directory=folder, progress=False, threads=1, max_loss=0.5, emit="both")
+    assert files() == before
+    dnateq.quantize(network, samples, directory=folder, **{**SETTINGS, "emit": "both"})
+    assert files() != before and not (folder / "unfinished").exists()
+
+
 def test_a_model_outlives_its_result(network, samples):
     result = dnateq.quantize(network, samples, **{**SETTINGS, "emit": "both"})
     model, exact, directory = result.model, result.exact_model, result.directory

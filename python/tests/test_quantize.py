@@ -1,5 +1,6 @@
 """dnateq.quantize on small networks: forms of models and samples, results, errors, interruption."""
 
+import json
 import math
 import os
 import signal
@@ -141,6 +142,56 @@ def test_allocate_shares_out_other_bits(network, samples, quiet):
         dnateq.allocate(first, progress=False)
 
 
+def test_allocate_takes_nothing_outside_from_the_folder(network, samples, quiet, tmp_path):
+    result = dnateq.quantize(network, samples, target_bits=5, directory=tmp_path / "out", **quiet)
+    note = tmp_path / "out/measurements/job.json"
+    told = json.loads(note.read_text())
+    note.write_text(json.dumps({**told, "metric": f"command:touch {tmp_path / 'ran'}; echo 1; :", "model": "/etc/passwd"}))
+    second = dnateq.allocate(result, target_bits=4, progress=False)
+    assert second.metric["name"] == "cosine" and not (tmp_path / "ran").exists()
+    document = dnateq.simulate(result)  # its network is at hand
+    assert document["workload"]["layers"]
+    with pytest.raises(ValueError, match="give that as --model"):
+        dnateq.simulate(tmp_path / "out")
+    ov.save_model(network, tmp_path / "net.xml", compress_to_fp16=False)
+    assert dnateq.simulate(tmp_path / "out", model=tmp_path / "net.xml")["workload"]["layers"]
+
+
+def test_one_width_alone_leaves_the_other_kind_to_the_strategy(network, samples, quiet):
+    result = dnateq.quantize(network, samples, weight_bits=6, emit="exact", **quiet)
+    assert {row["weight_bits"] for row in result.layers} == {6}
+    assert len({row["activation_bits"] for row in result.layers}) > 1
+    assert result.summary["activations"]["stored_bits"] <= 4.001
+    result = dnateq.quantize(network, samples, activation_bits=7, emit="exact", **quiet)
+    assert {row["activation_bits"] for row in result.layers} == {7}
+    with pytest.raises(ValueError, match="weight_bits is not for strategy paper.*give target_bits"):
+        dnateq.quantize(network, samples, weight_bits=4, strategy="paper", emit="exact", **quiet)
+
+
+def test_time_and_reach_are_told_apart(network, samples, quiet):
+    with pytest.raises(ValueError, match="time of budget was over.*raise budget"):
+        dnateq.quantize(network, samples, max_loss=0.0, budget=0.001, emit="exact", **quiet)
+    with pytest.raises(ValueError, match="cannot be met.*raise max_loss"):
+        dnateq.quantize(network, samples, max_loss=0.0, emit="cpu", **quiet)
+
+
+def test_the_exact_model_is_told_by_files_and_emissions(network, samples, quiet):
+    def exact_match(_model):
+        return 1.0
+
+    result = dnateq.quantize(network, samples, metric=exact_match, target_bits=4, **quiet)
+    assert "exact" in result.recipe.data["options"]
+    with pytest.raises(ValueError, match="no exact model"):
+        _ = result.exact_model
+    alone = dnateq.quantize(network, samples, target_bits=4, emit="exact", **quiet)
+    assert alone.exact_model.get_parameters() and alone._exact_folder() == alone.directory
+    both = dnateq.quantize(network, samples, target_bits=4, emit="both", **quiet)
+    assert both._exact_folder() == both.directory / "exact"
+    counting = dnateq.quantize(network, samples, target_bits=4, emit="counting", family="shared-base", **quiet)
+    with pytest.raises(ValueError, match="no exact model"):
+        counting._exact_folder()
+
+
 def test_analyze(network, samples):
     rows = dnateq.analyze(network, samples, progress=False)
     assert len(rows) == 6 and {row["kind"] for row in rows} == {"weights", "activations"}
@@ -257,11 +308,11 @@ def test_interrupt_leaves_the_best_so_far(network, samples, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         dnateq.quantize(network, samples, metric=metric, max_loss=0.5, directory=folder, progress=False)
     assert time.monotonic() - sent[0] < 1.2
-    best = scores(ov.compile_model(dnateq.load(folder), "CPU"), samples)
-    assert np.isfinite(best).all() and len(dnateq.Recipe.load(folder).steps) >= 1
+    best = scores(ov.compile_model(dnateq.load(folder / "unfinished"), "CPU"), samples)
+    assert np.isfinite(best).all() and len(dnateq.Recipe.load(folder / "unfinished").steps) >= 1
     resumed = dnateq.quantize(network, samples, metric=lambda _model: 1.0, max_loss=0.5, directory=folder, resume=True,
                               progress=False)
-    assert resumed.metric["quantized"] == 1.0
+    assert resumed.metric["quantized"] == 1.0 and resumed.directory == folder and not (folder / "unfinished").exists()
 
 
 def test_a_loss_that_hardly_falls_costs_few_candidates(network, samples, quiet):
@@ -374,7 +425,7 @@ def test_the_network_itself_is_never_replaced(network, samples, quiet, tmp_path)
     with pytest.raises(ValueError, match="is the network itself"):
         dnateq.quantize(tmp_path / "model.xml", samples, target_bits=4, directory=tmp_path, **quiet)
     result = dnateq.quantize(tmp_path / "model.xml", samples, target_bits=4, **quiet)
-    with pytest.raises(FileExistsError, match="holds a model.xml that is no result"):
+    with pytest.raises(FileExistsError, match="model.xml' is of no result of dnateq.*choose another directory"):
         result.save(tmp_path)
     assert (tmp_path / "model.bin").read_bytes() == before
 

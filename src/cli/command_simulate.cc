@@ -567,12 +567,29 @@ void write_files(const fs::path& directory, const SimulationRun& run, const Json
   write_file_atomically(directory / "result.json", text(document));
 }
 
+// A simulation's files replace those of another one, whose result.json says that they are; nothing else.
+void refuse_foreign_files(const fs::path& directory) {
+  std::error_code ignored;
+  const auto is_there = [&](const char* name) { return fs::exists(directory / name, ignored); };
+  if (is_there("recipe.dnateq.json"))
+    throw Error(fmt::format("'{}' holds a result of dnateq quantize, whose report would be replaced; choose another -o",
+                            directory.string()));
+  if (is_there("result.json")) return;
+  for (const char* name : {"report.html", "layers.csv", "sweep.csv", "sweep.json"})
+    if (is_there(name))
+      throw Error(
+          fmt::format("'{}' is of no simulation, and is not replaced; choose another -o", (directory / name).string()));
+}
+
 }  // namespace
 
 int run_simulate(const SimulateArguments& arguments, const CommonArguments& common) {
   const Source source = source_of(arguments);
   std::optional<OutputFolder> folder;
-  if (!arguments.directory.empty()) folder.emplace(arguments.directory);
+  if (!arguments.directory.empty()) {
+    folder.emplace(arguments.directory);
+    refuse_foreign_files(arguments.directory);
+  }
   const std::vector<acc::Design> designs = designs_of(arguments);
   SimulationRun run;
   Settings settings{config_of(arguments), std::nullopt};

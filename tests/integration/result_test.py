@@ -64,6 +64,30 @@ class Documents(Case):
         curve = np.array(again["curve"])
         self.assertTrue((np.diff(curve[:, 0]) > 0).all())
 
+    def test_one_width_alone_leaves_the_other_kind_to_the_strategy(self):
+        """It shares out, by sensitivity, as many bits as 4 everywhere."""
+        def widths(*options, out):
+            self.succeeds("quantize", self.net, "--calibration", self.calib, "--emit", "exact", *options, "-o", out)
+            layers = json.loads((out / "recipe.dnateq.json").read_text())["layers"]
+            return [[(one[kind]["code"]["stored_bits"], one[kind]["elements"]) for one in layers] for kind in ("weights", "activations")]
+
+        def mean(tensors):
+            return sum(bits * elements for bits, elements in tensors) / sum(elements for _, elements in tensors)
+
+        for strategy in ("optimal", "uniform"):
+            weights_5, free = widths("--strategy", strategy, "--weight-bits", "5", out=self.folder / f"{strategy}5")
+            self.assertEqual({bits for bits, _ in weights_5}, {5})
+            self.assertGreater(len({bits for bits, _ in free}), 1, msg=free)
+            self.assertLessEqual(mean(free), 4.001)
+            free, activations_8 = widths("--strategy", strategy, "--activation-bits", "8", out=self.folder / f"{strategy}8")
+            self.assertEqual({bits for bits, _ in activations_8}, {8})
+            self.assertLessEqual(mean(free), 4.001)
+        both = widths("--weight-bits", "5", "--activation-bits", "6", out=self.folder / "both")
+        self.assertEqual([{bits for bits, _ in kind} for kind in both], [{5}, {6}])
+        document = self.json_of("quantize", self.net, "--calibration", self.calib, "--weight-bits", "3", "--emit", "standard", "-o",
+                                self.out)
+        self.assertEqual(document["activations"]["stored_bits"], 8)
+
     def test_bits_on_disk_count_weights_that_no_list_has(self):
         image = ops.parameter([-1, 3, 8, 8], np.float32, name="image")
         image.output(0).set_names({"image"})
@@ -127,6 +151,7 @@ class Determinism(Case):
             if (stopped / "unfinished/measurements").is_dir():
                 self.quantize(*options, "--resume", out=stopped)
                 self.assertEqual(results(stopped), results(self.out), msg=share)
+                self.assertFalse((stopped / "unfinished").exists())
 
     def test_resume_takes_nothing_from_another_job(self):
         """Same folder and bits, other data, layers or family: what was kept does not fit and is not used."""

@@ -270,6 +270,13 @@ class SimulateBadInput(Case):
         self.refused("alexnet", "--energies", config, names="machine.toml")
 
     def test_output(self):
+        self.quantize()
+        self.fails("simulate", "alexnet", "-o", self.out, names=(str(self.out), "quantize", "-o"))
+        (self.folder / "mine").mkdir()
+        (self.folder / "mine/report.html").write_text("mine")
+        self.fails("simulate", "alexnet", "-o", self.folder / "mine", names=("mine/report.html", "-o"))
+        for _ in range(2):  # its own it replaces
+            self.succeeds("simulate", "alexnet", "-o", self.folder / "sim")
         self.fails("simulate", "alexnet", "-o", self.calib, names=(str(self.calib), "-o"))
         self.fails("simulate", "alexnet", "-o", self.calib / "below", names=str(self.calib))
         for limit in (0, 1000, 20000):

@@ -36,7 +36,7 @@ class Recipe:
             raise FileNotFoundError(f"there is no recipe '{file}'")
         try:
             data = json.loads(file.read_text())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"'{file}' is damaged: {error}") from error
         if not isinstance(data, dict) or "layers" not in data:
             raise ValueError(f"'{file}' is no recipe; give recipe.dnateq.json of a result")

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <openvino/openvino.hpp>
 
 #include "accelerator/code_fit.h"
@@ -14,6 +13,7 @@
 #include "cli/commands.h"
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
+#include "job/job_file.h"
 #include "job/output_folder.h"
 #include "job/result_folder.h"
 #include "openvino/accelerator_workload.h"
@@ -190,16 +190,11 @@ RecipeFiles find_recipe(const SimulateArguments& arguments) {
   files.recipe = fs::is_directory(given) ? given / "recipe.dnateq.json" : given;
   files.model = arguments.model;
   const fs::path job_file = files.folder / "measurements" / "job.json";
-  if (std::ifstream stream(job_file); stream) {
-    try {
-      const Json job = Json::parse(stream);
-      files.import = {job.at("only").get<std::vector<std::string>>(), job.at("ignore").get<std::vector<std::string>>(),
-                      job.value("untie", std::vector<std::string>())};
-      files.noted = job.at("model").get<std::string>();
-      files.has_job = true;
-    } catch (const nlohmann::json::exception&) {
-      throw Error(fmt::format("'{}' is damaged; run dnateq quantize again", job_file.string()));
-    }
+  if (fs::exists(job_file)) {
+    const QuantizeArguments job = load_job(job_file);
+    files.import = {job.only, job.ignore, job.untie};
+    files.noted = job.model;
+    files.has_job = true;
   }
   return files;
 }

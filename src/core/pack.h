@@ -16,5 +16,7 @@ std::vector<uint8_t> unpack(std::span<const uint8_t> packed, size_t count, int b
 // Float16, round to nearest even; values beyond its range become infinities.
 uint16_t to_float16(float value);
 float from_float16(uint16_t bits);
+// Whether it can be a channel's scale: finite and not 0.
+constexpr bool is_scale(uint16_t float16) { return (float16 & 0x7fff) != 0 && (float16 & 0x7c00) != 0x7c00; }
 
 }  // namespace dnateq

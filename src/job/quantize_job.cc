@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <openvino/openvino.hpp>
 #include <optional>
@@ -12,6 +11,7 @@
 
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
+#include "job/job_file.h"
 #include "job/result_folder.h"
 #include "job/result_writer.h"
 #include "openvino/batch_axis.h"
@@ -24,62 +24,6 @@ namespace dnateq {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// What `allocate` needs to know of an earlier run.
-Json job_of(const QuantizeArguments& a, const std::string& model_fingerprint) {
-  const auto absolute = [](const std::string& path) {
-    return path.empty() ? path : std::filesystem::absolute(path).string();
-  };
-  return {{"model", absolute(a.model)},
-          {"model_fingerprint", model_fingerprint},
-          {"calibration", absolute(a.calibration.path)},
-          {"mean", a.calibration.mean},
-          {"std", a.calibration.std},
-          {"resize", a.calibration.resize},
-          {"crop", a.calibration.crop},
-          {"color", a.calibration.color},
-          {"layout", a.calibration.layout},
-          {"batch_axis", a.calibration.batch_axis},
-          {"validation", absolute(a.validation)},
-          {"labels", a.labels == "names" ? a.labels : absolute(a.labels)},
-          {"metric", a.metric},
-          {"metric_range", a.metric_range},
-          {"strategy", a.strategy},
-          {"family", a.family},
-          {"emit", a.emit},
-          {"expect_m", a.expect_m},
-          {"weights_only", a.weights_only},
-          {"target_isa", a.target_isa},
-          {"only", a.only},
-          {"ignore", a.ignore},
-          {"untie", a.untie},
-          {"output", a.output_name},
-          {"seed", a.seed}};
-}
-
-QuantizeArguments arguments_of(const Json& job) {
-  QuantizeArguments a;
-  a.model = job.at("model");
-  a.model_fingerprint = job.at("model_fingerprint");
-  a.calibration = {job.at("calibration"), job.at("mean"),  job.at("std"),    job.at("resize"),
-                   job.at("crop"),        job.at("color"), job.at("layout"), job.value("batch_axis", -1)};
-  a.validation = job.at("validation");
-  a.labels = job.at("labels");
-  a.metric = job.at("metric");
-  a.metric_range = job.value("metric_range", std::string());
-  a.strategy = job.at("strategy");
-  a.family = job.at("family");
-  a.emit = job.at("emit");
-  a.expect_m = job.value("expect_m", int64_t{0});
-  a.weights_only = job.at("weights_only");
-  a.target_isa = job.value("target_isa", "any");
-  a.only = job.at("only").get<std::vector<std::string>>();
-  a.ignore = job.at("ignore").get<std::vector<std::string>>();
-  a.untie = job.value("untie", std::vector<std::string>());
-  a.output_name = job.at("output");
-  a.seed = job.at("seed");
-  return a;
-}
 
 // Resident bytes of the compiled model, from a process of its own; 0 if that fails.
 int64_t ram_of(const std::filesystem::path& program, const std::filesystem::path& model) {
@@ -139,7 +83,7 @@ int64_t complete_folder(const std::filesystem::path& directory, const QuantizeAr
   if (!int8_model.empty()) input.bytes_ram_int8 = ram_of(program, int8_model);
   write_file_atomically(directory / "report.html", render_html(input));
   save_report_input(input, directory);
-  write_file_atomically(directory / "measurements" / "job.json", job_of(arguments, fingerprint).dump(1));
+  write_file_atomically(directory / "measurements" / "job.json", job_to_json(arguments, fingerprint));
   return ram;
 }
 
@@ -333,16 +277,10 @@ FinishedJob run_quantize_job(const std::filesystem::path& directory, const Quant
 
 QuantizeArguments noted_arguments(const std::filesystem::path& from) {
   const std::filesystem::path file = from / "measurements" / "job.json";
-  std::ifstream stream(file);
-  if (!stream)
+  if (!std::filesystem::exists(file))
     throw Error(
         fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)", from.string()));
-  QuantizeArguments arguments;
-  try {
-    arguments = arguments_of(Json::parse(stream));
-  } catch (const nlohmann::json::exception&) {
-    throw Error(fmt::format("'{}' is damaged; run dnateq quantize again", file.string()));
-  }
+  QuantizeArguments arguments = load_job(file);
   const std::filesystem::path int8 = from / "int8" / "model.xml";
   arguments.int8 = std::filesystem::exists(int8) ? int8.string() : "none";
   arguments.resume = true;

@@ -56,6 +56,13 @@ TEST(ExternalScore, ThatIsNoneIsAnErrorInASentence) {
   EXPECT_THAT(error_of([] { parse("{\"accuracy\": 1}"); }), HasSubstr("neither"));
 }
 
+TEST(ExternalScore, ThatNestsDeepIsAnErrorAndNoStackOverflow) {
+  const std::string deep = std::string(1'000'000, '[') + std::string(1'000'000, ']');
+  EXPECT_THAT(error_of([&] { parse("{\"per_sample\": [" + deep + "]}"); }), HasSubstr("sample 0"));
+  EXPECT_THAT(error_of([&] { parse(deep); }), HasSubstr("sample 0"));
+  EXPECT_EQ(parse("{\"details\": " + deep + ", \"score\": 0.5}").score, 0.5);
+}
+
 TEST(RunCommand, PassesTheModelAsTheLastArgumentWhateverItsName) {
   const TempFolder folder;
   const auto script = folder.write("score.sh", std::string("cat \"$1\"\n"));

@@ -274,12 +274,19 @@ class Pass {
     return solve_layer(layer.weight_matrix(), shape, *samples, request, options_.solve);
   }
 
+  // Of the layer's codes, which may be another's.
+  const TensorCode& request_of(size_t l) const {
+    const int owner = prepared_.layers[l].shares_weights_with;
+    return plan_[owner < 0 ? l : static_cast<size_t>(owner)].weights;
+  }
+
   LayerSolution solve_or_load(size_t l) {
     const std::filesystem::path file =
         options_.checkpoints.empty() ? "" : options_.checkpoints / fmt::format("{:04}.cbor", l);
     const Layer& layer = prepared_.layers[l];
     if (!file.empty())
-      if (auto solution = load_solution(file, {layer.rows, layer.columns, layer.groups})) return *solution;
+      if (auto solution = load_solution(file, {layer.rows, layer.columns, layer.groups}, request_of(l)))
+        return *solution;
     const std::optional<LayerSamples> samples = needs_samples(l) ? std::optional(sample(l)) : std::nullopt;
     LayerSolution solution = solve(l, plan_[l].weights, plan_[l].weights_fixed, samples, solutions_);
     if (!file.empty()) save_solution(solution, file);

@@ -8,6 +8,7 @@
 #include <openvino/openvino.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/histogram.h"
@@ -91,8 +92,13 @@ struct AllocationItems {
 AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only,
                                  const std::function<int64_t(const Layer&, int)>& weight_bytes);
 
-// Cache file; `key` ties it to model, data and options. Nothing on any mismatch or damage.
+// Cache file; `key` ties it to model, data and options.
 void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file);
-std::optional<Measurements> load_measurements(const std::string& key, const std::filesystem::path& file);
+// The bytes of such a file. Throws Error, naming `source` and the key of the document, on any mismatch or damage.
+Measurements read_measurements(std::string_view bytes, const std::string& key, const std::vector<Layer>& layers,
+                               const std::string& source);
+// Nothing if the file is missing or refused: all is then measured again.
+std::optional<Measurements> load_measurements(const std::string& key, const std::vector<Layer>& layers,
+                                              const std::filesystem::path& file);
 
 }  // namespace dnateq

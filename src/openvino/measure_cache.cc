@@ -1,123 +1,146 @@
 // Measurements on disk, so that another bit target allocates again without measuring again.
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
 
 #include "core/atomic_file.h"
+#include "core/tensor_document.h"
 #include "openvino/measure.h"
 
 namespace dnateq {
 namespace {
 
-using nlohmann::json;
+constexpr int kCacheVersion = 5;
+constexpr const char* kRemedy = "delete it, and the calibration data are measured again";
 
-constexpr int kCacheVersion = 4;
-
-json to_json(const FitResult& fit) {
-  const TensorCode& c = fit.code;
-  return {c.stored_bits,
-          c.negative_levels,
-          c.positive_levels,
-          c.base,
-          c.alpha,
-          c.beta,
-          c.grid,
-          static_cast<int>(c.family),
-          c.pow2_q,
-          static_cast<int>(c.arithmetic),
-          static_cast<int>(c.rounding),
-          fit.relative_error};
+Document fit_document(const FitResult& fit) {
+  return {{"code", code_document(fit.code)}, {"relative_error", fit.relative_error}};
 }
 
-FitResult fit_from(const json& j) {
+FitResult read_fit(const DocumentReader& reader, int stored_bits, const std::string& tensor) {
   FitResult fit;
-  fit.code = {j.at(0),
-              j.at(1),
-              j.at(2),
-              j.at(3),
-              j.at(4),
-              j.at(5),
-              j.at(6),
-              static_cast<Family>(j.at(7).get<int>()),
-              j.at(8),
-              static_cast<Arithmetic>(j.at(9).get<int>()),
-              static_cast<Rounding>(j.at(10).get<int>())};
-  fit.relative_error = j.at(11);
+  fit.code = read_code(reader.object("code"), tensor);
+  if (fit.code.stored_bits != stored_bits) reader.fail(fmt::format("'code' must have {} bits", stored_bits));
+  fit.relative_error = reader.finite("relative_error", 0);
   return fit;
+}
+
+Document activation_document(const ActivationMeasurement& m) {
+  Document fits = Document::array();
+  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+    fits.push_back(fit_document(m.fits[static_cast<size_t>(bits)]));
+  return {{"tensor", m.tensor},
+          {"non_negative", m.non_negative},
+          {"shape", m.shape},
+          {"values", m.values},
+          {"layers", m.layers},
+          {"histogram", histogram_document(m.histogram)},
+          {"fits", std::move(fits)},
+          {"uniform8", fit_document(m.uniform8)},
+          {"sensitivity", m.sensitivity}};
+}
+
+ActivationMeasurement read_activation(const DocumentReader& reader) {
+  ActivationMeasurement m;
+  m.tensor = reader.text("tensor");
+  m.non_negative = reader.boolean("non_negative");
+  m.shape = reader.counts("shape");
+  m.values = reader.finite("values", 0, static_cast<double>(kLargestCount));
+  m.layers = reader.small_count("layers", 1, std::numeric_limits<int>::max());
+  m.histogram = read_histogram(reader.object("histogram"));
+  constexpr int kWidths = kMaxStoredBits - kMinStoredBits + 1;
+  if (reader.list("fits").size() != kWidths) reader.fail(fmt::format("'fits' must hold {} fits", kWidths));
+  int bits = kMinStoredBits;
+  for (const FitResult& fit :
+       reader.items("fits", "fit", [&](const DocumentReader& one) { return read_fit(one, bits++, m.tensor); }))
+    m.fits[static_cast<size_t>(fit.code.stored_bits)] = fit;
+  m.uniform8 = read_fit(reader.object("uniform8"), 8, m.tensor);
+  m.sensitivity = reader.finite("sensitivity");
+  return m;
+}
+
+using ByBits = std::array<double, kMaxStoredBits + 1>;
+
+ByBits read_by_bits(const DocumentReader& reader, const char* key) {
+  const std::vector<double> values = reader.numbers(key);
+  ByBits by_bits{};
+  if (values.size() != by_bits.size()) reader.fail(fmt::format("'{}' must hold {} numbers", key, by_bits.size()));
+  std::copy(values.begin(), values.end(), by_bits.begin());
+  return by_bits;
+}
+
+WeightMeasurement read_weights(const DocumentReader& reader) {
+  WeightMeasurement m;
+  m.relative_error = read_by_bits(reader, "relative_error");
+  m.divergence = read_by_bits(reader, "divergence");
+  return m;
+}
+
+// Which activations enter which layers: only embeddings have none, and the counts agree.
+void check_activations(const DocumentReader& reader, const Measurements& measurements,
+                       const std::vector<Layer>& layers) {
+  std::vector<int> readers(measurements.activations.size());
+  for (size_t l = 0; l < layers.size(); ++l) {
+    const int a = measurements.activation_of_layer[l];
+    if (a >= static_cast<int>(readers.size())) reader.fail("'activation_of_layer' must hold indices of 'activations'");
+    if ((a < 0) != (layers[l].kind == LayerKind::kEmbedding))
+      reader.fail(fmt::format("'activation_of_layer' is wrong for layer '{}'", layers[l].name));
+    if (a >= 0) ++readers[static_cast<size_t>(a)];
+  }
+  for (size_t a = 0; a < readers.size(); ++a)
+    if (measurements.activations[a].layers != readers[a])
+      reader.fail(fmt::format("'layers' of tensor '{}' is not how many read it", measurements.activations[a].tensor));
 }
 
 }  // namespace
 
 void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file) {
-  json activations = json::array(), weights = json::array();
-  for (const ActivationMeasurement& m : measurements.activations) {
-    json keys = json::array(), counts = json::array(), fits = json::array();
-    for (const Histogram::Entry& entry : m.histogram.entries()) {
-      keys.push_back(entry.key);
-      counts.push_back(entry.count);
-    }
-    for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-      fits.push_back(to_json(m.fits[static_cast<size_t>(bits)]));
-    activations.push_back({{"tensor", m.tensor},
-                           {"non_negative", m.non_negative},
-                           {"shape", m.shape},
-                           {"values", m.values},
-                           {"layers", m.layers},
-                           {"keys", keys},
-                           {"counts", counts},
-                           {"zeros", m.histogram.zeros()},
-                           {"minimum", m.histogram.minimum()},
-                           {"maximum", m.histogram.maximum()},
-                           {"fits", fits},
-                           {"uniform8", to_json(m.uniform8)},
-                           {"sensitivity", m.sensitivity}});
-  }
+  Document activations = Document::array(), weights = Document::array();
+  for (const ActivationMeasurement& m : measurements.activations) activations.push_back(activation_document(m));
   for (const WeightMeasurement& m : measurements.weights)
     weights.push_back({{"relative_error", m.relative_error}, {"divergence", m.divergence}});
-  const json document = {{"version", kCacheVersion},
-                         {"key", key},
-                         {"activations", activations},
-                         {"activation_of_layer", measurements.activation_of_layer},
-                         {"weights", weights},
-                         {"has_sensitivities", measurements.has_sensitivities},
-                         {"summand_limit", measurements.summand_limit}};
-  write_file_atomically(file, json::to_cbor(document));
+  const Document document = {{"version", kCacheVersion},
+                             {"key", key},
+                             {"activations", activations},
+                             {"activation_of_layer", measurements.activation_of_layer},
+                             {"weights", weights},
+                             {"has_sensitivities", measurements.has_sensitivities},
+                             {"summand_limit", measurements.summand_limit}};
+  write_file_atomically(file, Document::to_cbor(document));
 }
 
-std::optional<Measurements> load_measurements(const std::string& key, const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return {};
+Measurements read_measurements(std::string_view bytes, const std::string& key, const std::vector<Layer>& layers,
+                               const std::string& source) {
+  const Document document = parse_cbor(bytes, {source, kRemedy});
+  const DocumentReader reader(document, source, kRemedy);
+  reader.count("version", kCacheVersion, kCacheVersion);
+  if (reader.text("key") != key) reader.fail("'key' is that of other data, another model or other options");
+  for (const char* list : {"activation_of_layer", "weights", "summand_limit"})
+    if (reader.list(list).size() != layers.size())
+      reader.fail(fmt::format("'{}' must hold one entry for each of {} layers", list, layers.size()));
+  if (reader.list("activations").size() > layers.size())
+    reader.fail(fmt::format("'activations' must hold no more tensors than there are layers ({})", layers.size()));
+  Measurements measurements;
+  measurements.activations = reader.items("activations", "activation", read_activation);
+  for (const int64_t a : reader.counts("activation_of_layer", -1, std::numeric_limits<int>::max()))
+    measurements.activation_of_layer.push_back(static_cast<int>(a));
+  check_activations(reader, measurements, layers);
+  measurements.weights = reader.items("weights", "layer", read_weights);
+  for (const double limit : reader.numbers("summand_limit")) {
+    if (!(limit >= 0 && limit <= std::numeric_limits<float>::max()))
+      reader.fail("'summand_limit' must hold float32 numbers that are not negative");
+    measurements.summand_limit.push_back(static_cast<float>(limit));
+  }
+  measurements.has_sensitivities = reader.boolean("has_sensitivities");
+  return measurements;
+}
+
+std::optional<Measurements> load_measurements(const std::string& key, const std::vector<Layer>& layers,
+                                              const std::filesystem::path& file) {
   try {
-    const json document = json::from_cbor(stream);
-    if (document.at("version") != kCacheVersion || document.at("key") != key) return {};
-    Measurements measurements;
-    for (const json& j : document.at("activations")) {
-      ActivationMeasurement m;
-      m.tensor = j.at("tensor");
-      m.non_negative = j.at("non_negative");
-      m.shape = j.at("shape").get<std::vector<int64_t>>();
-      m.values = j.at("values");
-      m.layers = j.at("layers");
-      std::vector<Histogram::Entry> entries;
-      for (size_t i = 0; i < j.at("keys").size(); ++i)
-        entries.push_back({j.at("keys")[i].get<uint16_t>(), j.at("counts").at(i).get<uint64_t>()});
-      m.histogram = Histogram::from_entries(entries, j.at("zeros"), j.at("minimum"), j.at("maximum"));
-      for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-        m.fits[static_cast<size_t>(bits)] = fit_from(j.at("fits").at(static_cast<size_t>(bits - kMinStoredBits)));
-      m.uniform8 = fit_from(j.at("uniform8"));
-      m.sensitivity = j.at("sensitivity");
-      measurements.activations.push_back(std::move(m));
-    }
-    measurements.activation_of_layer = document.at("activation_of_layer").get<std::vector<int>>();
-    for (const json& j : document.at("weights")) {
-      WeightMeasurement m;
-      m.relative_error = j.at("relative_error").get<std::array<double, kMaxStoredBits + 1>>();
-      m.divergence = j.at("divergence").get<std::array<double, kMaxStoredBits + 1>>();
-      measurements.weights.push_back(m);
-    }
-    measurements.summand_limit = document.at("summand_limit").get<std::vector<float>>();
-    measurements.has_sensitivities = document.at("has_sensitivities");
-    return measurements;
-  } catch (const std::exception&) {
+    return read_measurements(read_document_file(file, kRemedy), key, layers, file.string());
+  } catch (const Error&) {
     return {};
   }
 }

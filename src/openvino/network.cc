@@ -64,7 +64,7 @@ void Network::measure(const Calls& calls) {
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
   const std::filesystem::path file = measurements / "measurements.cbor";
   const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
-  if (auto cached = load_measurements(key, file); cached && (cached->has_sensitivities || !needs_sensitivities)) {
+  if (auto cached = load_measurements(key, prepared_.layers, file); cached && (cached->has_sensitivities || !needs_sensitivities)) {
     measurements_ = std::move(*cached);
   } else {
     MeasureOptions measure_options;

@@ -1,100 +1,76 @@
 #include "search/solution_file.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <cstring>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <stdexcept>
 
 #include "core/atomic_file.h"
 #include "core/pack.h"
+#include "core/tensor_document.h"
 
 namespace dnateq {
 namespace {
 
-using nlohmann::json;
+constexpr const char* kRemedy = "delete it, and the layer is solved again";
 
 template <typename T>
-json::binary_t to_bytes(const std::vector<T>& values) {
+Document bytes_of(const std::vector<T>& values) {
   std::vector<uint8_t> bytes(values.size() * sizeof(T));
   if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
-  return json::binary_t(std::move(bytes));
-}
-
-template <typename T>
-std::vector<T> from_bytes(const json& value) {
-  const auto& bytes = value.get_binary();
-  std::vector<T> values(bytes.size() / sizeof(T));
-  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
-  return values;
-}
-
-// Throws for anything but a whole number, as a damaged file may hold.
-template <typename T>
-T whole(const json& value) {
-  if (!value.is_number_integer()) throw std::runtime_error("not a whole number");
-  return value.get<T>();
+  return Document::binary(std::move(bytes));
 }
 
 }  // namespace
 
 void save_solution(const LayerSolution& s, const std::filesystem::path& file) {
-  const json code = {s.code.stored_bits,
-                     s.code.negative_levels,
-                     s.code.positive_levels,
-                     s.code.base,
-                     s.code.alpha,
-                     s.code.beta,
-                     s.code.grid,
-                     static_cast<int>(s.code.family),
-                     s.code.pow2_q,
-                     static_cast<int>(s.code.arithmetic),
-                     static_cast<int>(s.code.rounding)};
-  const json document = {{"code", code},
-                         {"codes", to_bytes(pack(s.codes, s.code.stored_bits))},
-                         {"count", s.codes.size()},
-                         {"gamma", to_bytes(s.gamma)},
-                         {"bias", to_bytes(s.bias)},
-                         {"errors",
-                          {s.weight_relative_error, s.weight_rmae, s.uniform_relative_error, s.output_relative_error,
-                           s.nearest_output_relative_error}}};
-  write_file_atomically(file, json::to_cbor(document));
+  Document document;
+  document["code"] = code_document(s.code);
+  document["codes"] = bytes_of(pack(s.codes, s.code.stored_bits));
+  document["gamma"] = bytes_of(s.gamma);
+  document["bias"] = bytes_of(s.bias);
+  document["weight_relative_error"] = s.weight_relative_error;
+  document["weight_rmae"] = s.weight_rmae;
+  document["uniform_relative_error"] = s.uniform_relative_error;
+  document["output_relative_error"] = s.output_relative_error;
+  document["nearest_output_relative_error"] = s.nearest_output_relative_error;
+  write_file_atomically(file, Document::to_cbor(document));
 }
 
-std::optional<LayerSolution> load_solution(const std::filesystem::path& file, const LayerShape& shape) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) return {};
+LayerSolution read_solution(std::string_view bytes, const LayerShape& shape, const TensorCode& request,
+                            const std::string& source) {
+  const Document document = parse_cbor(bytes, {source, kRemedy});
+  const DocumentReader reader(document, source, kRemedy);
+  const auto rows = static_cast<size_t>(shape.rows), columns = static_cast<size_t>(shape.columns);
+  LayerSolution s;
+  s.code = read_code(reader.object("code"), source);
+  if (s.code.stored_bits != request.stored_bits || s.code.arithmetic != request.arithmetic)
+    reader.fail("'code' is not of the width and arithmetic that are asked for");
+  const std::vector<uint8_t> packed = reader.array<uint8_t>("codes");
+  if (packed.size() != packed_bytes(rows * columns, s.code.stored_bits))
+    reader.fail(fmt::format("'codes' must hold {} codes of {} bits", rows * columns, s.code.stored_bits));
+  s.codes = unpack(packed, rows * columns, s.code.stored_bits);
+  s.gamma = reader.array<uint16_t>("gamma");
+  if (s.gamma.size() != rows) reader.fail(fmt::format("'gamma' must hold {} scales", rows));
+  for (const uint16_t gamma : s.gamma)
+    if (!is_scale(gamma)) reader.fail("'gamma' must hold finite scales other than 0");
+  s.bias = reader.array<float>("bias");
+  if (!s.bias.empty() && s.bias.size() != rows) reader.fail(fmt::format("'bias' must hold {} values or none", rows));
+  for (const float bias : s.bias)
+    if (!std::isfinite(bias)) reader.fail("'bias' must hold finite values");
+  s.weight_relative_error = reader.finite("weight_relative_error", 0);
+  s.weight_rmae = reader.finite("weight_rmae", 0);
+  s.uniform_relative_error = reader.finite("uniform_relative_error", 0);
+  s.output_relative_error = reader.finite("output_relative_error", 0);
+  s.nearest_output_relative_error = reader.finite("nearest_output_relative_error", 0);
+  return s;
+}
+
+std::optional<LayerSolution> load_solution(const std::filesystem::path& file, const LayerShape& shape,
+                                           const TensorCode& request) {
   try {
-    const json document = json::from_cbor(stream);
-    const json& c = document.at("code");
-    LayerSolution s;
-    s.code = {whole<int>(c.at(0)),
-              whole<int>(c.at(1)),
-              whole<int>(c.at(2)),
-              c.at(3),
-              c.at(4),
-              c.at(5),
-              c.at(6),
-              static_cast<Family>(whole<int>(c.at(7))),
-              whole<int>(c.at(8)),
-              static_cast<Arithmetic>(whole<int>(c.at(9))),
-              static_cast<dnateq::Rounding>(whole<int>(c.at(10)))};
-    validate(s.code, file.string());
-    const auto packed = from_bytes<uint8_t>(document.at("codes"));
-    s.codes = unpack(packed, whole<size_t>(document.at("count")), s.code.stored_bits);
-    s.gamma = from_bytes<uint16_t>(document.at("gamma"));
-    s.bias = from_bytes<float>(document.at("bias"));
-    const json& e = document.at("errors");
-    s.weight_relative_error = e.at(0);
-    s.weight_rmae = e.at(1);
-    s.uniform_relative_error = e.at(2);
-    s.output_relative_error = e.at(3);
-    s.nearest_output_relative_error = e.at(4);
-    const auto rows = static_cast<size_t>(shape.rows);
-    if (s.codes.size() != rows * static_cast<size_t>(shape.columns) || s.gamma.size() != rows ||
-        (!s.bias.empty() && s.bias.size() != rows))
-      return {};
-    return s;
-  } catch (const std::exception&) {
+    return read_solution(read_document_file(file, kRemedy), shape, request, file.string());
+  } catch (const Error&) {
     return {};
   }
 }

@@ -1,24 +1,5 @@
-// Any bytes as a PNG image: pixels of its size, and a tensor of them, or one Error.
-#include <cstdint>
-#include <cstdlib>
-#include <span>
-#include <utility>
-
-#include "data/image.h"
-#include "dnateq/error.h"
+#include "image_bytes.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  try {
-    dnateq::Image image = dnateq::decode_png(std::as_bytes(std::span(data, size)), "'fuzz'");
-    const auto pixels = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
-    if (pixels == 0 || image.pixels.size() != pixels * static_cast<size_t>(image.channels)) std::abort();
-    if (pixels > 1 << 16) return 0;  // what follows is slow and sees no bytes of the file
-    dnateq::ImageOptions options;
-    options.resize = options.crop = 4;
-    options.color = size % 2 == 0 ? "rgb" : "gray";
-    const dnateq::Array tensor = dnateq::to_tensor(std::move(image), options, "'fuzz'");
-    if (tensor.bytes.size() != (size % 2 == 0 ? 3 : 1) * 4 * 4 * sizeof(float)) std::abort();
-  } catch (const dnateq::Error&) {
-  }
-  return 0;
+  return dnateq::fuzz::check_image(dnateq::decode_png, data, size);
 }

@@ -8,8 +8,15 @@
 #include <utility>
 #include <vector>
 
+#include "core/document.h"
 #include "core/histogram.h"
+#include "core/pack.h"
 #include "data/test_files.h"
+#include "job/job_file.h"
+#include "openvino/blob.h"
+#include "openvino/measure.h"
+#include "report/report_file.h"
+#include "search/solution_file.h"
 
 namespace dnateq {
 namespace {
@@ -66,12 +73,119 @@ void write_labels(const Corpus& corpus) {
   corpus.write("labels", "negative.txt", "-1\n9223372036854775807");
 }
 
+std::string_view text_of(const std::vector<uint8_t>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TensorCode code_of(int bits) {
+  TensorCode code = with_level_counts(TensorCode{}, bits);
+  code.base = 1.01;
+  code.grid = 127;
+  return code;
+}
+
+Histogram three_values() {
+  Histogram histogram;
+  histogram.add(std::vector<float>{-1.5F, 0.0F, 2.0F});
+  return histogram;
+}
+
+void write_recipes(const Corpus& corpus) {
+  Recipe recipe;
+  LayerRecipe layer;
+  layer.name = "conv";
+  layer.type = "Convolution";
+  layer.weight_shape = {2, 1, 2, 2};
+  layer.weights.shape = {2, 4};
+  layer.weights.code = code_of(3);
+  corpus.write("recipe", "empty.json", to_json(recipe));
+  recipe.layers = {layer};
+  recipe.metric.emplace().name = "top1";
+  corpus.write("recipe", "small.json", to_json(recipe));
+  layer.activations = layer.weights;
+  layer.standard_weights.emplace().code = code_of(3);
+  layer.name = "again";
+  layer.shares_weights_with = "conv";
+  recipe.layers.push_back(layer);
+  recipe.unquantized = {{"head", "MatMul", "too sensitive", 100}};
+  recipe.passed = {"exact", 640, 11.25, {{"sum", "Add", 160, 0.25}}};
+  recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
+  recipe.split = SplitRecipe{1000, 400, 500, "0123", ""};
+  recipe.emissions.resize(1);
+  recipe.thresholds.emplace().weight_thresholds = {0.5};
+  recipe.thresholds->activation_thresholds = {0.25};
+  recipe.thresholds->plans = {{4.5, 5.5, 5.25, 0.75}};
+  recipe.thresholds->cells = {0};
+  corpus.write("recipe", "whole.json", to_json(recipe));
+}
+
+void write_documents(const Corpus& corpus) {
+  const Document document = {{"name", "\u00e9"}, {"list", {1, -2, 0.5, 1e300, nullptr, true}}, {"inner", {{"x", "y"}}}};
+  corpus.write("document", "small.json", document.dump());
+  corpus.write("document", "small.cbor", text_of(Document::to_cbor(document)));
+  corpus.write("document", "bytes.cbor", text_of(Document::to_cbor({{"codes", Document::binary({1, 2, 3})}})));
+}
+
+// What a result folder keeps, as the fuzzers of it ask for.
+void write_results(const Corpus& corpus) {
+  LayerSolution solution;
+  solution.code = code_of(3);
+  solution.codes = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1};
+  solution.gamma = {to_float16(1.0F), to_float16(-0.5F)};
+  save_solution(solution, corpus.file("solution", "plain.cbor"));
+  solution.bias = {0.5F, -2.0F};
+  save_solution(solution, corpus.file("solution", "bias.cbor"));
+
+  Measurements m;
+  m.activation_of_layer = {-1, 0, 0};
+  m.summand_limit = {0, 1.5F, 0};
+  m.weights.resize(3);
+  m.activations.resize(1);
+  m.activations[0].tensor = "x";
+  m.activations[0].layers = 2;
+  m.activations[0].histogram = three_values();
+  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+    m.activations[0].fits[static_cast<size_t>(bits)].code = code_of(bits);
+  m.activations[0].uniform8.code = code_of(8);
+  save_measurements(m, "key", corpus.file("measurements", "small.cbor"));
+
+  ReportInput report;
+  report.bits_loss_curve = {{4.5, 0.25}};
+  corpus.write("report", "empty.cbor", text_of(report_file_bytes(report)));
+  report.tensors = {{"conv", true, three_values()}};
+  corpus.write("report", "tensor.cbor", text_of(report_file_bytes(report)));
+
+  QuantizeArguments arguments;
+  arguments.model = "/net.onnx";
+  arguments.calibration.path = "/calibration";
+  corpus.write("job", "plain.json", job_to_json(arguments, "0123"));
+  arguments.only = {"conv"};
+  arguments.metric = "top1";
+  corpus.write("job", "layers.json", job_to_json(arguments, ""));
+}
+
+void write_blobs(const Corpus& corpus) {
+  corpus.write("blob", "code", text_of(write_code_blob(code_of(4))));
+  BlobHeader header;
+  header.code = code_of(3);
+  header.rows = 2;
+  header.columns = 4;
+  header.shape = {2, 4};
+  const std::vector<uint8_t> codes = {0, 1, 2, 3, 4, 5, 6, 7};
+  const std::vector<uint16_t> gamma = {to_float16(1.0F), to_float16(-0.5F)};
+  corpus.write("blob", "weights", text_of(write_weight_blob(header, codes, gamma)));
+}
+
 }  // namespace
 
 void write_seeds(const std::filesystem::path& folder) {
   const Corpus corpus(folder);
   write_images(corpus);
   write_labels(corpus);
+  write_documents(corpus);
+  write_recipes(corpus);
+  write_results(corpus);
+  write_blobs(corpus);
 }
 
 }  // namespace dnateq

@@ -28,6 +28,7 @@ struct TensorRecipe {
   int64_t bytes = 0;           // weights: bytes in the file for codes, table and channel scales
   double sensitivity = 0;      // predicted divergence that this tensor's quantization adds
   std::string distribution;    // best fit by residual sum of squares: normal, exponential, pareto, uniform
+  int scale_exponent = 0;      // weights: a channel's scale is the stored float16 times this power of two
   bool centered = false;       // activations: without their channel means, which the layer's bias makes up for
 };
 
@@ -37,6 +38,7 @@ struct StandardCodes {
   TensorCode code;
   double rmae = 0, sqnr_db = 0;  // as in TensorRecipe
   double output_sqnr_db = 0;     // as in LayerRecipe
+  int scale_exponent = 0;        // as in TensorRecipe
 };
 
 struct LayerRecipe {

@@ -195,7 +195,9 @@ int inspect_result(const std::filesystem::path& folder, const CommonArguments& c
         t.code.alpha, t.code.beta,
         t.code.arithmetic == Arithmetic::kInt8Grid ? fmt::format("grid {:.4g}", t.code.grid) : "real levels", t.rmae,
         t.sqnr_db, t.uniform_sqnr_db, t.distribution, t.bytes > 0 ? fmt::format("{} bytes", t.bytes) : std::string(),
-        t.centered ? "channel means subtracted" : "");
+        t.centered              ? "channel means subtracted"
+        : t.scale_exponent != 0 ? fmt::format("  scales times 2^{}", t.scale_exponent)
+                                : std::string());
   };
   for (const LayerRecipe& layer : recipe.layers) {
     fmt::print("{} ({})\n", layer.name, layer.type);

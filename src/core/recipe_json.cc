@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/channel_scale.h"
 #include "core/document.h"
 #include "core/tensor_document.h"
 #include "dnateq/error.h"
@@ -43,6 +44,7 @@ Json tensor_json(const TensorRecipe& tensor) {
   json["bytes"] = tensor.bytes;
   json["sensitivity"] = number_document(tensor.sensitivity);
   json["distribution"] = tensor.distribution;
+  if (tensor.scale_exponent != 0) json["scale_exponent"] = tensor.scale_exponent;
   if (tensor.centered) json["centered"] = true;
   return json;
 }
@@ -53,6 +55,7 @@ Json standard_json(const StandardCodes& standard) {
   json["rmae"] = number_document(standard.rmae);
   json["sqnr_db"] = number_document(standard.sqnr_db);
   json["output_sqnr_db"] = number_document(standard.output_sqnr_db);
+  if (standard.scale_exponent != 0) json["scale_exponent"] = standard.scale_exponent;
   return json;
 }
 
@@ -177,6 +180,11 @@ Json split_json(const SplitRecipe& split) {
 
 // --- reading ---
 
+int read_scale_exponent(const Reader& reader) {
+  return reader.has("scale_exponent") ? reader.small_count("scale_exponent", kLeastScaleExponent, kMostScaleExponent)
+                                      : 0;
+}
+
 TensorRecipe read_tensor(const Reader& reader) {
   TensorRecipe tensor;
   tensor.tensor = reader.text("tensor");
@@ -189,6 +197,7 @@ TensorRecipe read_tensor(const Reader& reader) {
   tensor.bytes = reader.count("bytes");
   tensor.sensitivity = reader.number("sensitivity");
   tensor.distribution = reader.text("distribution");
+  tensor.scale_exponent = read_scale_exponent(reader);
   if (reader.has("centered")) tensor.centered = reader.boolean("centered");
   return tensor;
 }
@@ -199,6 +208,7 @@ StandardCodes read_standard(const Reader& reader, const std::string& tensor) {
   standard.rmae = reader.number("rmae");
   standard.sqnr_db = reader.number("sqnr_db");
   standard.output_sqnr_db = reader.number("output_sqnr_db");
+  standard.scale_exponent = read_scale_exponent(reader);
   return standard;
 }
 

@@ -561,6 +561,23 @@ TEST_F(RecipeFile, RemembersWhichActivationsAreCentred) {
   EXPECT_TRUE(load_recipe(folder_ / "recipe.json").layers.front().activations->centered);
 }
 
+TEST_F(RecipeFile, RemembersThePowerOfTwoOfChannelScales) {
+  Recipe recipe = sample_recipe();
+  EXPECT_EQ(to_json(recipe).find("scale_exponent"), std::string::npos);
+  recipe.layers.front().weights.scale_exponent = -43;
+  recipe.layers.front().standard_weights->scale_exponent = 7;
+  save_recipe(recipe, folder_ / "recipe.json");
+  const Recipe again = load_recipe(folder_ / "recipe.json");
+  EXPECT_EQ(again.layers.front().weights.scale_exponent, -43);
+  EXPECT_EQ(again.layers.front().standard_weights->scale_exponent, 7);
+  EXPECT_EQ(again.layers.back().weights.scale_exponent, 0);
+  for (const Json& wrong : {Json(101), Json(-101), Json(0.5), Json("3")}) {
+    Json json = sample_json();
+    json["layers"][0]["weights"]["scale_exponent"] = wrong;
+    EXPECT_THAT(error_of(json), AllOf(HasSubstr("layer 'conv1'"), HasSubstr("'scale_exponent'")));
+  }
+}
+
 TEST(Bits, WeighActivationsByTheirValues) {
   Recipe recipe = sample_recipe();
   recipe.unquantized.clear();

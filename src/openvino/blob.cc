@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/channel_scale.h"
 #include "core/pack.h"
 #include "dnateq/error.h"
 
@@ -28,7 +29,7 @@ struct FixedHeader {
   uint16_t negative_levels, positive_levels;
   double base, alpha, beta, grid;
   int32_t pow2_q;
-  uint32_t reserved2;
+  int32_t scale_exponent;
   uint32_t rank, transposed;
   uint64_t rows, columns;
 };
@@ -66,7 +67,8 @@ std::vector<uint8_t> write_head(const BlobHeader& header) {
   std::vector<uint8_t> bytes(at.end, 0);
   FixedHeader fixed{};
   fixed.magic = kMagic;
-  fixed.version = kBlobVersion;
+  fixed.version = header.scale_exponent == 0 ? 1 : 2;
+  fixed.scale_exponent = header.scale_exponent;
   fixed.layout = header.has_codes ? 1 : 0;
   fixed.size = at.end;
   fixed.stored_bits = static_cast<uint8_t>(header.code.stored_bits);
@@ -170,12 +172,16 @@ BlobHeader read_blob_header(std::span<const uint8_t> bytes, const std::string& s
   if (bytes.size() < sizeof(fixed)) damaged(source, "shorter than its header");
   std::memcpy(&fixed, bytes.data(), sizeof(fixed));
   if (fixed.magic != kMagic) damaged(source, "not a dnateq blob");
-  if (fixed.version != kBlobVersion) {
+  if (fixed.version < 1 || fixed.version > kBlobVersion) {
     throw Error("The quantized data of '" + source + "' has format version " + std::to_string(fixed.version) +
-                ", this library reads version " + std::to_string(kBlobVersion) +
+                ", this library reads versions up to " + std::to_string(kBlobVersion) +
                 ": use the dnateq release that wrote the model, or write the model again.");
   }
   if (fixed.layout > 1) damaged(source, "unknown layout");
+  if (fixed.reserved != 0) damaged(source, "its reserved field");
+  if (fixed.scale_exponent < (fixed.version == 1 ? 0 : kLeastScaleExponent) ||
+      fixed.scale_exponent > (fixed.version == 1 ? 0 : kMostScaleExponent))
+    damaged(source, "scale exponent");
   if (fixed.stored_bits < kMinStoredBits || fixed.stored_bits > kMaxStoredBits) damaged(source, "stored bits");
   if (fixed.arithmetic > static_cast<uint8_t>(Arithmetic::kInt8Grid)) damaged(source, "arithmetic");
   if (fixed.family > static_cast<uint8_t>(Family::kPow2)) damaged(source, "family");
@@ -196,6 +202,7 @@ BlobHeader read_blob_header(std::span<const uint8_t> bytes, const std::string& s
   header.code.beta = fixed.beta;
   header.code.grid = fixed.grid;
   header.code.pow2_q = fixed.pow2_q;
+  header.scale_exponent = fixed.scale_exponent;
   header.has_codes = fixed.layout == 1;
   header.transposed = fixed.transposed == 1;
   header.rows = static_cast<int64_t>(fixed.rows);
@@ -230,15 +237,21 @@ Blob read_blob(std::span<const uint8_t> bytes, const std::string& source) {
   std::memcpy(blob.levels.data(), bytes.data() + at.levels, entries * sizeof(float));
   for (const float level : blob.levels)
     if (!std::isfinite(level)) damaged(source, "levels");
+  if (blob.levels[0] != 0) damaged(source, "levels");  // padding is code 0
   if (blob.code.arithmetic == Arithmetic::kInt8Grid) {
     blob.grid_levels.resize(entries);
     std::memcpy(blob.grid_levels.data(), bytes.data() + at.grid_levels, entries * sizeof(int16_t));
+    const bool is_signed = blob.code.negative_levels > 0;  // kernels hold them in 8 bits
+    for (const int16_t level : blob.grid_levels)
+      if (level < (is_signed ? -127 : 0) || level > (is_signed ? 127 : 255)) damaged(source, "grid levels");
+    if (blob.grid_levels[0] != 0) damaged(source, "grid levels");
   }
   blob.gamma.resize(static_cast<size_t>(blob.rows));
   for (size_t row = 0; row < blob.gamma.size(); ++row) {
     uint16_t half = 0;
     std::memcpy(&half, bytes.data() + at.gamma + row * sizeof(half), sizeof(half));
-    blob.gamma[row] = from_float16(half);
+    if (!std::isfinite(from_float16(half))) damaged(source, "channel scales");
+    blob.gamma[row] = channel_scale(half, blob.scale_exponent);
   }
   blob.codes = bytes.subspan(at.codes);
   return blob;

@@ -4,14 +4,15 @@
 // Layout, little-endian, no padding between sections (a constant may lie anywhere in a mapped file, so nothing is
 // aligned and readers copy):
 //    0  u32  magic "DNTQ"              28  u16  negative levels          72  u32  rank of the tensor's shape
-//    4  u16  format version            30  u16  positive levels          76  u32  1 = the shape is [columns][rows]
+//    4  u16  format version, 1 or 2    30  u16  positive levels          76  u32  1 = the shape is [columns][rows]
 //    6  u16  layout: 0 code only,      32  f64  base                     80  u64  rows (output channels)
 //            1 codes row by row        40  f64  alpha                    88  u64  columns (inputs per channel)
 //    8  u32  CRC-32 of bytes 12 ...    48  f64  beta                     96  u64  shape[rank]
 //   12  u32  reserved, 0               56  f64  grid                     ...  f32  levels[2^k], by code number
 //   16  u64  size of the blob          64  i32  pow2_q                   ...  i16  grid levels[2^k] (int8-grid only)
-//   24  u8   stored bits k             68  u32  reserved, 0              ...  f16  gamma[rows]       (layout 1 only)
+//   24  u8   stored bits k             68  i32  scale exponent e         ...  f16  gamma[rows]       (layout 1 only)
 //   25  u8   arithmetic, family, rounding (three bytes)                  ...  codes, rows x columns, packed (pack.h)
+// A row's scale is gamma * 2^e. Version 1 has no e but a reserved 0, and is written wherever e is 0.
 // The stored levels are the definition when decoding; they are not computed again, so another libm changes nothing.
 #pragma once
 
@@ -24,12 +25,13 @@
 
 namespace dnateq {
 
-inline constexpr uint16_t kBlobVersion = 1;
+inline constexpr uint16_t kBlobVersion = 2;  // the newest that is read
 inline constexpr size_t kBlobHeaderBytes = 96;
 
 struct BlobHeader {
   TensorCode code;
   bool has_codes = false;
+  int scale_exponent = 0;
   bool transposed = false;  // the tensor's shape holds [columns][rows]; the packed codes are rows x columns always
   int64_t rows = 0, columns = 0;
   std::vector<int64_t> shape;  // of the decoded tensor
@@ -38,7 +40,7 @@ struct BlobHeader {
 struct Blob : BlobHeader {
   std::vector<float> levels;         // 2^k, by code number
   std::vector<int16_t> grid_levels;  // the same as integers; int8-grid only
-  std::vector<float> gamma;          // rows
+  std::vector<float> gamma;          // rows; times 2^scale_exponent
   std::span<const uint8_t> codes;    // packed; points into the bytes that were read
 };
 

@@ -6,7 +6,8 @@
 #include <cstring>
 #include <random>
 
-#include "core/pack.h"
+#include "core/channel_scale.h"
+#include "core/test_error.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -111,14 +112,62 @@ TEST(Blob, SurvivesFalseHeadersWithAValidCrc) {
   }
 }
 
+void seal_again(std::vector<uint8_t>& bytes) {
+  const uint32_t crc = crc32(std::span<const uint8_t>(bytes).subspan(12));
+  std::memcpy(bytes.data() + 8, &crc, sizeof(crc));
+}
+
+TEST(Blob, ScalesCarryAPowerOfTwo) {
+  Sample sample = make_sample(4);
+  EXPECT_EQ(sample.bytes[4], 1) << "without one, the format is as it was";
+  for (const int exponent : {kLeastScaleExponent, -30, 20, kMostScaleExponent}) {
+    sample.header.scale_exponent = exponent;
+    const std::vector<uint8_t> bytes = write_weight_blob(sample.header, sample.codes, sample.gamma);
+    EXPECT_EQ(bytes.size(), sample.bytes.size());
+    EXPECT_EQ(bytes[4], 2) << "a library that knows no exponent refuses it";
+    const Blob blob = read_blob(bytes, "layer");
+    EXPECT_EQ(blob.scale_exponent, exponent);
+    std::vector<float> values(35);
+    decode_rows(blob, blob.codes, 0, 5, values.data());
+    for (size_t i = 0; i < values.size(); ++i)
+      EXPECT_EQ(values[i], std::ldexp(from_float16(sample.gamma[i / 7]), exponent) * blob.levels[sample.codes[i]]);
+  }
+}
+
+TEST(Blob, RefusesFieldsThatNoWriterSetsThoughTheCrcIsRight) {
+  const Sample sample = make_sample(4);
+  const size_t levels = kBlobHeaderBytes + 4 * sizeof(uint64_t), grid = levels + 16 * sizeof(float),
+               gamma = grid + 16 * sizeof(int16_t);
+  const auto refused = [&](size_t at, std::initializer_list<uint8_t> with, const char* what) {
+    std::vector<uint8_t> bytes = sample.bytes;
+    std::copy(with.begin(), with.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+    seal_again(bytes);
+    EXPECT_THAT(testing::error_of([&] { read_blob(bytes, "layer"); }),
+                ::testing::AllOf(::testing::HasSubstr("layer"), ::testing::HasSubstr(what)))
+        << at;
+  };
+  refused(12, {1}, "reserved");
+  refused(25, {2}, "arithmetic");
+  refused(26, {4}, "family");
+  refused(27, {2}, "rounding");
+  refused(68, {1}, "scale exponent");             // in version 1
+  refused(levels, {0, 0, 0x80, 0x3f}, "levels");  // of code 0
+  refused(levels + 4, {0, 0, 0x80, 0x7f}, "levels");
+  refused(grid, {1}, "grid levels");
+  refused(grid + 2, {128, 0}, "grid levels");
+  refused(grid + 2, {0x80, 0xff}, "grid levels");
+  refused(gamma, {0x00, 0x7c}, "channel scales");
+  refused(gamma, {0xff, 0xff}, "channel scales");
+}
+
 TEST(Blob, NamesLayerAndVersionOfANewerFormat) {
   Sample sample = make_sample(4);
-  sample.bytes[4] = 2;
+  sample.bytes[4] = 3;
   try {
     read_blob(sample.bytes, "conv7");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr("conv7"), testing::HasSubstr("version 2")));
+    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("conv7"), ::testing::HasSubstr("version 3")));
   }
 }
 

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <map>
 
+#include "core/channel_scale.h"
 #include "core/distribution.h"
-#include "core/pack.h"
 #include "search/fit.h"
 
 namespace dnateq {
@@ -78,6 +78,7 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
     w.shape = {layer.rows, layer.columns};
     w.elements = layer.rows * layer.columns;
     w.code = solution.code;
+    w.scale_exponent = solution.scale_exponent;
     w.rmae = solution.weight_rmae;
     w.sqnr_db = sqnr_db(solution.weight_relative_error);
     w.uniform_sqnr_db = sqnr_db(solution.uniform_relative_error);
@@ -85,8 +86,10 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
     w.distribution = best_of_paper_families(fit_distributions(raw));
     QuantizeResult::View view{layer.name, true, {}};
     std::vector<float> scaled(weights.size());
-    for (size_t i = 0; i < weights.size(); ++i)
-      scaled[i] = weights[i] / from_float16(solution.gamma[i / static_cast<size_t>(layer.columns)]);
+    for (size_t i = 0, row = 0; i < weights.size(); ++row) {
+      const float scale = channel_scale(solution.gamma[row], solution.scale_exponent);
+      for (const size_t end = i + static_cast<size_t>(layer.columns); i < end; ++i) scaled[i] = weights[i] / scale;
+    }
     view.histogram.add(scaled);
     result.views.push_back(std::move(view));
     entry.output_sqnr_db = sqnr_db(solution.output_relative_error);
@@ -111,6 +114,7 @@ void describe_main_codes(const PreparedModel& prepared, const std::vector<LayerS
     const LayerSolution& solution = solutions[l];
     StandardCodes standard;
     standard.code = solution.code;
+    standard.scale_exponent = solution.scale_exponent;
     standard.rmae = solution.weight_rmae;
     standard.sqnr_db = sqnr_db(solution.weight_relative_error);
     standard.output_sqnr_db = sqnr_db(solution.output_relative_error);

@@ -12,11 +12,13 @@
 
 namespace dnateq {
 
-// The codes that the search decided on for one layer of PreparedModel::layers (same index). w^ = gamma[row] * level.
+// The codes that the search decided on for one layer of PreparedModel::layers (same index):
+// w^ = gamma[row] * 2^scale_exponent * level.
 struct LayerCodes {
   TensorCode weight_code;
   std::vector<uint8_t> codes;   // rows x columns, row-major; empty: this layer stays FP32
   std::vector<uint16_t> gamma;  // float16 channel scale per row; the value used everywhere is the rounded one
+  int scale_exponent = 0;       // of all rows' scales
   std::vector<float> bias;      // per row, added to the layer's output; empty = none
   bool has_activation_code = false;
   TensorCode activation_code;           // code of the tensor entering the layer (exact emission)

@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "core/channel_scale.h"
 #include "dnateq/error.h"
 
 namespace dnateq::emission {
@@ -30,7 +31,8 @@ ov::Shape channel_shape(const Layer& layer, const ov::Shape& weights) {
 }
 
 bool same_weights(const LayerCodes& a, const LayerCodes& b) {
-  return a.weight_code == b.weight_code && a.gamma == b.gamma && a.codes == b.codes;
+  return a.weight_code == b.weight_code && a.gamma == b.gamma && a.scale_exponent == b.scale_exponent &&
+         a.codes == b.codes;
 }
 
 void check(const Layer& layer, const LayerCodes& codes) {
@@ -39,6 +41,8 @@ void check(const Layer& layer, const LayerCodes& codes) {
   if (codes.codes.size() != rows * columns || codes.gamma.size() != rows)
     throw Error("Layer '" + layer.name + "': codes or channel scales do not match its weights of " +
                 std::to_string(rows) + " x " + std::to_string(columns) + ".");
+  if (codes.scale_exponent < kLeastScaleExponent || codes.scale_exponent > kMostScaleExponent)
+    throw Error("Layer '" + layer.name + "': the exponent of its channel scales is out of range.");
   const unsigned limit = 1U << codes.weight_code.stored_bits;
   if (std::any_of(codes.codes.begin(), codes.codes.end(), [limit](uint8_t code) { return code >= limit; }))
     throw Error("Layer '" + layer.name + "': a code does not fit in its stored bits.");
@@ -164,6 +168,7 @@ BlobHeader weight_header(const Layer& layer, const LayerCodes& codes, const ov::
   header.code = codes.weight_code;
   header.has_codes = true;
   header.transposed = layer.weights_transposed;
+  header.scale_exponent = codes.scale_exponent;
   header.rows = layer.rows;
   header.columns = layer.columns;
   header.shape.assign(shape.begin(), shape.end());

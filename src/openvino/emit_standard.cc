@@ -97,8 +97,9 @@ struct StandardWeights {
   NodeOutput decoded;  // levels * scale; made when first asked for
 };
 
-// codes -> level integers -> * gamma * unit. The codes are converted first because OpenVINO folds no Gather by sub-byte
-// indices; folded, the levels are an int8 constant and the rest is the dequantization that its INT8 passes look for.
+// codes -> level integers -> * gamma * unit, the unit times the power of two of the scales. The codes are converted
+// first because OpenVINO folds no Gather by sub-byte indices; folded, the levels are an int8 constant and the rest is
+// the dequantization that its INT8 passes look for.
 StandardWeights standard_weights(const Target& target, const std::vector<ColumnPair>& pairs) {
   const LayerCodes& codes = *target.codes;
   const std::string& name = target.layer->name;
@@ -133,11 +134,16 @@ StandardWeights standard_weights(const Target& target, const std::vector<ColumnP
     table->set_friendly_name(name + "/table");
     weights.levels = std::make_shared<op::Gather>(table, indices, axis);
     weights.scale = wide_gamma;
+    if (codes.scale_exponent != 0) {
+      const auto unit = scalar<float>(ov::element::f32, std::ldexp(1.0F, codes.scale_exponent));
+      unit->set_friendly_name(name + "/unit");
+      weights.scale = std::make_shared<op::Multiply>(wide_gamma, unit);
+    }
   } else {
     const Int8Levels levels = int8_levels(codes, target.layer->columns, pairs);
     const auto table = op::Constant::create(ov::element::i8, ov::Shape{entries}, levels.table);
     table->set_friendly_name(name + "/table");
-    const auto unit = scalar<float>(ov::element::f32, levels.unit);
+    const auto unit = scalar<float>(ov::element::f32, std::ldexp(levels.unit, codes.scale_exponent));
     unit->set_friendly_name(name + "/unit");
     weights.levels = std::make_shared<op::Gather>(table, indices, axis);
     weights.scale = std::make_shared<op::Multiply>(wide_gamma, unit);
@@ -280,7 +286,9 @@ int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes) {
   for (const emission::Plane& plane : emission::planes(codes.weight_code.stored_bits))
     bytes += emission::plane_bytes(plane, elements);
   const bool real = codes.weight_code.arithmetic == Arithmetic::kExponential && !codes.has_activation_code;
-  return bytes + (real ? entries * static_cast<int64_t>(sizeof(float)) : entries + static_cast<int64_t>(sizeof(float)));
+  constexpr int64_t kUnit = sizeof(float);
+  return bytes + (real ? entries * static_cast<int64_t>(sizeof(float)) + (codes.scale_exponent != 0 ? kUnit : 0)
+                       : entries + kUnit);
 }
 
 }  // namespace dnateq

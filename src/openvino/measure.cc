@@ -8,6 +8,7 @@
 #include <mutex>
 #include <openvino/opsets/opset13.hpp>
 
+#include "core/channel_scale.h"
 #include "dnateq/error.h"
 #include "openvino/runner.h"
 #include "openvino/sensitivity.h"
@@ -131,7 +132,9 @@ void measure_weights(const PreparedModel& prepared, const MeasureOptions& option
   Task task(options.progress, "measuring weights", prepared.layers.size());
   tbb::parallel_for(size_t{0}, prepared.layers.size(), [&](size_t l) {
     const Layer& layer = prepared.layers[l];
-    const std::vector<float> w = layer.weight_matrix();
+    std::vector<float> w = layer.weight_matrix();
+    if (const int exponent = scale_exponent_of(w, layer.rows); exponent != 0)  // squares stay in float32's range
+      for (float& value : w) value = std::ldexp(value, -exponent);
     // Rows by their root mean square: the shape that the curve must fit, channel scales apart.
     std::vector<float> scaled(w.size()), importance(w.size());
     for (int64_t r = 0; r < layer.rows; ++r) {

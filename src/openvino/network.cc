@@ -64,7 +64,8 @@ void Network::measure(const Calls& calls) {
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
   const std::filesystem::path file = measurements / "measurements.cbor";
   const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
-  if (auto cached = load_measurements(key, prepared_.layers, file); cached && (cached->has_sensitivities || !needs_sensitivities)) {
+  if (auto cached = load_measurements(key, prepared_.layers, file);
+      cached && (cached->has_sensitivities || !needs_sensitivities)) {
     measurements_ = std::move(*cached);
   } else {
     MeasureOptions measure_options;
@@ -226,6 +227,7 @@ std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
     codes.weight_code = solution.code;
     codes.codes = solution.codes;
     codes.gamma = solution.gamma;
+    codes.scale_exponent = solution.scale_exponent;
     codes.bias = solution.bias;
     codes.has_activation_code = solved.plan[l].quantize_activations;
     codes.any_cpu = options_.target_isa == TargetIsa::kAny;

@@ -101,6 +101,7 @@ json tensor_document(const TensorRecipe& tensor) {
           {"rmae", for_display(tensor.rmae)},
           {"sqnr_db", for_display(tensor.sqnr_db)},
           {"uniform_sqnr_db", for_display(tensor.uniform_sqnr_db)},
+          {"scale_exponent", tensor.scale_exponent},
           {"bytes", tensor.bytes},
           {"sensitivity", for_display(tensor.sensitivity)},
           {"distribution", tensor.distribution}};

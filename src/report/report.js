@@ -133,6 +133,7 @@ function selectTensor(index) {
       ? `${recipe.bits} stored bits. No values were recorded for this tensor, so there is no histogram.`
       : `${recipe.bits} stored bits: ${recipe.negative_levels} negative and ${recipe.positive_levels} positive levels beside zero, base ${number(recipe.base, 4)}, ` +
         `α ${number(recipe.alpha)}, β ${number(recipe.beta)}, ${recipe.arithmetic} arithmetic. ` +
+        (recipe.scale_exponent ? `Channel scales are float16 times 2^${recipe.scale_exponent}. ` : '') +
         `${count(view.values)} values from ${number(view.minimum)} to ${number(view.maximum)}; ${fixed(100 * view.zeros / view.values, 1)} % are exact zeros` +
         (outside ? `; ${count(outside)} lie outside the drawn range` : '') +
         `. With nearest rounding of these values: ${decibels(view.sqnr_db)}, best clipped uniform grid ${decibels(view.uniform.sqnr_db)}.`;

@@ -20,11 +20,12 @@ RowScale rounded_scale(float gamma) {
   return scale;
 }
 
-CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Index group) {
+CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Index group, float unit) {
   const Index columns = shape.columns, rows = shape.rows / shape.groups;
   CentredSamples c;
   c.x = samples.inputs.middleCols(group * columns, columns);
   c.y = samples.targets.middleCols(group * rows, rows);
+  if (unit != 1) c.y *= unit;
   const auto count = static_cast<float>(c.x.rows());
   VectorXf importance = samples.weights;
   if (importance.size() == 0) importance = VectorXf::Ones(c.x.rows());

@@ -45,7 +45,8 @@ struct CentredSamples {
   Eigen::VectorXf input_mean, target_mean;
   double target_power = 0;  // sum over rows of E[y^2]
 };
-CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Eigen::Index group);
+// Targets are multiplied by `unit` first: the weights are in units of its inverse.
+CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Eigen::Index group, float unit = 1);
 
 struct ObjectiveOptions {
   double damping = 0.02;   // ridge relative to the mean of E[x^2] over the columns

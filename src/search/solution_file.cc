@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/atomic_file.h"
+#include "core/channel_scale.h"
 #include "core/pack.h"
 #include "core/tensor_document.h"
 
@@ -28,6 +29,7 @@ void save_solution(const LayerSolution& s, const std::filesystem::path& file) {
   document["code"] = code_document(s.code);
   document["codes"] = bytes_of(pack(s.codes, s.code.stored_bits));
   document["gamma"] = bytes_of(s.gamma);
+  document["scale_exponent"] = s.scale_exponent;
   document["bias"] = bytes_of(s.bias);
   document["weight_relative_error"] = s.weight_relative_error;
   document["weight_rmae"] = s.weight_rmae;
@@ -54,6 +56,7 @@ LayerSolution read_solution(std::string_view bytes, const LayerShape& shape, con
   if (s.gamma.size() != rows) reader.fail(fmt::format("'gamma' must hold {} scales", rows));
   for (const uint16_t gamma : s.gamma)
     if (!is_scale(gamma)) reader.fail("'gamma' must hold finite scales other than 0");
+  s.scale_exponent = reader.small_count("scale_exponent", kLeastScaleExponent, kMostScaleExponent);
   s.bias = reader.array<float>("bias");
   if (!s.bias.empty() && s.bias.size() != rows) reader.fail(fmt::format("'bias' must hold {} values or none", rows));
   for (const float bias : s.bias)

@@ -24,6 +24,7 @@ class SolutionFile : public ::testing::Test {
     file_ = folder_ / "0001.cbor";
     solution_ = quantize_rows(testing::normal_values(35, 41), shape_, with_level_counts(TensorCode{}, 3));
     solution_.bias = {0.5F, -1.0F, 0.0F, 1e-30F, 7.0F};
+    solution_.scale_exponent = -30;
     solution_.output_relative_error = 0.01;
     solution_.nearest_output_relative_error = 0.02;
   }
@@ -51,6 +52,7 @@ TEST_F(SolutionFile, RoundTripsEveryField) {
   EXPECT_EQ(loaded->code, solution_.code);
   EXPECT_EQ(loaded->codes, solution_.codes);
   EXPECT_EQ(loaded->gamma, solution_.gamma);
+  EXPECT_EQ(loaded->scale_exponent, -30);
   EXPECT_EQ(loaded->bias, solution_.bias);
   EXPECT_EQ(loaded->weight_relative_error, solution_.weight_relative_error);
   EXPECT_EQ(loaded->weight_rmae, solution_.weight_rmae);
@@ -162,6 +164,8 @@ TEST_F(SolutionFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   refused("/gamma", binary(12, 0x30), "'gamma'");
   refused("/gamma", binary(10, 0), "'gamma'");
   refused("/gamma", binary(10, 0x7c), "'gamma'");  // NaN
+  refused("/scale_exponent", 101, "'scale_exponent'");
+  refused("/scale_exponent", -101, "'scale_exponent'");
   refused("/bias", binary(16, 0), "'bias'");
   refused("/bias", binary(20, 0xff), "'bias'");  // NaN
   refused("/weight_relative_error", nullptr, "'weight_relative_error'");

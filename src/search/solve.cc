@@ -8,8 +8,9 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <utility>
 
-#include "core/pack.h"
+#include "core/channel_scale.h"
 #include "search/dense.h"
 #include "search/fit.h"
 #include "search/objective.h"
@@ -202,6 +203,37 @@ void measure_weights(LayerSolution& solution, const ConstRows& original, const s
   solution.weight_rmae = magnitude > 0 ? absolute / magnitude : 0;
 }
 
+// Weights in units of 2^exponent, in which float16 holds the scales of their rows. All is done in them, and solution
+// and bias are taken back (in_true_units). Where the exponent is 0, nothing is copied and nothing changes.
+struct UnitWeights {
+  UnitWeights(std::span<const float> weights, const LayerShape& shape)
+      : exponent(scale_exponent_of(weights, shape.rows)), values_(weights) {
+    if (exponent == 0) return;
+    scaled_.assign(weights.begin(), weights.end());
+    for (float& w : scaled_) w = std::ldexp(w, -exponent);
+    values_ = scaled_;
+  }
+  UnitWeights(const UnitWeights&) = delete;
+  UnitWeights& operator=(const UnitWeights&) = delete;
+
+  std::span<const float> values() const { return values_; }
+  float unit() const { return unit_of(exponent); }
+
+  static float unit_of(int of_exponent) { return std::ldexp(1.0F, -of_exponent); }
+
+  const int exponent;
+
+ private:
+  std::span<const float> values_;
+  std::vector<float> scaled_;
+};
+
+void in_true_units(LayerSolution& solution, int exponent) {
+  solution.scale_exponent = exponent;
+  if (exponent != 0)
+    for (float& bias : solution.bias) bias = std::ldexp(bias, exponent);
+}
+
 // Of the group's rows: the outputs' mean error without one.
 void set_bias(LayerSolution& solution, Index first_row, Index columns, const VectorXf& input_mean,
               const VectorXf& target_mean) {
@@ -220,14 +252,18 @@ void set_bias(LayerSolution& solution, Index first_row, Index columns, const Vec
 std::vector<float> decode_weights(const LayerSolution& solution, int64_t columns) {
   const std::vector<float> levels = level_table(solution.code);
   std::vector<float> weights(solution.codes.size());
-  for (size_t i = 0; i < weights.size(); ++i)
-    weights[i] = from_float16(solution.gamma[i / static_cast<size_t>(columns)]) * levels[solution.codes[i]];
+  for (size_t i = 0, row = 0; i < weights.size(); ++row) {
+    const float scale = channel_scale(solution.gamma[row], solution.scale_exponent);
+    for (const size_t end = i + static_cast<size_t>(columns); i < end; ++i)
+      weights[i] = scale * levels[solution.codes[i]];
+  }
   return weights;
 }
 
 LayerSolution quantize_rows(std::span<const float> weights, const LayerShape& shape, const TensorCode& request,
                             bool per_row, bool uniform) {
-  const Eigen::Map<const RowMajor> w = as_matrix(weights, shape);
+  const UnitWeights units(weights, shape);
+  const Eigen::Map<const RowMajor> w = as_matrix(units.values(), shape);
   const RowMajor even = RowMajor::Ones(1, shape.columns);
   const RowFit fit = fit_rows_for_pairs(w, even, shape.rows, shape.pairs, request, per_row, uniform);
   const Encoder encoder(fit.code);
@@ -238,6 +274,7 @@ LayerSolution quantize_rows(std::span<const float> weights, const LayerShape& sh
   limit_pairs(w, even, shape.rows, shape.pairs, fit.code, fit.gamma, solution.codes);
   for (const RowScale& scale : fit.gamma) solution.gamma.push_back(scale.bits);
   measure_weights(solution, w, fit.gamma);
+  in_true_units(solution, units.exponent);
   return solution;
 }
 
@@ -255,12 +292,13 @@ LayerSolution with_fixed_code(std::span<const float> weights, const LayerShape& 
 }
 
 void correct_bias(LayerSolution& solution, const LayerShape& shape, const LayerSamples& samples) {
+  const int exponent = std::exchange(solution.scale_exponent, 0);
   const std::vector<float> w = decode_weights(solution, shape.columns);
   const Index rows = shape.rows / shape.groups, columns = shape.columns;
   solution.bias.assign(static_cast<size_t>(shape.rows), 0.0F);
   double error = 0, power = 0;
   for (Index g = 0; g < shape.groups; ++g) {
-    CentredSamples c = centred(samples, shape, g);
+    CentredSamples c = centred(samples, shape, g, UnitWeights::unit_of(exponent));
     set_bias(solution, g * rows, columns, c.input_mean, c.target_mean);
     const Index positions = c.x.rows();
     multiply({positions, rows, columns}, {c.x.data(), 1, positions}, {w.data() + g * rows * columns, 1, columns}, -1.0F,
@@ -270,11 +308,13 @@ void correct_bias(LayerSolution& solution, const LayerShape& shape, const LayerS
     power += c.target_power;
   }
   solution.output_relative_error = power > 0 ? error / power : 0;
+  in_true_units(solution, exponent);
 }
 
 LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, const LayerSamples& samples,
                           const TensorCode& request, const SolveOptions& options) {
-  const Eigen::Map<const RowMajor> original = as_matrix(weights, shape);
+  const UnitWeights units(weights, shape);
+  const Eigen::Map<const RowMajor> original = as_matrix(units.values(), shape);
   const Index groups = shape.groups, rows = shape.rows / groups, columns = shape.columns;
   // Few positions estimate second moments badly: the ridge grows with inputs per position, or the rounding would fit
   // the sample.
@@ -287,7 +327,7 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
   std::vector<std::unique_ptr<Objective>> objectives(static_cast<size_t>(groups));
   tbb::parallel_for(Index{0}, groups, [&](Index g) {
     auto& objective = objectives[static_cast<size_t>(g)];
-    objective = make_objective(centred(samples, shape, g), original.middleRows(g * rows, rows),
+    objective = make_objective(centred(samples, shape, g, units.unit()), original.middleRows(g * rows, rows),
                                target.middleRows(g * rows, rows), objective_options);
     importance.row(g) = objective->diagonal().transpose();
   });
@@ -334,6 +374,7 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
   solution.output_relative_error = target_power > 0 ? error / target_power : 0;
   solution.nearest_output_relative_error = target_power > 0 ? nearest_error / target_power : 0;
   measure_weights(solution, original, fit.gamma);
+  in_true_units(solution, units.exponent);
   return solution;
 }
 

@@ -46,6 +46,7 @@ struct LayerSolution {
   TensorCode code;
   std::vector<uint8_t> codes;                         // rows x columns
   std::vector<uint16_t> gamma;                        // float16, per row
+  int scale_exponent = 0;                             // a row's scale is gamma * 2^scale_exponent
   std::vector<float> bias;                            // per row, to be added to the output; empty without samples
   double weight_relative_error = 0, weight_rmae = 0;  // against the original W
   double uniform_relative_error = 0;                  // best clipped uniform grid, same counts and scales per row
@@ -53,7 +54,7 @@ struct LayerSolution {
   double nearest_output_relative_error = 0;           // nearest rounding of W with bias correction
 };
 
-// w^ = gamma * level, float32.
+// w^ = scale * level, float32.
 std::vector<float> decode_weights(const LayerSolution& solution, int64_t columns);
 
 // Codes by nearest rounding with a fitted curve and, if `per_row`, fitted channel scales. No samples needed.

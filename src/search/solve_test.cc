@@ -7,7 +7,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/pack.h"
+#include "core/channel_scale.h"
 #include "search/test_data.h"
 
 namespace dnateq {
@@ -388,9 +388,9 @@ TEST(SolveLayer, KeepsTheBaseOfTheInputsWhereAskedTo) {
   }
 }
 
-TEST(SolveLayer, TinyWeightsSurviveTheFloat16Scales) {
+TEST(SolveLayer, TinyAndHugeWeightsSurviveTheFloat16Scales) {
   const Problem problem = make_problem({4, 10, 1}, 100, 72);
-  for (const float unit : {1e-4F, 1e4F}) {
+  for (const float unit : {1e-30F, 1e-9F, 1e-4F, 1e4F, 1e6F, 1e30F}) {
     std::vector<float> weights = problem.weights;
     for (float& w : weights) w *= unit;
     LayerSamples samples = problem.samples;
@@ -401,9 +401,68 @@ TEST(SolveLayer, TinyWeightsSurviveTheFloat16Scales) {
   }
 }
 
+// A power of two in weights and targets leaves codes, curve and errors as they are, however far it leads.
+TEST(SolveLayer, WeightsOfAnySizeKeepTheirPrecision) {
+  for (const Index positions : {Index{100}, Index{4}}) {  // either form of the objective
+    const Problem problem = make_problem({6, 24, 1}, positions, 76);
+    const LayerSolution plain = solve_layer(problem.weights, problem.shape, problem.samples, request_for(4), {});
+    EXPECT_EQ(plain.scale_exponent, 0);
+    for (const int power : {-60, -30, 20, 60}) {
+      std::vector<float> weights = problem.weights;
+      for (float& w : weights) w = std::ldexp(w, power);
+      LayerSamples samples = problem.samples;
+      samples.targets *= std::ldexp(1.0F, power);
+      LayerSolution solution = solve_layer(weights, problem.shape, samples, request_for(4), {});
+      EXPECT_EQ(solution.code, plain.code);
+      EXPECT_EQ(solution.codes, plain.codes);
+      EXPECT_FLOAT_EQ(static_cast<float>(solution.output_relative_error),
+                      static_cast<float>(plain.output_relative_error));
+      for (size_t r = 0; r < 6; ++r) {
+        EXPECT_EQ(channel_scale(solution.gamma[r], solution.scale_exponent),
+                  std::ldexp(from_float16(plain.gamma[r]), power));
+        EXPECT_FLOAT_EQ(solution.bias[r], std::ldexp(plain.bias[r], power));
+      }
+      const std::vector<float> bias = solution.bias;
+      correct_bias(solution, problem.shape, samples);  // the same, for the codes as they are
+      for (size_t r = 0; r < 6; ++r) EXPECT_NEAR(solution.bias[r], bias[r], 1e-4F * std::ldexp(1.0F, power));
+      EXPECT_NEAR(solution.output_relative_error, plain.output_relative_error, 1e-4);
+    }
+  }
+}
+
+double error_of_row(const LayerSolution& solution, std::span<const float> weights, size_t row, size_t columns) {
+  const std::vector<float> decoded = decode_weights(solution, static_cast<int64_t>(columns));
+  double error = 0, power = 0;
+  for (size_t i = row * columns; i < (row + 1) * columns; ++i) {
+    const double w = static_cast<double>(weights[i]), d = w - static_cast<double>(decoded[i]);
+    error += d * d;
+    power += w * w;
+  }
+  return error / power;
+}
+
+// One power of two for a tensor: rows down to 2^-27 of the largest are as good as it, those down to 2^-37 lose bits of
+// their scale, and what is below is lost, which costs the tensor nothing that counts.
+TEST(QuantizeRows, RowsOfAllSizesKeepWhatOnePowerOfTwoCanHold) {
+  constexpr size_t kColumns = 200;
+  const std::vector<float> sizes = {1e6F, 1.0F, 0.01F, 1e-4F, 1e-9F};  // 2^-20, 2^-27, 2^-33, 2^-50 of the largest
+  std::vector<float> weights;
+  for (size_t r = 0; r < sizes.size(); ++r)
+    for (const float w : normal_values(kColumns, 80)) weights.push_back(sizes[r] * w);
+  const LayerSolution solution = quantize_rows(weights, {5, kColumns, 1}, request_for(5));
+  expect_finite(solution);
+  const double best = error_of_row(solution, weights, 0, kColumns);
+  EXPECT_LT(best, 0.01);
+  EXPECT_NEAR(error_of_row(solution, weights, 1, kColumns), best, 0.01 * best);
+  EXPECT_NEAR(error_of_row(solution, weights, 2, kColumns), best, 0.01 * best);
+  EXPECT_LT(error_of_row(solution, weights, 3, kColumns), best + 0.01) << "5 of 11 bits are left of its scale";
+  EXPECT_EQ(error_of_row(solution, weights, 4, kColumns), 1.0) << "all zeros";
+  EXPECT_LT(solution.weight_relative_error, 1.01 * best);
+}
+
 TEST(QuantizeRows, NeverDoesWorseThanTheUniformGrid) {
   for (const auto& tensor : testing::many_tensors(480)) {
-    if (tensor.values.size() != 480 || tensor.name == "tiny" || tensor.name == "huge") continue;  // beyond float16
+    if (tensor.values.size() != 480) continue;
     for (const int bits : {2, 3, 4, 6}) {
       const LayerSolution solution = quantize_rows(tensor.values, {8, 60, 1}, request_for(bits));
       const LayerSolution uniform = quantize_rows(tensor.values, {8, 60, 1}, request_for(bits), true, true);

@@ -42,9 +42,10 @@ std::vector<uint8_t> report_file_bytes(const ReportInput& input) {
                              {"seconds", input.seconds},
                              {"emission", input.emission},
                              {"int8_is_estimate", input.int8_is_estimate},
+                             {"int8_metric", input.has_int8_metric ? Document(input.int8_metric) : Document()},
                              {"bytes",
                               {input.bytes_fp32, input.bytes_int8, input.bytes_standard, input.bytes_exact,
-                               input.bytes_ram, input.bytes_ram_fp32}}};
+                               input.bytes_ram, input.bytes_ram_fp32, input.bytes_ram_int8}}};
   return Document::to_cbor(document);
 }
 
@@ -63,13 +64,16 @@ ReportInput read_report_file(std::string_view bytes, Recipe recipe, const std::s
   if (input.emission != "standard" && input.emission != "cpu") reader.fail("'emission' must be standard or cpu");
   input.bits_loss_curve = read_curve(reader);
   const std::vector<int64_t> sizes = reader.counts("bytes");
-  if (sizes.size() != 6) reader.fail("'bytes' must hold 6 sizes");
+  if (sizes.size() != 6 && sizes.size() != 7) reader.fail("'bytes' must hold 7 sizes");
   input.bytes_fp32 = sizes[0];
   input.bytes_int8 = sizes[1];
   input.bytes_standard = sizes[2];
   input.bytes_exact = sizes[3];
   input.bytes_ram = sizes[4];
   input.bytes_ram_fp32 = sizes[5];
+  if (sizes.size() > 6) input.bytes_ram_int8 = sizes[6];
+  input.has_int8_metric = reader.has_value("int8_metric");
+  if (input.has_int8_metric) input.int8_metric = reader.finite("int8_metric");
   if (reader.has("int8_is_estimate")) input.int8_is_estimate = reader.boolean("int8_is_estimate");
   return input;
 }

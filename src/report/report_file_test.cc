@@ -22,8 +22,9 @@ ReportInput sample_input() {
   input.bits_loss_curve = {{4.5, 0.25}, {5.5, 0.125}};
   input.emission = "cpu";
   input.bytes_fp32 = 1, input.bytes_int8 = 2, input.bytes_standard = 3, input.bytes_exact = 4, input.bytes_ram = 5;
-  input.bytes_ram_fp32 = 6;
+  input.bytes_ram_fp32 = 6, input.bytes_ram_int8 = 7;
   input.int8_is_estimate = false;
+  input.has_int8_metric = true, input.int8_metric = 0.75;
   Histogram histogram;
   histogram.add(std::vector<float>{-1.5F, 0.0F, 2.0F});
   input.tensors = {{"conv", true, histogram}, {"conv", false, {}}};
@@ -52,6 +53,9 @@ TEST(ReportFile, ComesBackWithEveryMember) {
   EXPECT_EQ(back.bytes_exact, 4);
   EXPECT_EQ(back.bytes_ram, 5);
   EXPECT_EQ(back.bytes_ram_fp32, 6);
+  EXPECT_EQ(back.bytes_ram_int8, 7);
+  EXPECT_TRUE(back.has_int8_metric);
+  EXPECT_EQ(back.int8_metric, 0.75);
   EXPECT_FALSE(back.int8_is_estimate);
   ASSERT_EQ(back.tensors.size(), 2U);
   EXPECT_EQ(back.tensors[0].layer, "conv");
@@ -62,9 +66,12 @@ TEST(ReportFile, ComesBackWithEveryMember) {
 }
 
 TEST(ReportFile, OfAnEarlierDnateqLoadsWithDefaults) {
-  const ReportInput input = read(without(without(sample_document(), "/emission"), "/int8_is_estimate"));
+  const Document six = with(sample_document(), "/bytes", {1, 2, 3, 4, 5, 6});
+  const ReportInput input = read(without(without(without(six, "/emission"), "/int8_is_estimate"), "/int8_metric"));
   EXPECT_EQ(input.emission, "standard");
   EXPECT_TRUE(input.int8_is_estimate);
+  EXPECT_EQ(input.bytes_ram_int8, 0);
+  EXPECT_FALSE(input.has_int8_metric);
 }
 
 TEST(ReportFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
@@ -83,10 +90,11 @@ TEST(ReportFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   refused("/curve/1/0", std::numeric_limits<double>::quiet_NaN(), "'curve'");
   refused("/curve/1", {1, 2, 3}, "'curve'");
   refused("/bytes/2", -1, "'bytes'");
+  refused("/int8_metric", "none", "'int8_metric'");
   refused("/bytes", {1, 2}, "'bytes'");
   refused("/int8_is_estimate", 0, "'int8_is_estimate'");
   testing::survives_every_value(whole, [](const Document& document) { read(document); },
-                                {"emission", "int8_is_estimate"});
+                                {"emission", "int8_is_estimate", "int8_metric"});
 }
 
 TEST(ReportFile, RefusesEveryTruncation) {

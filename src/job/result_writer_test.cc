@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "dnateq/error.h"
+#include "job/job_file.h"
 #include "job/result_folder.h"
 
 namespace dnateq {
@@ -13,6 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+
+constexpr const char* kJob = "measurements/job.json";
 
 class ResultWriterTest : public testing::Test {
  protected:
@@ -34,7 +37,13 @@ class ResultWriterTest : public testing::Test {
     return text.str();
   }
 
-  // Files of a result whose text is `mark`, but for the recipe.
+  static std::string job_of(const std::string& mark) {
+    QuantizeArguments job;
+    job.model = job.calibration.path = "/" + mark;
+    return job_to_json(job, {});
+  }
+
+  // Files of a result whose text is `mark`, but for the recipe and the job.
   static void write_result(const fs::path& folder, const std::vector<std::string>& emissions, const std::string& mark) {
     Recipe recipe;
     recipe.model_file = mark;
@@ -46,7 +55,7 @@ class ResultWriterTest : public testing::Test {
     fs::create_directories(folder);
     save_recipe(recipe, folder / "recipe.dnateq.json");
     for (const std::string& name : files_of_result(recipe))
-      if (name != "recipe.dnateq.json") write(folder / name, mark);
+      if (name != "recipe.dnateq.json") write(folder / name, name == kJob ? job_of(mark) : mark);
   }
 
   void run(const std::vector<std::string>& emissions, const std::string& mark) const {
@@ -230,8 +239,9 @@ TEST_F(ResultWriterTest, AResultThatWasBeingPutInPlaceIsCompleted) {
     for (size_t i = former.size(); i < done; ++i)
       move(out_ / "unfinished" / fresh[i - former.size()], out_ / fresh[i - former.size()]);
     EXPECT_EQ(load_result(out_).model_file, "new") << done;
-    for (const char* name : {"model.xml", "model.bin", "report.html", "measurements/job.json"})
+    for (const char* name : {"model.xml", "model.bin", "report.html"})
       EXPECT_EQ(text_of(out_ / name), "new") << done << name;
+    EXPECT_EQ(text_of(out_ / kJob), job_of("new")) << done;
     EXPECT_FALSE(fs::exists(out_ / "exact")) << done;
     EXPECT_FALSE(fs::exists(out_ / "unfinished")) << done;
   }
@@ -258,11 +268,11 @@ TEST_F(ResultWriterTest, WhatCannotBePutInPlaceLeavesTheFormerResult) {
   EXPECT_THROW(writer.publish(), Error);
   EXPECT_EQ(mark_of_recipe(), "one");
   EXPECT_EQ(text_of(out_ / "model.xml"), "one");
-  EXPECT_EQ(text_of(out_ / "measurements/job.json"), "one");
+  EXPECT_EQ(text_of(out_ / kJob), job_of("one"));
   EXPECT_EQ(text_of(writer.work() / "model.xml"), "two");
   fs::remove(writer.work() / "former/measurements");
   writer.publish();
-  EXPECT_EQ(text_of(out_ / "measurements/job.json"), "two");
+  EXPECT_EQ(text_of(out_ / kJob), job_of("two"));
 }
 
 TEST_F(ResultWriterTest, WhatARunReadsIsNotReplaced) {

@@ -30,7 +30,8 @@ class PaperSearch {
 
   // What a loss limit is searched along.
   std::vector<PaperFrontPoint> front() const;
-  // Without a limit: the pair of thresholds in the options, else the tightest within the bit target; throws Error where none is.
+  // Without a limit: the pair of thresholds in the options, else the tightest within the bit target; throws Error where
+  // none is.
   PaperPair choose() const;
 
   // The grid around the pair that was taken, for the recipe. `known`: plans judged before; of the others at most

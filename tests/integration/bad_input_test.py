@@ -247,7 +247,7 @@ class BadOptions(Case):
         self.refuses_to_quantize("--max-loss", "0", "--metric", "cosine", names=("cannot be met", "--max-loss", "cosine"))
         self.refuses_to_quantize("--strategy", "paper", "--target-bits", "3", names=("cannot be met", "--target-bits"))
         self.refuses_to_quantize("--strategy", "paper", "--emit", "exact", "--max-loss", "0", "--metric", "cosine",
-                                 names=("cannot meet", "--max-loss", "cosine"))
+                                 names=("cannot be met", "--max-loss", "cosine", "optimal"))
 
     def test_time_that_is_over_is_no_limit_that_cannot_be_met(self):
         for strategy in (("--emit", "exact"), ("--strategy", "paper", "--emit", "exact")):

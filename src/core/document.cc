@@ -45,6 +45,9 @@ class Bounds final : public Document::json_sax_t {
                    const nlohmann::detail::exception& error) override {
     const std::string reason = error.what();  // behind "[json.exception.parse_error.101] "
     parser_ = reason.substr(std::min(reason.find("] ") + 2, reason.size()));
+    // It quotes the file, whose bytes need not be of any text.
+    std::replace_if(
+        parser_.begin(), parser_.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
     return false;
   }
   const std::string& parser_complaint() const { return parser_; }

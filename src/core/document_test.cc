@@ -26,6 +26,12 @@ std::string cbor_of(const Document& document) {
   return {bytes.begin(), bytes.end()};
 }
 
+TEST(ParseJson, AnErrorQuotesNoBytesThatAreNoText) {
+  const std::string said = error_of([] { parse_json("{\"a\": \xff\x1b[2J}", {"file", "remedy"}); });
+  EXPECT_THAT(said, HasSubstr("file is not valid JSON"));
+  for (const char c : said) EXPECT_TRUE(c >= ' ' && c <= '~') << said;
+}
+
 TEST(ParseDocument, TakesJsonAndCborAlike) {
   const Document document = {{"name", "\u00e9"}, {"list", {1, -2, 0.5, nullptr, true}}, {"inner", {{"x", "y"}}}};
   EXPECT_EQ(parse_json(document.dump(), kSource), document);

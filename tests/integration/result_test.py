@@ -42,7 +42,8 @@ class Documents(Case):
         # conv1, conv2 and head, and no other constant of floats
         self.assertEqual(document["parameters"], 32 * 3 * 9 + 32 * 32 * 9 + 32 * 10)
         self.assertEqual(document["bytes"]["fp32"], 4 * document["parameters"])
-        self.assertTrue(document["bytes"]["int8_is_estimate"])
+        # NNCF's network lies there if its packages do (tools/peers.sh)
+        self.assertEqual(document["bytes"]["int8_is_estimate"], not (self.out / "int8/made_of").is_file())
         passed = document["passed_activations"]
         self.assertEqual(passed["emission"], "exact")
         # The image, what conv1 and conv2 give, the mean, perhaps once more without its own mean, and the scores; the mean reads

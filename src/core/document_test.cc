@@ -62,7 +62,11 @@ TEST(ParseDocument, RefusesObjectsOfMoreKeysThanAnyOfOurs) {
 TEST(ParseDocument, RefusesTextThatIsNotUtf8) {
   EXPECT_THAT(error_of([&] { parse_cbor("\x61\xff", kSource); }), HasSubstr("not UTF-8"));
   EXPECT_THAT(error_of([&] { parse_cbor(std::string("\xa1\x61\xff\x00", 4), kSource); }), HasSubstr("not UTF-8"));
-  EXPECT_THAT(error_of([&] { parse_json("\"\xff\"", kSource); }), HasSubstr("not valid JSON"));
+  for (const char* text : {"\"\xff\"", "\xff\xff", "\"\xe2\x82"}) {
+    const std::string said = error_of([&] { parse_json(text, kSource); });
+    EXPECT_THAT(said, HasSubstr("not valid JSON"));
+    EXPECT_NO_THROW(Document(said).dump()) << "a message is text itself";
+  }
 }
 
 TEST(ParseDocument, RefusesSizesThatTheFileDoesNotHave) {

@@ -260,6 +260,17 @@ TEST(DisplayHistogramTest, OneRepeatedValueIsDrawnInOneOrTwoBins) {
   EXPECT_NEAR(sum, 100, 1);
 }
 
+TEST(DisplayHistogramTest, ARangeNarrowerThanABinHoldsItAll) {
+  Histogram histogram;
+  histogram.add(std::vector<float>(100, 1000.0F));
+  const double center = double(histogram.bins().at(0).center);
+  for (const double width : {0.0, 1e-9}) {
+    double sum = 0;
+    for (const double count : display_histogram(histogram, center, center + width).counts) sum += count;
+    EXPECT_NEAR(sum, 100, 1e-6) << width;
+  }
+}
+
 TEST(LevelsTest, ThresholdsLieBetweenTheLevels) {
   for (const bool is_weights : {true, false}) {
     const TensorCode code = code_of(is_weights, 4);

@@ -94,7 +94,11 @@ double for_display(double value) {
 
 DisplayHistogram display_histogram(const Histogram& histogram, double low, double high) {
   DisplayHistogram display{.low = low, .high = high, .counts = std::vector<double>(kDisplayBins, 0.0)};
-  const double width = (high - low) / kDisplayBins;
+  const double width = high > low ? (high - low) / kDisplayBins : 1;
+  // A range may be far narrower than a source bin: the bin's edges then lie beyond what an int holds.
+  const auto display_bin = [&](double x, int least) {
+    return static_cast<int>(std::clamp((x - low) / width, double(least), kDisplayBins - 1.0));
+  };
   for (const Histogram::Bin& bin : histogram.bins()) {
     const double count = double(bin.count);
     const double left = std::min(bin.low, bin.high), right = std::max(bin.low, bin.high);
@@ -103,8 +107,7 @@ DisplayHistogram display_histogram(const Histogram& histogram, double low, doubl
     } else if (bin.center > high) {
       display.above += count;
     } else {
-      const int first = std::clamp(int((left - low) / width), 0, kDisplayBins - 1);
-      const int last = std::clamp(int((right - low) / width), first, kDisplayBins - 1);
+      const int first = display_bin(left, 0), last = high > low ? display_bin(right, first) : first;
       const double inside_left = std::max(left, low), inside_right = std::min(right, high);
       for (int i = first; i <= last; ++i) {
         const double overlap = std::min(inside_right, low + (i + 1) * width) - std::max(inside_left, low + i * width);

@@ -17,6 +17,12 @@ dnateq::Recipe two_layers() {
   return recipe;
 }
 
+dnateq::TensorCode real_levels() {
+  dnateq::TensorCode code;
+  code.arithmetic = dnateq::Arithmetic::kExponential;
+  return code;
+}
+
 std::string written(const dnateq::ReportInput& input) {
   const std::vector<uint8_t> bytes = dnateq::report_file_bytes(input);
   return {bytes.begin(), bytes.end()};
@@ -35,7 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       if (dnateq::display_histogram(view.histogram, view.histogram.minimum(), view.histogram.maximum()).counts.size() !=
           dnateq::kDisplayBins)
         std::abort();
-    if (input.tensors.size() == 1) dnateq::tensor_view_document(input.tensors[0].histogram, {});
+    if (input.tensors.size() == 1) dnateq::tensor_view_document(input.tensors[0].histogram, real_levels());
   } catch (const dnateq::Error&) {
   }
   return 0;

@@ -161,7 +161,7 @@ std::string Split::hash() const {
 Split split_for_external_metric(const Samples& calibration, uint64_t seed) {
   Split split;
   split.solve = split.measure = permutation(calibration.size(), seed);
-  split.samples_from = "the metric's own";
+  split.samples_from = kMetricsOwnSamples;
   return split;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/hash.h"
+#include "data/split.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -100,8 +101,8 @@ ExternalScore Judge::ask(const std::vector<std::filesystem::path>& models) {
   return said;
 }
 
-// Relative to FP32. A score of its own beside those of the samples is held to the limit as well: what is lost is the
-// more of the two.
+// Relative to FP32. Beside those of the samples a score of its own is held to the limit as well: what is lost is the
+// more of the two. Nothing bounds it, though.
 EmissionLoss Judge::external_loss(const ExternalScore& said, Part& part) {
   EmissionLoss found;
   const ExternalScore& fp32 = external_reference();
@@ -169,17 +170,15 @@ LossRange Judge::range(const Part& part) const {
 
 std::optional<LossBound> Judge::bound(const EmissionLoss& found, const Part& part) const {
   if (found.losses.empty()) return {};
-  if (external()) {
-    LossBound sure = relative_upper_bound(picked(external_reference_->per_sample, part.of_metric), found.scores,
-                                          options_.metric_range, kCertificateLevel, options_.seed);
-    sure.upper = std::max(sure.upper, found.loss);  // of a score of its own
-    return sure;
-  }
+  if (external())
+    return relative_upper_bound(picked(external_reference_->per_sample, part.of_metric), found.scores,
+                                options_.metric_range, kCertificateLevel, options_.seed);
   return upper_bound(found.losses, range(part), kCertificateLevel, options_.seed);
 }
 
 bool Judge::can_certify(Part& part, double limit) {
   if (external()) {  // what a candidate's bound would be that gives every sample FP32's score
+    if (external_reference().has_score_of_its_own()) return false;
     const std::vector<double> fp32 = picked(external_reference().per_sample, part.of_metric);
     return !fp32.empty() && within(relative_upper_bound(fp32, fp32, options_.metric_range).upper, limit);
   }
@@ -187,7 +186,8 @@ bool Judge::can_certify(Part& part, double limit) {
   return within(least_upper_bound(range(part), part.calls->samples()), limit);
 }
 
-EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, const Part& part, bool certifies) const {
+EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
+                                bool certifies) const {
   EmissionResult result;
   result.emission = only().name_of(emission);
   result.score = found.score;
@@ -197,6 +197,7 @@ EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, co
   if (!sure) return result;
   std::tie(result.low, result.high) =
       paired_interval(found.losses, std::vector<double>(found.losses.size()), options_.seed + 1);
+  if (!held_out || (external() && external_reference_->has_score_of_its_own())) return result;
   result.upper_bound = sure->upper;
   result.bound_method = sure->method;
   if (!options_.max_loss) return result;
@@ -244,22 +245,27 @@ void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions
   };
   const EmissionResult& worst = *std::max_element(emissions.begin(), emissions.end(),
                                                   [&](const auto& a, const auto& b) { return risk(a) < risk(b); });
+  const bool from_metric = metric.samples_from == kMetricsOwnSamples;
   const std::string may_lose =
-      fmt::format("at 95 % {} may lose {:.4g} on unseen data", worst.emission, worst.upper_bound);
+      std::isfinite(worst.upper_bound)
+          ? fmt::format("at 95 % {} may lose {:.4g} on unseen data", worst.emission, worst.upper_bound)
+          : fmt::format("{} samples do not bound what {} may lose on unseen data", worst.samples, worst.emission);
   if (metric.certified) {  // the limit, not the bound: that of the candidate taken is the best of those tested
-    metric.verdict =
-        fmt::format("certified: at 95 % no more is lost on unseen data like the {} samples judged on", worst.samples);
+    metric.verdict = fmt::format("certified: at 95 % ({}) no more is lost on unseen data like the {} samples judged on",
+                                 worst.bound_method, worst.samples);
   } else if (worst.samples == 0) {
     metric.verdict = "not certified: the metric gives one number, not one a sample, which says nothing of chance";
   } else if (!metric.held_out) {
     metric.verdict = "not certified: the search saw the samples that were judged on; give more samples";
+  } else if (std::isnan(worst.upper_bound)) {
+    metric.verdict =
+        "not certified: the metric's score is not the mean of its samples' scores, and nothing bounds what it loses";
   } else if (worst.samples_needed > 0) {
     const int64_t leading = searched * worst.samples_needed / worst.samples;
     metric.verdict = fmt::format(
-        "not certified: {}; about {} validation samples, {} of them to lead the search, would certify the {:.4g} "
-        "found "
-        "here",
-        may_lose, worst.samples_needed + leading, leading, worst.loss);
+        "not certified: {}; about {} {}, {} of them to lead the search, would certify the {:.4g} found here", may_lose,
+        worst.samples_needed + leading, from_metric ? "samples of the metric" : "validation samples", leading,
+        worst.loss);
   } else if (within(worst.upper_bound, limit)) {
     metric.verdict =
         "not certified: a candidate of more bits missed the limit on the samples that judge, which leaves "

@@ -60,9 +60,10 @@ class Judge {
   // Whether the samples of `part` are enough to certify a limit at all: if none of them lost anything.
   bool can_certify(Part& part, double limit);
   // As the recipe has it: with the bound, whether that is within the limit, if there is one, and if not, how many
-  // samples would bring it there. `certifies`: the candidate was chosen without these samples, or by a sequence of
-  // tests that keeps the error rate.
-  EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool certifies) const;
+  // samples would bring it there. `held_out`: neither codes nor the search are of these samples, else there is no
+  // bound. `certifies`: the candidate was chosen without them, or by a sequence of tests that keeps the error rate.
+  EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
+                           bool certifies) const;
 
   // The score of somebody else's INT8 model of the only network.
   double int8_score(Part& part);

@@ -96,7 +96,10 @@ class Job {
 
   void split() {
     const Samples& calibration = *only().input().calibration;
-    if (judge_by_.external()) {  // judged on samples of its own
+    if (judge_by_.external()) {
+      if (validation_ != nullptr || !labels_.empty())
+        throw Error(fmt::format("the metric {} judges by samples of its own; leave --validation and --labels out",
+                                judge_by_.metric_name()));
       split_ = split_for_external_metric(calibration, options_.seed);
       for (const auto& network : networks_) {
         const Samples& own = *network->input().calibration;
@@ -132,7 +135,7 @@ class Job {
     const size_t searched = options_.max_loss ? order.size() / 2 : 0;
     search_.of_metric.assign(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(searched));
     judge_.of_metric.assign(order.begin() + static_cast<std::ptrdiff_t>(searched), order.end());
-    split_.held_out = searched > 0;
+    split_.held_out = searched > 0 || (!options_.max_loss && networks_.size() == 1);  // several are weighed by them
   }
 
   // Of the network's samples, for its recipe.
@@ -412,7 +415,7 @@ class Job {
   EmissionResult judged(const Candidate& candidate, Emission emission) {
     const std::string stage = fmt::format("judging the {} model", only().name_of(emission));
     return judge_by_.result_of(emission, judge_by_.loss(candidate.networks, emission, judge_, stage), judge_,
-                               certifies_);
+                               split_.held_out, certifies_);
   }
 
   // Measures the models by the metric, on samples that no search saw, or on the metric's own.

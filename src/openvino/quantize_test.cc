@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <limits>
 #include <memory>
 
 #include "data/test_files.h"
@@ -108,6 +109,7 @@ EmissionResult emission(double loss, double upper, bool certified, int64_t sampl
   result.emission = certified ? "cpu" : "exact";
   result.loss = loss;
   result.upper_bound = upper;
+  result.bound_method = "betting";
   result.certified = certified;
   result.samples = samples;
   result.samples_needed = needed;
@@ -126,7 +128,7 @@ TEST(Verdict, CertifiesOnlyWhereEveryEmissionIsCertified) {
   MetricResult metric = held_out();
   conclude(metric, {emission(0.001, 0.006, true, 1000, 0), emission(0.002, 0.008, true, 1000, 0)}, 0.01, 1000);
   EXPECT_TRUE(metric.certified);
-  EXPECT_THAT(metric.verdict, HasSubstr("certified: at 95 % no more"));
+  EXPECT_THAT(metric.verdict, HasSubstr("certified: at 95 % (betting) no more"));
 }
 
 TEST(Verdict, SaysWhatTheSamplesLack) {
@@ -140,6 +142,10 @@ TEST(Verdict, SaysWhatTheSamplesLack) {
   EXPECT_THAT(metric.verdict, HasSubstr("unproven"));
   conclude(metric, {emission(0.02, 0.03, false, 1000, 0)}, 0.01, 1000);
   EXPECT_THAT(metric.verdict, HasSubstr("loses 0.02 on the samples"));
+  conclude(metric, {emission(0.001, kNotJudged, false, 1000, 0)}, 0.01, 1000);
+  EXPECT_THAT(metric.verdict, HasSubstr("not the mean of its samples' scores"));
+  conclude(metric, {emission(0.001, std::numeric_limits<double>::infinity(), false, 4, 100)}, 0.01, 4);
+  EXPECT_THAT(metric.verdict, AllOf(HasSubstr("4 samples do not bound"), HasSubstr("200 validation samples")));
 }
 
 }  // namespace

@@ -67,7 +67,7 @@ std::vector<double> clamped(std::span<const double> values, const LossRange& ran
 double bootstrap_bound(std::span<const double> values, double level, uint64_t seed) {
   constexpr size_t kResamples = 2000;
   const size_t n = values.size();
-  if (n < 2) return kInfinity;
+  if (static_cast<int64_t>(n) < kFewestForBootstrap) return kInfinity;
   const double mean = mean_of(values);
   if (!std::isfinite(mean)) return kInfinity;
   const double error = deviation_of(values, mean) / std::sqrt(static_cast<double>(n));
@@ -140,6 +140,16 @@ void check_pairs(std::span<const double> reference, std::span<const double> cand
     }
 }
 
+// What is known of the scores: scores that are all 0 or 1 say right or wrong.
+ScoreRange range_of_scores(std::span<const double> reference, std::span<const double> candidate,
+                           const ScoreRange& range) {
+  const auto right_or_wrong = [](std::span<const double> scores) {
+    return std::all_of(scores.begin(), scores.end(), [](double score) { return score == 0 || score == 1; });
+  };
+  if (range.known || !right_or_wrong(reference) || !right_or_wrong(candidate)) return range;
+  return {true, 0, 1};
+}
+
 // The relative loss as a mean of one value a sample (the ratio's linearization).
 std::vector<double> linearized(std::span<const double> reference, std::span<const double> candidate) {
   const double base = mean_of(reference), scale = std::fabs(base), sign = base < 0 ? -1 : 1;
@@ -185,8 +195,9 @@ LossBound upper_bound(std::span<const double> losses, const LossRange& range, do
 }
 
 LossBound relative_upper_bound(std::span<const double> reference, std::span<const double> candidate,
-                               const ScoreRange& range, double level, uint64_t seed) {
-  check_pairs(reference, candidate, range);
+                               const ScoreRange& given, double level, uint64_t seed) {
+  check_pairs(reference, candidate, given);
+  const ScoreRange range = range_of_scores(reference, candidate, given);
   LossBound bound{0, kInfinity, level, static_cast<int64_t>(reference.size()), range.known ? "betting" : "bootstrap"};
   if (reference.empty()) return bound;
   const double base = mean_of(reference), sign = base < 0 ? -1 : 1;
@@ -217,7 +228,7 @@ std::optional<int64_t> samples_needed(std::span<const double> losses, const Loss
   if (!(loss < limit)) return std::nullopt;
   if (upper_bound(losses, range, level, seed).upper <= limit) return n;
   const int64_t normal = std::max(n, by_normal(deviation_of(losses, loss), limit - loss, level));
-  if (range.kind == LossKind::kUnbounded) return normal;
+  if (range.kind == LossKind::kUnbounded) return std::max(normal, kFewestForBootstrap);
   if (range.kind == LossKind::kBounded) {
     const std::vector<double> values = clamped(losses, range);
     constexpr int64_t kMost = 1'000'000;
@@ -249,7 +260,8 @@ std::optional<int64_t> samples_needed(std::span<const double> losses, const Loss
 }
 
 std::optional<int64_t> relative_samples_needed(std::span<const double> reference, std::span<const double> candidate,
-                                               const ScoreRange& range, double limit, double level, uint64_t seed) {
+                                               const ScoreRange& given, double limit, double level, uint64_t seed) {
+  const ScoreRange range = range_of_scores(reference, candidate, given);
   const LossBound bound = relative_upper_bound(reference, candidate, range, level, seed);
   if (bound.samples == 0 || mean_of(reference) == 0 || !(bound.loss < limit)) return std::nullopt;
   if (bound.upper <= limit) return bound.samples;
@@ -269,7 +281,7 @@ std::optional<int64_t> relative_samples_needed(std::span<const double> reference
 }
 
 double least_upper_bound(const LossRange& range, int64_t samples, double level) {
-  if (range.kind == LossKind::kUnbounded) return 0;
+  if (range.kind == LossKind::kUnbounded) return samples < kFewestForBootstrap ? kInfinity : 0;
   if (samples <= 0) return kInfinity;
   if (range.kind != LossKind::kBounded) return discrete_bound(range.kind, 0, 0, samples, level);
   return range.highest * -std::expm1(std::log(1 - level) / static_cast<double>(samples));

@@ -7,12 +7,12 @@
 // candidate was chosen without them. A validation set is thus taken as a sample of what the network will see; its own
 // mean needs no bound.
 //
-// | losses | method | holds |
-// |---|---|---|
-// | 0 or 1 | Clopper-Pearson | always |
-// | -1, 0 or 1 | exact trinomial: Buehler's bound, worst case over the number of discordant pairs (discrete_bound.h) |
-// always | | within a known range | betting (betting_bound.h) | always | | anything else | studentized bootstrap | for
-// many samples only: a rare huge loss that no sample showed is unknown to it |
+// - losses of 0 or 1: Clopper-Pearson, which always holds;
+// - losses of -1, 0 or 1: exact trinomial, Buehler's bound, worst case over the number of discordant pairs
+//   (discrete_bound.h), which always holds;
+// - losses within a known range: betting (betting_bound.h), which always holds;
+// - anything else: studentized bootstrap, which holds for many samples only, and is infinite for fewer than
+//   kFewestForBootstrap. A rare huge loss that no sample showed is unknown to it.
 //
 // Non-goals: a bound below a loss of 0 is given as 0; intervals on both sides; samples drawn without replacement from a
 // small population (the bounds then hold, and are wider than need be).
@@ -27,6 +27,7 @@
 namespace dnateq {
 
 inline constexpr double kCertificateLevel = 0.95;
+inline constexpr int64_t kFewestForBootstrap = 100;
 
 // What values the loss of one sample can take.
 enum class LossKind {
@@ -51,7 +52,7 @@ std::string method_of(const LossRange& range);
 
 struct LossBound {
   double loss = 0;   // mean over the samples
-  double upper = 0;  // infinity where the samples say nothing: none, one for the bootstrap
+  double upper = 0;  // infinity where the samples say nothing: none, too few for the bootstrap
   double level = kCertificateLevel;
   int64_t samples = 0;
   std::string method;
@@ -63,9 +64,9 @@ LossBound upper_bound(std::span<const double> losses, const LossRange& range, do
                       uint64_t seed = 0);
 
 // The loss relative to the reference's mean score, (mean reference - mean candidate) / |mean reference|, by sample
-// scores whose values lie in [lowest, highest] where `known`, else by the bootstrap. The bound is the least r whose
-// excess loss, reference - candidate - r·|reference's sign|·reference, is bounded by 0, so that `upper <= limit` is a
-// test at the level of `limit`. Infinite where the reference's mean may be 0.
+// scores whose values lie in [lowest, highest] where `known`, or are all 0 or 1, else by the bootstrap. The bound is
+// the least r whose excess loss, reference - candidate - r·|reference's sign|·reference, is bounded by 0, so that
+// `upper <= limit` is a test at the level of `limit`. Infinite where the reference's mean may be 0.
 struct ScoreRange {
   bool known = false;
   double lowest = 0, highest = 0;
@@ -81,7 +82,8 @@ std::optional<int64_t> relative_samples_needed(std::span<const double> reference
                                                const ScoreRange& range, double limit, double level = kCertificateLevel,
                                                uint64_t seed = 0);
 
-// The bound that `samples` losses of 0 would have: with a limit below it nothing can be certified. 0 for kUnbounded.
+// The bound that `samples` losses of 0 would have: with a limit below it nothing can be certified. 0 for kUnbounded,
+// and enough samples.
 double least_upper_bound(const LossRange& range, int64_t samples, double level = kCertificateLevel);
 
 }  // namespace dnateq

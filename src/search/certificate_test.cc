@@ -235,8 +235,27 @@ TEST(SamplesNeeded, AreToldForEveryKindOfLoss) {
   EXPECT_LE(upper_bound(many, LossRange::bounded(0, 2)).upper, 0.01);
   EXPECT_GE(*bounded, 600);
   EXPECT_LE(*bounded, 1200);
-  EXPECT_EQ(samples_needed(losses, LossRange::unbounded(), 0.01), 50);
-  EXPECT_GT(samples_needed(losses, LossRange::unbounded(), 0.003), 51);
+  EXPECT_EQ(samples_needed(losses, LossRange::unbounded(), 0.01), kFewestForBootstrap);
+  EXPECT_GT(samples_needed(losses, LossRange::unbounded(), 0.003), 101);
+}
+
+TEST(UpperBound, OfUnknownRangeSaysNothingOnFewSamples) {
+  for (const int64_t n : {2, 4, 99}) {
+    EXPECT_TRUE(std::isinf(upper_bound(repeated({{0.0, n}}), LossRange::unbounded()).upper)) << n;
+    EXPECT_TRUE(std::isinf(least_upper_bound(LossRange::unbounded(), n))) << n;
+  }
+  EXPECT_EQ(upper_bound(repeated({{0.0, 100}}), LossRange::unbounded()).upper, 0);
+}
+
+// A metric that prints 1 for every one of two samples shows next to nothing.
+TEST(RelativeBound, TakesScoresOfZeroAndOneAsRightOrWrong) {
+  for (const int64_t n : {2, 20, 2000}) {
+    const std::vector<double> ones = repeated({{1.0, n}});
+    const LossBound bound = relative_upper_bound(ones, ones, {});
+    EXPECT_EQ(bound.method, "betting");
+    EXPECT_EQ(bound.upper, relative_upper_bound(ones, ones, {true, 0, 1}).upper) << n;
+    EXPECT_GT(bound.upper, 1.0 / static_cast<double>(n)) << n;
+  }
 }
 
 TEST(RelativeBound, ComparesWithTheReferencesMean) {

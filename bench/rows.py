@@ -297,7 +297,7 @@ TABLES = [
           "INT8's figure over the design's on the built-in machine of `dnateq simulate`: above 1 is better. Each design is simulated\n"
           "with a recipe in codes that it computes, and the score is that recipe's.",
           ["network, `dnateq quantize`", "bits w / a", "FP32", "the recipe", "change, 95 %", "design", "speed", "energy", "area"],
-          ["README.md"]),
+          ["README.md", "docs/accelerator.md"]),
 ]
 
 ROWS = [

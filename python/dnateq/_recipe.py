@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dnateq._files import staging
+
 
 class Recipe:
     """What `recipe.dnateq.json` holds: codes, errors and bytes of every layer, the search's steps, the metric.
@@ -63,9 +65,9 @@ class Recipe:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as JSON, under a temporary name first."""
         file = Path(path)
-        part = file.with_name(file.name + ".part")
-        part.write_text(json.dumps(self.data, indent=1))
-        part.replace(file)
+        with staging(file.parent) as stage:
+            (stage / "recipe").write_text(json.dumps(self.data, indent=1))
+            (stage / "recipe").replace(file)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.data == other.data

@@ -12,6 +12,7 @@ import openvino
 
 from dnateq import _core
 from dnateq._checks import library_errors, python_names
+from dnateq._files import staging
 from dnateq._models import load
 from dnateq._recipe import Recipe
 
@@ -201,16 +202,11 @@ class Result:
             for _, name in copies:
                 if os.path.lexists(target / name):
                     raise FileExistsError(f"'{target / name}' was not written by dnateq, and is not replaced; choose another directory")
-        parts = [(target / (name + ".part"), target / name) for _, name in copies]
-        try:
-            for (file, _), (part, _) in zip(copies, parts, strict=True):  # all of them, before anything that is there changes
-                part.unlink(missing_ok=True)
-                shutil.copyfile(file, part)
-            for part, final in parts:
-                part.replace(final)
-        finally:
-            for part, _ in parts:
-                part.unlink(missing_ok=True)
+        with staging(target) as stage:
+            for file, name in copies:  # all of them, before anything that is there changes
+                shutil.copyfile(file, stage / name)
+            for _, name in copies:
+                (stage / name).replace(target / name)
         return target
 
     def report(self, path: str | os.PathLike[str]) -> Path:

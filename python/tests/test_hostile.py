@@ -201,11 +201,15 @@ def test_save_pretrained_replaces_only_its_own(network, samples, tmp_path):
         result.save_pretrained(source, source)
     assert {file.name: file.read_bytes() for file in source.iterdir()} == before
     target = result.save_pretrained(tmp_path / "quantized", source)
-    (target / "notes.txt").write_text("mine")
+    for name in ("notes.txt", "config.json.part", "recipe.json.part"):
+        (target / name).write_text("mine")
     (source / "config.json").write_text('{"a": 1}')
     result.save_pretrained(target, source)
     assert (target / "config.json").read_text() == '{"a": 1}'
-    assert sorted(os.listdir(target)) == ["config.json", "notes.txt", "openvino_model.bin", "openvino_model.xml", "recipe.dnateq.json"]
+    result.recipe.save(target / "recipe.json")
+    assert (target / "config.json.part").read_text() == (target / "recipe.json.part").read_text() == "mine"
+    assert sorted(os.listdir(target)) == ["config.json", "config.json.part", "notes.txt", "openvino_model.bin", "openvino_model.xml",
+                                          "recipe.dnateq.json", "recipe.json", "recipe.json.part"]
 
 
 def test_two_runs_in_one_folder(network, samples, tmp_path):

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <fstream>
 #include <iostream>
@@ -139,8 +140,25 @@ int run_eval(const EvalArguments& arguments, const CommonArguments& common) {
 
 namespace {
 
+// An analysis.json is replaced where analyze wrote it: its keys say so.
+void refuse_foreign_analysis(const std::filesystem::path& directory) {
+  const std::filesystem::path file = directory / "analysis.json";
+  std::error_code ignored;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(file, ignored))) return;
+  if (std::filesystem::is_regular_file(std::filesystem::symlink_status(file, ignored))) {
+    std::ifstream stream(file, std::ios::binary);
+    const Json document = Json::parse(stream, nullptr, false);
+    const std::array kinds = {"model", "weights", "activations", "tensors"};
+    if (document.is_object() && document.size() == kinds.size() &&
+        std::all_of(kinds.begin(), kinds.end(), [&](const char* key) { return document.contains(key); }))
+      return;
+  }
+  throw Error(fmt::format("'{}' is of no analysis, and is not replaced; choose another -o", file.string()));
+}
+
 void save_analysis(const Json& document, const std::filesystem::path& directory) {
   const OutputFolder folder(directory);
+  refuse_foreign_analysis(directory);  // it may have been put there meanwhile
   try {
     std::error_code failed;
     std::filesystem::create_directories(directory, failed);
@@ -157,6 +175,7 @@ void save_analysis(const Json& document, const std::filesystem::path& directory)
 }  // namespace
 
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
+  if (!arguments.directory.empty()) refuse_foreign_analysis(arguments.directory);
   const Json document = analyze(
       arguments.model, {arguments.only, arguments.ignore},
       [&](const std::vector<std::string>& inputs) { return open_data(arguments.calibration, inputs); },

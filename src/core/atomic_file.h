@@ -8,7 +8,10 @@
 
 namespace dnateq {
 
-// Writes `file`.part, then renames. Throws Error naming the file where that fails; nothing stays behind.
+// An empty file beside `file`, of a name that none had. Throws Error naming `file`.
+std::filesystem::path new_file_beside(const std::filesystem::path& file);
+
+// Writes a file of a new name, then renames it. Throws Error naming the file where that fails; nothing stays behind.
 void write_file_atomically(const std::filesystem::path& file, std::span<const uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& file, std::string_view text);
 

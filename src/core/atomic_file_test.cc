@@ -53,12 +53,23 @@ TEST_F(AtomicFile, WritesBytesAsTheyAre) {
   EXPECT_EQ(files(), 2);
 }
 
-TEST_F(AtomicFile, ReplacesAnOlderFileAndALeftOverTemporary) {
+TEST_F(AtomicFile, ReplacesAnOlderFileAndNoOther) {
   write_file_atomically(folder_ / "file", "a longer text");
-  std::ofstream(folder_ / "file.part") << "left by a run that was killed";
+  std::ofstream(folder_ / "file.part") << "mine";
+  std::ofstream(folder_ / "file.tmp") << "mine";
   write_file_atomically(folder_ / "file", "new");
   EXPECT_EQ(read(folder_ / "file"), "new");
-  EXPECT_EQ(files(), 1);
+  EXPECT_EQ(read(folder_ / "file.part"), "mine");
+  EXPECT_EQ(read(folder_ / "file.tmp"), "mine");
+  EXPECT_EQ(files(), 3);
+}
+
+TEST_F(AtomicFile, ANewFileHasANameOfItsOwn) {
+  const fs::path first = new_file_beside(folder_ / "file"), second = new_file_beside(folder_ / "file");
+  EXPECT_NE(first, second);
+  EXPECT_EQ(first.parent_path(), folder_);
+  EXPECT_EQ(files(), 2);
+  EXPECT_THROW(new_file_beside(folder_ / "missing" / "file"), Error);
 }
 
 TEST_F(AtomicFile, AFolderThatIsNotThereIsNamedInTheError) {

@@ -2,13 +2,11 @@
 // are ignored.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <optional>
-#include <random>
 #include <set>
-#include <system_error>
 #include <utility>
 
+#include "core/atomic_file.h"
 #include "core/channel_scale.h"
 #include "core/document.h"
 #include "core/tensor_document.h"
@@ -351,13 +349,6 @@ void check_sharing(const std::vector<LayerRecipe>& layers, const std::string& so
 }
 
 // In the same folder, because a rename is atomic only there; unique, because two runs may save side by side.
-std::filesystem::path temporary_name(const std::filesystem::path& file) {
-  std::random_device random;
-  std::filesystem::path name = file;
-  name += fmt::format(".{:08x}.tmp", random());
-  return name;
-}
-
 }  // namespace
 
 std::string to_json(const Recipe& recipe) {
@@ -424,18 +415,7 @@ Recipe load_recipe(const std::filesystem::path& file) {
 }
 
 void save_recipe(const Recipe& recipe, const std::filesystem::path& file) {
-  const std::string text = to_json(recipe);
-  const std::filesystem::path temporary = temporary_name(file);
-  std::ofstream stream(temporary, std::ios::binary);
-  stream << text;
-  stream.close();
-  std::error_code error;
-  if (stream) std::filesystem::rename(temporary, file, error);
-  if (stream && !error) return;
-  std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  throw Error(
-      fmt::format("{} cannot be written; check that its folder exists, is writable and has room left", file.string()));
+  write_file_atomically(file, to_json(recipe));
 }
 
 }  // namespace dnateq

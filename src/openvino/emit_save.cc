@@ -8,6 +8,7 @@
 #include <fstream>
 #include <openvino/pass/serialize.hpp>
 
+#include "core/atomic_file.h"
 #include "dnateq/error.h"
 #include "openvino/emit.h"
 
@@ -19,8 +20,7 @@ namespace fs = std::filesystem;
 // A file under a temporary name in the folder of its final one, removed unless it was kept.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(fs::path target)
-      : target_(std::move(target)), path_(target_.string() + fmt::format(".tmp{}", getpid())) {
+  explicit TemporaryFile(fs::path target) : target_(std::move(target)), path_(new_file_beside(target_)) {
     stream_.open(path_, std::ios::binary | std::ios::trunc);
     if (!stream_) fail();
   }

@@ -285,6 +285,19 @@ class BadOutput(Case):
             done = self.run_with_output(full, "inspect", self.net, "--json")
         self.assertEqual((done.returncode, len(done.stderr.splitlines())), (1, 1), msg=done.stderr)
 
+    def test_an_analysis_of_the_user_is_not_replaced(self):
+        analyze = ("analyze", self.net, "--calibration", self.calib, "-o", self.out)
+        self.out.mkdir()
+        for text in ("mine", "", "[1]", '{"model": "mine"}'):
+            (self.out / "analysis.json").write_text(text)
+            self.fails(*analyze, names=("analysis.json", "not replaced", "-o"))
+            self.assertEqual((self.out / "analysis.json").read_text(), text)
+        (self.out / "analysis.json").unlink()
+        (self.out / "analysis.json.part").write_text("mine")
+        for _ in range(2):  # its own is replaced
+            self.succeeds(*analyze)
+        self.assertEqual((self.out / "analysis.json.part").read_text(), "mine")
+
     def run_with_output(self, stream, *arguments):
         return subprocess.run([BINARY, *map(str, arguments)], stdout=stream, stderr=subprocess.PIPE, text=True)
 

@@ -17,6 +17,7 @@
 #include "dnateq/recipe.h"
 #include "job/quantize_job.h"
 #include "job/result_folder.h"
+#include "job/result_writer.h"
 #include "report/report.h"
 
 namespace dnateq {
@@ -86,11 +87,9 @@ std::filesystem::path int8_peer(const QuantizeArguments& arguments, const Prepar
     arrays = arrays || entry.path().extension() == ".npz";
   if (scripts.empty() || !arrays || access(peers_python(scripts).c_str(), X_OK) != 0) return {};
   // Written last: a model that was not finished, or is of another network or other data, is made again.
-  const std::string key = prepared.fingerprint + " " + calibration.fingerprint();
+  const std::string key = int8_key(prepared.fingerprint, calibration.fingerprint());
   for (const std::filesystem::path& made : {work / "int8", directory / "int8"}) {
-    std::string made_of;
-    if (std::ifstream stream(made / "made_of"); std::getline(stream, made_of) && made_of == key)
-      return made / "model.xml";
+    if (int8_made_of(made.parent_path()) == key) return made / "model.xml";
   }
   const std::filesystem::path folder = work / "int8", model = folder / "model.xml", log = folder / "nncf.log";
   const std::filesystem::path key_file = folder / "made_of";

@@ -136,12 +136,21 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   return {std::move(result), ram};
 }
 
-// Nothing half-made stays, unless the user stopped the work: that can be resumed.
+constexpr const char* kResumed = "the same command with --resume puts it in place";
+
+// Nothing half-made stays, unless the user stopped the work: that can be resumed. What is whole stays in any case;
+// `again` says how it comes to its place.
 template <typename Work>
-auto with_folders(const std::vector<ResultWriter>& folders, const Work& work) {
+auto with_folders(const std::vector<ResultWriter>& folders, const char* again, const Work& work) {
   try {
     return work();
   } catch (const Cancelled&) {
+    throw;
+  } catch (const Error& error) {
+    if (folders.front().whole())
+      throw Error(fmt::format("{}; the new result is whole and stays in '{}', and once this is done, {}", error.what(),
+                              folders.front().work().string(), again));
+    for (const ResultWriter& folder : folders) folder.discard();
     throw;
   } catch (...) {
     for (const ResultWriter& folder : folders) folder.discard();
@@ -177,7 +186,7 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
   std::vector<ResultWriter> folders;
   for (const JobNetwork& network : networks)
     folders.push_back(writer_for(directory / network.name, network.arguments, options.resume));
-  return with_folders(folders, [&] {
+  return with_folders(folders, kResumed, [&] {
     for (size_t n = 0; n < networks.size(); ++n) {
       folders[n].start(options.resume);
       inputs.push_back(
@@ -190,7 +199,7 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
           complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
       jobs.push_back({std::move(results[n]), ram});
     }
-    for (ResultWriter& folder : folders) folder.publish();
+    ResultWriter::publish_all(folders);
     return jobs;
   });
 }
@@ -272,7 +281,8 @@ FinishedJob run_quantize_job(const std::filesystem::path& directory, const Quant
                              QuantizeOptions options, const JobHooks& hooks) {
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, options.resume));
-  return with_folders(folder, [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks); });
+  return with_folders(folder, kResumed,
+                      [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks); });
 }
 
 QuantizeArguments noted_arguments(const std::filesystem::path& from) {
@@ -281,8 +291,13 @@ QuantizeArguments noted_arguments(const std::filesystem::path& from) {
     throw Error(
         fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)", from.string()));
   QuantizeArguments arguments = load_job(file);
-  const std::filesystem::path int8 = from / "int8" / "model.xml";
-  arguments.int8 = std::filesystem::exists(int8) ? int8.string() : "none";
+  arguments.int8 = "none";
+  if (const std::string made_of = int8_made_of(from); !made_of.empty()) {
+    const Recipe recipe = load_recipe(from / "recipe.dnateq.json");
+    const std::filesystem::path int8 = from / "int8" / "model.xml";
+    if (made_of == int8_key(recipe.model_fingerprint, recipe.data_fingerprint) && std::filesystem::exists(int8))
+      arguments.int8 = int8.string();
+  }
   arguments.resume = true;
   return arguments;
 }
@@ -302,7 +317,8 @@ FinishedJob run_allocate_job(const std::filesystem::path& from, const std::files
   load_result(from);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, false));
-  return with_folders(folder, [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks, from); });
+  return with_folders(folder, "the same command makes it again",
+                      [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks, from); });
 }
 
 }  // namespace dnateq

@@ -124,6 +124,17 @@ std::vector<std::string> files_of_result(const Recipe& recipe) {
   return names;
 }
 
+std::string int8_key(const std::string& model_fingerprint, const std::string& data_fingerprint) {
+  return model_fingerprint + " " + data_fingerprint;
+}
+
+std::string int8_made_of(const fs::path& directory) {
+  std::ifstream stream(directory / kInt8Whole);
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
 std::string refusal_of_folder(const fs::path& directory) {
   std::vector<std::string> ours;
   try {
@@ -224,24 +235,70 @@ void ResultWriter::start(bool resume) {
 }
 
 void ResultWriter::publish() {
+  try {
+    prepare();
+    put_in_place();
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove(work_ / "complete", ignored);
+    throw;
+  }
+  lock_ = OpenFile();
+}
+
+void ResultWriter::publish_all(std::vector<ResultWriter>& folders) {
+  for (ResultWriter& folder : folders) folder.whole_ = true;
+  size_t moved = 0;
+  try {
+    for (const ResultWriter& folder : folders)
+      if (const std::string refusal = refusal_of_folder(folder.directory_); !refusal.empty()) throw Error(refusal);
+    for (ResultWriter& folder : folders) folder.prepare();
+    for (; moved < folders.size(); ++moved) folders[moved].move_in();
+  } catch (const Error&) {
+    std::error_code ignored;
+    while (moved > 0) folders[--moved].move_back();
+    for (const ResultWriter& folder : folders) fs::remove(folder.work_ / "complete", ignored);
+    throw;
+  }
+  for (ResultWriter& folder : folders) {
+    folder.finish();
+    folder.lock_ = OpenFile();
+  }
+}
+
+// Writes unfinished/complete.
+void ResultWriter::prepare() {
+  const Recipe recipe = load_recipe(work_ / kRecipe);
+  whole_ = true;
   if (const std::string refusal = refusal_of_folder(directory_); !refusal.empty()) throw Error(refusal);
-  std::vector<std::string> fresh = files_of_result(load_recipe(work_ / kRecipe));
+  std::vector<std::string> fresh = files_of_result(recipe);
   const bool int8 = is_there(work_ / kInt8Whole) || is_there(work_ / kInt8Log);
   if (int8) add_int8(work_, fresh);
   std::erase_if(fresh, [&](const std::string& name) { return !is_there(work_ / name); });
+  const std::string made_of = int8_made_of(directory_);
+  const bool other_int8 =
+      int8 || (!made_of.empty() && made_of != int8_key(recipe.model_fingerprint, recipe.data_fingerprint));
   std::string text;
   for (const std::string& name : fresh) text += "new " + name + "\n";
   for (const std::string& name : files_there(directory_))
-    if (int8 || !name.starts_with("int8/")) text += "former " + name + "\n";
+    if (other_int8 || !name.starts_with("int8/")) text += "former " + name + "\n";
   write_file_atomically(work_ / "complete", text);
-  put_in_place();
-  lock_ = OpenFile();
-  started_ = false;
+}
+
+void ResultWriter::put_in_place() {
+  try {
+    move_in();
+  } catch (const Error&) {
+    std::error_code ignored;
+    fs::remove(work_ / "complete", ignored);
+    throw;
+  }
+  finish();
 }
 
 // Every step may be the last: called again, it goes on where it was. The recipe goes first and comes last, so that
 // what lies between is no result to anybody.
-void ResultWriter::put_in_place() {
+void ResultWriter::move_in() const {
   const fs::path former = work_ / "former";
   Change change = read_change(work_ / "complete");
   std::reverse(change.fresh.begin(), change.fresh.end());
@@ -257,21 +314,31 @@ void ResultWriter::put_in_place() {
       move_file(work_ / name, directory_ / name);
     }
   } catch (const Error&) {
-    std::error_code ignored;
-    for (const std::string& name : change.fresh)
-      if (!is_there(work_ / name) && (!has(change.former, name) || is_there(former / name)))
-        fs::rename(directory_ / name, work_ / name, ignored);
-    for (const std::string& name : change.former)
-      if (is_there(former / name)) fs::rename(former / name, directory_ / name, ignored);
-    fs::remove(work_ / "complete", ignored);
+    move_back();
     throw;
   }
+}
+
+void ResultWriter::move_back() const {
+  const fs::path former = work_ / "former";
+  const Change change = read_change(work_ / "complete");
+  std::error_code ignored;
+  for (const std::string& name : change.fresh)
+    if (!is_there(work_ / name) && (!has(change.former, name) || is_there(former / name)))
+      fs::rename(directory_ / name, work_ / name, ignored);
+  for (const std::string& name : change.former)
+    if (is_there(former / name)) fs::rename(former / name, directory_ / name, ignored);
+}
+
+void ResultWriter::finish() {
+  const Change change = read_change(work_ / "complete");
   std::error_code ignored;
   fs::remove(work_ / "complete", ignored);
   fs::remove_all(work_, ignored);
   for (const std::string& name : change.former)
     if (const fs::path folder = fs::path(name).parent_path(); !folder.empty())
       fs::remove(directory_ / folder, ignored);  // where nothing is in it any more
+  started_ = whole_ = false;
 }
 
 void ResultWriter::discard() const {

@@ -46,6 +46,11 @@ class OpenFile {
   int number_ = -1;
 };
 
+// What int8/made_of says of the INT8 model of a network and its calibration samples.
+std::string int8_key(const std::string& model_fingerprint, const std::string& data_fingerprint);
+// What int8/made_of in a folder says; empty: there is none.
+std::string int8_made_of(const std::filesystem::path& directory);
+
 class ResultWriter {
  public:
   // Puts a result in place that a process killed meanwhile had completed; changes nothing else. Throws Error if the
@@ -60,19 +65,29 @@ class ResultWriter {
   // Makes work() and locks it. With `resume` it keeps what an unfinished run left there, else what a finished one
   // measured. Throws Error if another process works in the folder.
   void start(bool resume);
-  // Puts the result in work() into the folder. Throws Error, with the former result whole again.
+  // Puts the result in work() into the folder. Throws Error, with the former result whole again and the new one in
+  // work().
   void publish();
+  // The same for several: all of them or none.
+  static void publish_all(std::vector<ResultWriter>& folders);
+  // Whether the result in work() is whole, though not in its place.
+  bool whole() const { return whole_; }
   // Removes what this run made, and folders that were missing before. What it resumed stays.
   void discard() const;
 
  private:
   OpenFile locked() const;
   void put_in_place();
+  void prepare();
+  void move_in() const;
+  void move_back() const;
+  void finish();
 
   std::filesystem::path directory_, work_;
   std::vector<std::filesystem::path> missing_;  // the innermost first
   bool keeps_ = false;                          // an unfinished run was resumed
   bool started_ = false;
+  bool whole_ = false;
   OpenFile lock_;
 };
 

@@ -7,6 +7,7 @@
 
 #include "dnateq/error.h"
 #include "job/job_file.h"
+#include "job/quantize_job.h"
 #include "job/result_folder.h"
 
 namespace dnateq {
@@ -273,6 +274,64 @@ TEST_F(ResultWriterTest, WhatCannotBePutInPlaceLeavesTheFormerResult) {
   fs::remove(writer.work() / "former/measurements");
   writer.publish();
   EXPECT_EQ(text_of(out_ / kJob), job_of("two"));
+}
+
+TEST_F(ResultWriterTest, AWholeResultThatIsRefusedStaysToBeResumed) {
+  {
+    ResultWriter writer(out_);
+    writer.start(false);
+    write_result(writer.work(), {"cpu"}, "new");
+    EXPECT_FALSE(writer.whole());
+    write(out_ / "report.html", "mine");
+    EXPECT_THROW(writer.publish(), Error);
+    EXPECT_TRUE(writer.whole());
+  }
+  EXPECT_EQ(text_of(out_ / "report.html"), "mine");
+  fs::remove(out_ / "report.html");
+  ResultWriter writer(out_);
+  EXPECT_TRUE(writer.can_resume());
+  writer.start(true);
+  EXPECT_EQ(text_of(writer.work() / "model.xml"), "new");
+  writer.publish();
+  EXPECT_EQ(mark_of_recipe(), "new");
+}
+
+TEST_F(ResultWriterTest, OfSeveralAllArePublishedOrNone) {
+  const auto write_both = [&](std::vector<ResultWriter>& folders, const std::string& mark) {
+    for (const char* name : {"a", "b"}) {
+      folders.emplace_back(out_ / name);
+      folders.back().start(true);
+      write_result(folders.back().work(), {"cpu"}, mark);
+    }
+  };
+  std::vector<ResultWriter> first, second;
+  write_both(first, "one");
+  ResultWriter::publish_all(first);
+  write_both(second, "two");
+  write(out_ / "b/exact/model.xml", "mine");  // refused before anything moves
+  EXPECT_THROW(ResultWriter::publish_all(second), Error);
+  EXPECT_EQ(text_of(out_ / "a/model.xml"), "one");
+  fs::remove_all(out_ / "b/exact");
+  write(second[1].work() / "former/measurements", "");  // fails while it moves
+  EXPECT_THROW(ResultWriter::publish_all(second), Error);
+  for (const char* name : {"a", "b"}) {
+    EXPECT_EQ(load_result(out_ / name).model_file, "one") << name;
+    EXPECT_EQ(text_of(out_ / name / "model.xml"), "one") << name;
+  }
+  fs::remove(second[1].work() / "former/measurements");
+  ResultWriter::publish_all(second);
+  for (const char* name : {"a", "b"}) EXPECT_EQ(load_result(out_ / name).model_file, "two") << name;
+}
+
+TEST_F(ResultWriterTest, AnInt8ModelOfOtherFingerprintsGoes) {
+  run({"cpu"}, "one");
+  for (const bool same : {true, false}) {
+    write(out_ / "int8/model.xml", "int8");
+    write(out_ / "int8/made_of", same ? " " : "another network");  // the recipes here have no fingerprints
+    EXPECT_EQ(noted_arguments(out_).int8, same ? (out_ / "int8/model.xml").string() : "none");
+    run({"cpu"}, "two");
+    EXPECT_EQ(fs::exists(out_ / "int8"), same);
+  }
 }
 
 TEST_F(ResultWriterTest, WhatARunReadsIsNotReplaced) {

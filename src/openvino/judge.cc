@@ -228,12 +228,13 @@ double Judge::int8_score(Part& part) {
   try {
     model = core_.read_model(options_.int8_model.string());
   } catch (const std::exception&) {
-    throw Error(fmt::format("the INT8 model '{}' cannot be read; make it again or leave --int8 out",
-                            options_.int8_model.string()));
+    throw Error(
+        fmt::format("the INT8 model '{}' cannot be read; make it again or remove it", options_.int8_model.string()));
   }
   if (model->outputs().size() != only().prepared().model->outputs().size())
-    throw Error(fmt::format("'{}' has other outputs than '{}'; --int8 takes an INT8 model of the same network",
-                            options_.int8_model.string(), only().prepared().file));
+    throw Error(
+        fmt::format("'{}' has other outputs than '{}'; the INT8 model to compare with must be of the same network",
+                    options_.int8_model.string(), only().prepared().file));
   return mean(scores(model, part, "judging INT8"));
 }
 

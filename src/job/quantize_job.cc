@@ -148,8 +148,9 @@ auto with_folders(const std::vector<ResultWriter>& folders, const char* again, c
     throw;
   } catch (const Error& error) {
     if (folders.front().whole())
-      throw Error(fmt::format("{}; the new result is whole and stays in '{}', and once this is done, {}", error.what(),
-                              folders.front().work().string(), again));
+      throw Error(
+          fmt::format("{}; the new result is whole and stays in '{}', and once what is in the way is moved away, {}",
+                      error.what(), folders.front().work().string(), again));
     for (const ResultWriter& folder : folders) folder.discard();
     throw;
   } catch (...) {

@@ -337,6 +337,22 @@ class FormerResults(Case):
         (self.out / "unfinished/symphony.txt").write_text("mine")
         self.refuses_to_quantize(names=(str(self.out / "unfinished"), "-o"))
 
+    def test_a_whole_result_waits_for_its_place(self):
+        command = [BINARY, "quantize", self.net, "--calibration", self.calib, "--weight-bits", "4", "-q", "-o", self.out]
+        with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, cwd=self.folder) as program:
+            while program.poll() is None and not (self.out / "unfinished/running").exists():
+                pass
+            (self.out / "report.html").write_text("mine")
+            errors = program.communicate()[1]
+        self.assertEqual((program.returncode, len(errors.splitlines())), (1, 1), msg=errors)
+        for name in ("report.html", str(self.out / "unfinished"), "--resume"):
+            self.assertIn(name, errors)
+        self.assertEqual((self.out / "report.html").read_text(), "mine")
+        (self.out / "report.html").unlink()
+        self.succeeds(*(argument for argument in command[1:] if argument != "-q"), "--resume")
+        self.assertTrue((self.out / "model.xml").exists())
+        self.assertFalse((self.out / "unfinished").exists())
+
     def test_data_of_the_run_are_not_replaced(self):
         self.quantize()
         shutil.copy(self.labels, self.out / "report.html")

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <set>
 
@@ -65,6 +66,35 @@ struct Int8Levels {
 bool safe_as_stored(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
   return codes.weight_code.arithmetic == Arithmetic::kInt8Grid &&
          largest_pair_sum(codes.codes, columns, int8_level_table(codes.weight_code), pairs) <= kLargestPairSum;
+}
+
+// Without VNNI, OpenVINO's kernels of 3-D grouped convolutions halve the levels beside signed activations, and an odd
+// one loses its half (docs/isa.md).
+bool halves_levels(const Target& target) {
+  return target.layer->kind == LayerKind::kGroupConvolution && target.weight_shape.size() == 6 &&
+         target.codes->any_cpu && target.codes->has_activation_code && target.codes->range_low < 0;
+}
+
+// Levels that can be halved: those of the codes where they are even or can be doubled, else the nearest even ones.
+Int8Levels even_levels(const LayerCodes& codes, int64_t columns) {
+  constexpr int kLargestHalf = kLargestLevel / 2;
+  const TensorCode& code = codes.weight_code;
+  if (code.arithmetic == Arithmetic::kInt8Grid) {
+    Int8Levels levels{int8_level_table(code), static_cast<float>(1.0 / code.grid)};
+    if (std::ranges::all_of(levels.table, [](int8_t level) { return level % 2 == 0; })) return levels;
+    if (std::ranges::all_of(levels.table, [](int8_t level) { return std::abs(level) <= kLargestHalf; })) {
+      for (int8_t& level : levels.table) level = static_cast<int8_t>(2 * level);
+      return {levels.table, levels.unit / 2};
+    }
+  }
+  const std::vector<float> real = level_table(code);
+  Int8Levels halved;
+  const int top = safe_table(real, kLargestHalf, codes.codes, columns, {}, halved.table);
+  for (int8_t& level : halved.table) level = static_cast<int8_t>(2 * level);
+  float largest = 0;
+  for (const float level : real) largest = std::max(largest, std::fabs(level));
+  halved.unit = largest / static_cast<float>(2 * top);
+  return halved;
 }
 
 Int8Levels int8_levels(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
@@ -140,7 +170,8 @@ StandardWeights standard_weights(const Target& target, const std::vector<ColumnP
       weights.scale = std::make_shared<op::Multiply>(wide_gamma, unit);
     }
   } else {
-    const Int8Levels levels = int8_levels(codes, target.layer->columns, pairs);
+    const Int8Levels levels = halves_levels(target) ? even_levels(codes, target.layer->columns)
+                                                    : int8_levels(codes, target.layer->columns, pairs);
     const auto table = op::Constant::create(ov::element::i8, ov::Shape{entries}, levels.table);
     table->set_friendly_name(name + "/table");
     const auto unit = scalar<float>(ov::element::f32, std::ldexp(levels.unit, codes.scale_exponent));

@@ -95,6 +95,9 @@ LAYERS = {  # kind, input, levels, padding
     "convolution 3x3 of 1 channel": ("convolution", (1, 1, 12, 12), (8, 1, 3, 3), 0),
     "convolution 1-D": ("convolution", (1, 32, 40), (32, 32, 5), 2),
     "convolution 3-D": ("convolution", (1, 16, 5, 5, 5), (16, 16, 3, 3, 3), 1),
+    "grouped convolution, 3-D": ("grouped", (1, 16, 5, 5, 5), (4, 4, 4, 3, 3, 3), 1),
+    "depthwise convolution, 3-D": ("grouped", (1, 20, 5, 5, 5), (20, 1, 1, 3, 3, 3), 1),
+    "depthwise convolution, 3-D, two each": ("grouped", (1, 8, 5, 5, 5), (8, 2, 1, 3, 3, 3), 1),
     "grouped convolution": ("grouped", (1, 20, 8, 8), (4, 8, 5, 3, 3), 1),
     "depthwise convolution": ("grouped", (1, 40, 9, 9), (40, 1, 1, 3, 3), 1),
     "depthwise convolution, two each": ("grouped", (1, 16, 9, 9), (16, 2, 1, 3, 3), 1),
@@ -122,6 +125,8 @@ def child(folder):
             levels = safe_levels(weights, 2 if kind == "grouped" else 1, random)
             if name == "depthwise convolution":
                 levels = random.choice((-127, -126, 127), weights)
+            if kind == "grouped" and len(shape) == 5 and signed:
+                levels = 2 * random.integers(-63, 64, weights)  # halved without VNNI
             compiled = core.compile_model(layer(kind, levels, shape, signed, pad), "CPU", config)
             low, high = (-128, 127) if signed else (0, 255)
             ends = np.where(random.random(shape) < .5, low, high)

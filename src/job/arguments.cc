@@ -163,10 +163,14 @@ void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& 
 
 }  // namespace
 
+void check_emit(const std::string& list) { emissions_of(list); }
+
 QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,
                            bool has_labels) {
   QuantizeOptions options;
   options.strategy = arguments.strategy;
+  if (options.strategy != "optimal" && options.strategy != "paper" && options.strategy != "uniform")
+    throw Error(fmt::format("--strategy '{}' is unknown; use optimal, paper or uniform", options.strategy));
   options.family = family_from_string(arguments.family, &options.pow2_q);
   const bool thresholds = !arguments.thr_weights.empty() || !arguments.thr_activations.empty();
   const int wishes = static_cast<int>(!arguments.max_loss.empty()) + static_cast<int>(!arguments.target_bits.empty()) +

@@ -36,6 +36,9 @@ struct QuantizeArguments {
   std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };
 
+// Throws Error for what is no list of emissions.
+void check_emit(const std::string& list);
+
 // Whether the options agree with each other, and what they ask for. `has_validation`, `has_labels`: such were given, by
 // whatever way. Throws Error naming the option. `judge` is left empty, but for metrics that are commands.
 QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,

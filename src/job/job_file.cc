@@ -1,14 +1,40 @@
 #include "job/job_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <initializer_list>
 
 #include "core/document.h"
+#include "dnateq/code.h"
+#include "openvino/evaluate.h"
 
 namespace dnateq {
 namespace {
 
 constexpr const char* kRemedy = "run dnateq quantize again";
 constexpr int kLargestImage = 1 << 20, kLargestAxis = 7;
+
+std::string one_of(const DocumentReader& job, const char* key, std::initializer_list<const char*> names) {
+  std::string text = job.text(key);
+  if (std::find(names.begin(), names.end(), text) == names.end())
+    job.fail(fmt::format("'{}' is '{}', which is none of {}", key, text, fmt::join(names, ", ")));
+  return text;
+}
+
+// Texts with a reader of their own, whose advice, behind a semicolon, is for the program's options.
+template <class Read>
+std::string readable(const DocumentReader& job, const char* key, Read read) {
+  std::string text = job.text(key);
+  try {
+    read(text);
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    job.fail(fmt::format("'{}': {}", key, what.substr(0, what.rfind("; "))));
+  }
+  return text;
+}
 
 }  // namespace
 
@@ -55,14 +81,16 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
   a.calibration.std = job.text("std");
   a.calibration.resize = job.small_count("resize", 0, kLargestImage);
   a.calibration.crop = job.small_count("crop", 0, kLargestImage);
-  a.calibration.color = job.text("color");
-  a.calibration.layout = job.text("layout");
+  a.calibration.color = one_of(job, "color", {"rgb", "bgr", "gray"});
+  a.calibration.layout = one_of(job, "layout", {"nchw", "nhwc"});
   a.validation = job.text("validation");
   a.labels = job.text("labels");
-  a.metric = job.text("metric");
-  a.strategy = job.text("strategy");
-  a.family = job.text("family");
-  a.emit = job.text("emit");
+  a.metric = readable(job, "metric", [](const std::string& metric) {
+    if (!metric.empty()) metric_from_string(metric);
+  });
+  a.strategy = one_of(job, "strategy", {"optimal", "paper", "uniform"});
+  a.family = readable(job, "family", [](const std::string& family) { family_from_string(family, nullptr); });
+  a.emit = readable(job, "emit", check_emit);
   a.weights_only = job.boolean("weights_only");
   a.only = job.texts("only");
   a.ignore = job.texts("ignore");
@@ -72,7 +100,7 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
   if (job.has("batch_axis")) a.calibration.batch_axis = job.small_count("batch_axis", -1, kLargestAxis);
   if (job.has("metric_range")) a.metric_range = job.text("metric_range");
   if (job.has("expect_m")) a.expect_m = job.count("expect_m");
-  if (job.has("target_isa")) a.target_isa = job.text("target_isa");
+  if (job.has("target_isa")) a.target_isa = one_of(job, "target_isa", {"any", "vnni"});
   if (job.has("untie")) a.untie = job.texts("untie");
   return a;
 }

@@ -94,6 +94,11 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
     refused(std::string("/") + list, "conv", list);
     refused(std::string("/") + list, {1}, list);
   }
+  for (const char* name : {"color", "layout", "strategy", "metric", "family", "emit", "target_isa"})
+    refused(std::string("/") + name, "papre", std::string("'") + name + "'");
+  for (const char* name : {"color", "layout", "strategy", "family", "emit", "target_isa"})
+    refused(std::string("/") + name, "", std::string("'") + name + "'");
+  refused("/emit", "standard,cpu", "'emit'");
   refused("/resize", -1, "'resize'");
   refused("/crop", 1 << 30, "'crop'");
   refused("/batch_axis", -2, "'batch_axis'");
@@ -105,6 +110,18 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
       sample_job(), [](const Document& document) { job_from_json(document.dump(), "job.json"); }, kCameLater);
   for (const char* text : {"", "{", "[]", "null", "\xff"})
     EXPECT_THAT(error_of([&] { job_from_json(text, "job.json"); }), HasSubstr("job.json"));
+}
+
+TEST(JobFile, MayNameNoMetricOrACommand) {
+  for (const char* metric : {"", "command:./judge.sh", "kl"})
+    EXPECT_EQ(job_from_json(with(sample_job(), "/metric", metric).dump(), "job.json").metric, metric);
+}
+
+TEST(Options, OfAnUnknownStrategyAreRefused) {
+  QuantizeArguments a;
+  a.strategy = "papre";
+  EXPECT_THAT(error_of([&] { options_of(a, 1, {}, false, false); }),
+              AllOf(HasSubstr("--strategy 'papre'"), HasSubstr("optimal, paper or uniform")));
 }
 
 TEST(JobFile, ThatIsMissingIsNamed) {

@@ -3,7 +3,9 @@
 // The power is 2^0 where float16's normal numbers hold every row's scale, as they do in nearly all networks. Else it
 // puts the largest scale near the end of float16: rows down to 2^-27 of the largest keep 11 bits of their scale, those
 // down to 2^-37 fewer and fewer, and the values of rows below that are rounded as if their scale were 2^-37: most to
-// zero.
+// zero. That is what such rows are worth: batch normalisation is folded in before, so that a channel of such weights
+// adds nothing that its neighbours' rounding does not exceed; trained networks have them where weight decay killed a
+// channel.
 #pragma once
 
 #include <cmath>

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/pack.h"
+#include "kernels/isa.h"
 #include "openvino/blob.h"
 #include "openvino/ops/ops.h"
 #include "openvino/test_models.h"
@@ -145,6 +146,8 @@ TEST(Explain, AnEmbeddingReadsTheRowsThatAreLookedUp) {
 }
 
 TEST(Explain, StoredBitsAreThoseOfTheFileWhereNarrowWeightsRunWider) {
+  if (!kernels::onednn_cap().empty())
+    GTEST_SKIP() << "OpenVINO chooses kernels for compressed weights by the CPU, not by the cap, and finds none";
   const auto x = parameter("x", {4, 32});
   const auto codes = op::Constant::create(ov::element::u4, ov::Shape{16, 32}, std::vector<uint8_t>(16 * 32, 3));
   codes->set_friendly_name("layer/codes");

@@ -288,7 +288,9 @@ TABLES = [
           "intervals. 4 stored bits unless the row says otherwise.",
           ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], ["README.md"]),
     Table("speed-avx2", "Speed with AVX2 alone",
-          "The same under `ONEDNN_MAX_CPU_ISA=AVX2`, which caps OpenVINO's kernels; a CPU that has no more may differ.",
+          "The same under `ONEDNN_MAX_CPU_ISA=AVX2`, which caps OpenVINO's kernels and ours, and not those of ONNX Runtime: its columns\n"
+          "are of the whole CPU. OpenVINO does not compile compressed weights under the cap ([why](isa.md#what-is-equal)). A CPU that has no\n"
+          "more than AVX2 may differ.",
           ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], []),
     Table("kernels", "Kernels",
           "One thread, beside Debian's oneDNN where the build found it (`cmake --build build/release --target bench_kernels`).",

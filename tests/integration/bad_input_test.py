@@ -309,10 +309,6 @@ class BadOutput(Case):
         self.assertEqual({p: p.read_bytes() for p in self.out.rglob("*") if p.is_file()}, before)
 
 
-def contents(folder):
-    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 class BadResults(Case):
     def setUp(self):
         super().setUp()

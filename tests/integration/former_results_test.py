@@ -10,6 +10,10 @@ import numpy as np
 from support import BINARY, Case, images, main, save, small_network, snapshot
 
 
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
 class FormerResults(Case):
     """What lies in -o stays as it is until the new result is whole, and what we did not write stays for good."""
 

@@ -10,7 +10,7 @@
 #include <random>
 
 #include "kernels/exponential.h"
-#include "kernels/isa.h"
+#include "core/isa.h"
 #include "kernels/matmul.h"
 #include "problems.h"
 #include "turns.h"
@@ -125,15 +125,15 @@ bool count(const std::string& problem) {
   add("INT8 scalar", [&] { sum = dot_scalar(x8.data(), w8.data(), k); });
 #if defined(__x86_64__)
   const int32_t dot = dot_scalar(x8.data(), w8.data(), k);
-  if (kernels::cpu().avx2) {
+  if (cpu().avx2) {
     right = right && dot_avx2(x8.data(), w8.data(), k) == dot;
     add("INT8 vectorised AVX2", [&] { sum = dot_avx2(x8.data(), w8.data(), k); });
   }
-  if (kernels::cpu().avx512) {
+  if (cpu().avx512) {
     right = right && dot_avx512(x8.data(), w8.data(), k) == dot;
     add("INT8 vectorised AVX-512", [&] { sum = dot_avx512(x8.data(), w8.data(), k); });
   }
-  if (kernels::cpu().avx512_vnni) {
+  if (cpu().avx512_vnni) {
     right = right && dot_vnni(x8_biased.data(), w8.data(), padded, w8_sum) == dot;
     add("INT8 VNNI", [&] { sum = dot_vnni(x8_biased.data(), w8.data(), padded, w8_sum); });
   }

@@ -1,11 +1,20 @@
 # Test code runs once: most of its compile time would go into optimizing gtest's and gmock's templates.
 set(DNATEQ_TEST_OPTIMIZATION "-O1" CACHE STRING "Optimization of test code; the libraries keep the build type's")
 
-# dnateq_module(NAME [COMPUTING_TESTS] [DEPENDS target...]): a static library `dnateq_NAME` of the folder's *.cc, and one test program
-# `NAME_test` of its *_test.cc. COMPUTING_TESTS: they compute much themselves, and are optimized as the library is.
+# dnateq_module(NAME [COMPUTING_TESTS] [DEPENDS target...] [FOLDERS folder...] [EXCEPT file...]): a static library `dnateq_NAME` of
+# the folder's *.cc and of those of FOLDERS in it, without the files of EXCEPT, and one test program `NAME_test` of its *_test.cc.
+# COMPUTING_TESTS: they compute much themselves, and are optimized as the library is.
 function(dnateq_module name)
-  cmake_parse_arguments(ARG "COMPUTING_TESTS" "" "DEPENDS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  cmake_parse_arguments(ARG "COMPUTING_TESTS" "" "DEPENDS;FOLDERS;EXCEPT" ${ARGN})
+  set(patterns *.cc)
+  foreach(folder ${ARG_FOLDERS})
+    list(APPEND patterns ${folder}/*.cc)
+  endforeach()
+  list(TRANSFORM patterns PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  foreach(file ${ARG_EXCEPT})
+    list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  endforeach()
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
@@ -29,6 +38,26 @@ option(DNATEQ_PRECOMPILE "Precompile OpenVINO's and the tests' headers" OFF)
 function(dnateq_precompile target)
   if(DNATEQ_PRECOMPILE)
     target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+endfunction()
+
+# The headers of OpenVINO for module NAME and for its tests; made once for all libraries and once for all test programs.
+function(dnateq_precompile_openvino name)
+  set(headers <algorithm> <functional> <map> <memory> <string> <vector> <fmt/format.h> <openvino/openvino.hpp>
+              <openvino/opsets/opset13.hpp>)
+  if(NOT DNATEQ_PRECOMPILE)
+    return()
+  endif()
+  if(name STREQUAL graph)
+    target_precompile_headers(dnateq_graph PRIVATE ${headers})
+    if(TARGET graph_test)
+      target_precompile_headers(graph_test PRIVATE ${headers} <gmock/gmock.h> <gtest/gtest.h>)
+    endif()
+  else()
+    target_precompile_headers(dnateq_${name} REUSE_FROM dnateq_graph)
+    if(TARGET ${name}_test)
+      target_precompile_headers(${name}_test REUSE_FROM graph_test)
+    endif()
   endif()
 endfunction()
 

@@ -27,8 +27,8 @@
 #include "job/quantize_job.h"
 #include "job/result_folder.h"
 #include "job/result_writer.h"
-#include "openvino/calls.h"
-#include "openvino/ops/ops.h"
+#include "graph/calls.h"
+#include "ops/ops.h"
 #include "report/report.h"
 #include "work.h"
 

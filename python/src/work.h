@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "openvino/external_metric.h"
-#include "openvino/progress.h"
+#include "quantize/external_metric.h"
+#include "core/progress.h"
 
 namespace dnateq::python {
 

@@ -13,11 +13,11 @@
 #include "data/samples.h"
 #include "kernels/counting_layer.h"
 #include "layer_file.h"
-#include "openvino/blob.h"
-#include "openvino/calls.h"
-#include "openvino/import.h"
-#include "openvino/ops/counting_layer.h"
-#include "openvino/ops/layer_shape.h"
+#include "core/blob.h"
+#include "graph/calls.h"
+#include "graph/import.h"
+#include "ops/counting_layer.h"
+#include "ops/layer_shape.h"
 
 namespace dnateq {
 namespace {

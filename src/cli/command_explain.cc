@@ -7,13 +7,13 @@
 #include <openvino/openvino.hpp>
 
 #include "cli/commands.h"
+#include "core/isa.h"
 #include "dnateq/error.h"
+#include "graph/float_operations.h"
+#include "graph/import.h"
+#include "inspect/explain.h"
 #include "job/result_folder.h"
-#include "kernels/isa.h"
-#include "openvino/explain.h"
-#include "openvino/float_operations.h"
-#include "openvino/import.h"
-#include "openvino/ops/ops.h"
+#include "ops/ops.h"
 
 namespace dnateq {
 namespace {
@@ -159,7 +159,7 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
   const Machine machine = measure_machine(core, static_cast<size_t>(bytes), options.threads);
   find_bounds(explanation, machine);
 
-  const std::string cap = kernels::onednn_cap();
+  const std::string cap = onednn_cap();
   if (common.json) {
     Json layers = Json::array();
     for (const LayerExplanation& layer : explanation.layers) {
@@ -170,7 +170,7 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
     print_json({{"model", file.string()},
                 {"threads", options.threads},
                 {"machine",
-                 {{"cpu", kernels::cpu_name()},
+                 {{"cpu", cpu_name()},
                   {"cap", cap.empty() ? Json(nullptr) : Json(cap)},
                   {"read_gb_s", machine.bytes_per_second / 1e9},
                   {"int8_gmac_s", machine.int8_macs_per_second / 1e9},
@@ -182,7 +182,7 @@ int run_explain(const ExplainArguments& arguments, const CommonArguments& common
                 {"layers", layers}});
     return 0;
   }
-  fmt::print("{}{}\n", kernels::cpu_name(), cap.empty() ? "" : ", capped: ONEDNN_MAX_CPU_ISA=" + cap);
+  fmt::print("{}{}\n", cpu_name(), cap.empty() ? "" : ", capped: ONEDNN_MAX_CPU_ISA=" + cap);
   print_layers(explanation, recipes);
   fmt::print(
       "weights read in a call: {}; this machine, {} thread{}: {:.1f} GB/s from where they lie, {:.0f} GMAC/s INT8, "

@@ -13,16 +13,16 @@
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
 #include "dnateq/recipe.h"
+#include "graph/batch_axis.h"
+#include "graph/calls.h"
+#include "graph/evaluate.h"
+#include "graph/float_operations.h"
+#include "graph/import.h"
 #include "job/analysis.h"
 #include "job/output_folder.h"
 #include "job/result_folder.h"
-#include "openvino/batch_axis.h"
-#include "openvino/calls.h"
-#include "openvino/evaluate.h"
-#include "openvino/external_metric.h"
-#include "openvino/float_operations.h"
-#include "openvino/import.h"
-#include "openvino/ops/ops.h"
+#include "ops/ops.h"
+#include "quantize/external_metric.h"
 
 namespace dnateq {
 namespace {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "data/samples.h"
 #include "job/arguments.h"
-#include "openvino/progress.h"
 
 namespace dnateq {
 

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <string>
 
-#include "openvino/progress.h"
+#include "core/progress.h"
 
 namespace dnateq {
 

@@ -3,9 +3,9 @@
 #include <map>
 #include <openvino/openvino.hpp>
 
+#include "calibrate/measure.h"
 #include "core/distribution.h"
-#include "openvino/measure.h"
-#include "openvino/ops/ops.h"
+#include "ops/ops.h"
 
 namespace dnateq {
 

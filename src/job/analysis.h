@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/progress.h"
 #include "data/samples.h"
-#include "openvino/import.h"
-#include "openvino/progress.h"
+#include "graph/import.h"
 
 namespace dnateq {
 

@@ -9,8 +9,8 @@
 #include <utility>
 
 #include "dnateq/error.h"
-#include "openvino/evaluate.h"
-#include "openvino/external_metric.h"
+#include "graph/evaluate.h"
+#include "quantize/external_metric.h"
 
 namespace dnateq {
 namespace {

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "openvino/progress.h"
-#include "openvino/quantize.h"
+#include "core/progress.h"
+#include "quantize/quantize.h"
 
 namespace dnateq {
 

@@ -8,7 +8,7 @@
 
 #include "core/document.h"
 #include "dnateq/code.h"
-#include "openvino/evaluate.h"
+#include "graph/evaluate.h"
 
 namespace dnateq {
 namespace {

@@ -11,13 +11,13 @@
 
 #include "core/atomic_file.h"
 #include "dnateq/error.h"
+#include "graph/batch_axis.h"
+#include "graph/calls.h"
 #include "job/job_file.h"
 #include "job/result_folder.h"
 #include "job/result_writer.h"
-#include "openvino/batch_axis.h"
-#include "openvino/calls.h"
-#include "openvino/external_metric.h"
-#include "openvino/ops/ops.h"
+#include "ops/ops.h"
+#include "quantize/external_metric.h"
 #include "report/report.h"
 
 namespace dnateq {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "data/samples.h"
+#include "graph/import.h"
 #include "job/arguments.h"
-#include "openvino/import.h"
-#include "openvino/quantize.h"
+#include "quantize/quantize.h"
 
 namespace dnateq {
 

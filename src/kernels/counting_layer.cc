@@ -5,8 +5,8 @@
 
 #include <algorithm>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
-#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 namespace {

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/isa.h"
 #include "dnateq/code.h"
 #include "dnateq/error.h"
 #include "kernels/depthwise_kernel.h"
 #include "kernels/epilogue_part.h"
-#include "kernels/isa.h"
 #include "kernels/matmul_list.h"
 #include "kernels/matmul_task.h"
 #include "kernels/scratch.h"

@@ -7,9 +7,9 @@
 #include <cmath>
 #include <span>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
 #include "kernels/encoder_kernel.h"
-#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 namespace {

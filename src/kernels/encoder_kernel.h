@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/isa.h"
 #include "kernels/encoder.h"
-#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 

@@ -9,9 +9,9 @@
 #include <new>
 #include <vector>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
 #include "kernels/counting_kernel.h"
-#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 namespace {

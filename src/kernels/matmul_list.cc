@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
-#include "kernels/isa.h"
 
 namespace dnateq::kernels {
 namespace {

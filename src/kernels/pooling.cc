@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
-#include "kernels/isa.h"
 #include "kernels/pooling_kernel.h"
 
 namespace dnateq::kernels {

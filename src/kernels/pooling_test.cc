@@ -7,8 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "core/isa.h"
 #include "dnateq/error.h"
-#include "kernels/isa.h"
 #include "kernels/pooling_kernel.h"
 
 namespace dnateq::kernels {

@@ -5,7 +5,7 @@
 #include <cfloat>
 #include <cmath>
 
-#include "kernels/isa.h"
+#include "core/isa.h"
 
 namespace dnateq::kernels {
 

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/isa.h"
+#include "core/isa.h"
 
 namespace dnateq::kernels {
 namespace {

@@ -326,5 +326,12 @@ TEST(CertifiedSearchWorstCase, KeepsTheErrorRateWhereEveryCandidateIsALittleTooB
   EXPECT_GE(wrong, 0.01 * kSearches) << "the test is far more careful than it says";
 }
 
+TEST(LossSearch, ALossMeetsItsLimitWhateverTheRounding) {
+  EXPECT_GT(0.88 - 0.87, 0.01);
+  EXPECT_TRUE(within(0.88 - 0.87, 0.01));
+  EXPECT_FALSE(within(0.0101, 0.01));
+  EXPECT_FALSE(within(std::numeric_limits<double>::quiet_NaN(), 0.01));
+}
+
 }  // namespace
 }  // namespace dnateq

@@ -12,8 +12,8 @@
 #include <span>
 #include <vector>
 
+#include "core/pair_sums.h"
 #include "dnateq/code.h"
-#include "search/pair_sums.h"
 
 namespace dnateq {
 

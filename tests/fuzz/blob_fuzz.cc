@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "dnateq/error.h"
-#include "openvino/blob.h"
+#include "core/blob.h"
 
 namespace {
 

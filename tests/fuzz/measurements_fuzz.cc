@@ -4,7 +4,7 @@
 #include <cstdlib>
 
 #include "dnateq/error.h"
-#include "openvino/measure.h"
+#include "calibrate/measure.h"
 
 namespace {
 

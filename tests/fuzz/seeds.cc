@@ -13,8 +13,8 @@
 #include "core/pack.h"
 #include "data/test_files.h"
 #include "job/job_file.h"
-#include "openvino/blob.h"
-#include "openvino/measure.h"
+#include "core/blob.h"
+#include "calibrate/measure.h"
 #include "report/report_file.h"
 #include "search/solution_file.h"
 

@@ -1,0 +1,104 @@
+// What is measured once on the FP32 network and then serves every allocation: activation histograms with their fits at
+// every width, weight errors at every width, and how much the network's output suffers from each tensor's error.
+#pragma once
+
+#include <array>
+#include <filesystem>
+#include <functional>
+#include <openvino/openvino.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/histogram.h"
+#include "core/progress.h"
+#include "graph/calls.h"
+#include "graph/evaluate.h"
+#include "graph/import.h"
+#include "search/allocation.h"
+#include "search/fit.h"
+
+namespace dnateq {
+
+// Whether a tensor cannot be negative whatever the input is, by the graph's structure. `depth` limits the look back.
+bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth = 0);
+std::string tensor_name(const ov::Output<ov::Node>& output);
+
+struct ActivationMeasurement {  // one tensor that enters one or more quantized layers
+  std::string tensor;
+  bool non_negative = false;   // by the graph's structure
+  std::vector<int64_t> shape;  // at the first call, of one sample
+  double values = 0;           // mean number of values a sample
+  int layers = 0;              // how many layers read it
+  Histogram histogram;
+  std::array<FitResult, kMaxStoredBits + 1> fits;  // by stored bits, from 2
+  FitResult uniform8;                              // the 8-bit uniform grid of the standard emission
+  double sensitivity = 0;                          // output divergence per relative squared error
+};
+
+struct WeightMeasurement {                                  // one layer
+  std::array<double, kMaxStoredBits + 1> relative_error{};  // nearest rounding, by stored bits, from 2
+  // Output divergence when this layer alone is quantized with error-compensating rounding, by stored bits: measured at
+  // kMeasuredWidths, in between and beyond by the shape of `relative_error`.
+  std::array<double, kMaxStoredBits + 1> divergence{};
+};
+
+inline constexpr std::array<int, 2> kMeasuredWidths = {3, 5};
+// Fills `divergence` from its values at kMeasuredWidths.
+void complete_divergence(WeightMeasurement& weights);
+
+struct Measurements {
+  std::vector<ActivationMeasurement> activations;
+  std::vector<int> activation_of_layer;  // -1 for embeddings
+  std::vector<float> summand_limit;  // by layer: largest |value| by which it enters a sum (summand.h); 0: it does not
+  std::vector<WeightMeasurement> weights;
+  bool has_sensitivities = false;
+};
+
+// The histograms alone, for analysis.
+struct ActivationHistograms {
+  std::vector<ActivationMeasurement> tensors;
+  std::vector<int> of_layer;  // -1 for embeddings
+};
+ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls, int threads,
+                                         const Progress& progress);
+
+struct MeasureOptions {
+  TensorCode request;    // family and arithmetic
+  bool uniform = false;  // uniform grids instead of exponential curves
+  bool weights_only = false;
+  bool sensitivities = true;
+  Metric metric = Metric::kKl;  // divergence of `output`: 1 - cosine for kCosine, else KL
+  size_t output = 0;
+  bool all_outputs = false;  // instead: relative squared error, summed over all float32 outputs
+  int64_t sensitivity_samples = 64;
+  uint64_t seed = 0;
+  int threads = 1;
+  Progress progress;
+};
+
+// Throws Error if calibration makes a tensor non-finite.
+Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const MeasureOptions& options);
+
+// The items that allocation chooses bits for: weights of all layers that own their codes, then activation tensors.
+// `item_of_weight[l]` and `item_of_activation[a]` index them (-1: none).
+struct AllocationItems {
+  std::vector<Allocatable> items;
+  std::vector<int> item_of_weight, item_of_activation;
+  double fp32_values = 0;
+};
+// `weight_bytes(layer, stored bits)`: what the emitted file will hold for a layer's weights.
+AllocationItems allocation_items(const PreparedModel& prepared, const Measurements& measurements, bool weights_only,
+                                 const std::function<int64_t(const Layer&, int)>& weight_bytes);
+
+// Cache file; `key` ties it to model, data and options.
+void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file);
+// The bytes of such a file. Throws Error, naming `source` and the key of the document, on any mismatch or damage.
+Measurements read_measurements(std::string_view bytes, const std::string& key, const std::vector<Layer>& layers,
+                               const std::string& source);
+// Nothing if the file is missing or refused: all is then measured again.
+std::optional<Measurements> load_measurements(const std::string& key, const std::vector<Layer>& layers,
+                                              const std::filesystem::path& file);
+
+}  // namespace dnateq

@@ -1,0 +1,49 @@
+#include "graph/evaluate.h"
+
+#include <fmt/format.h>
+
+#include "dnateq/error.h"
+#include "graph/runner.h"
+
+namespace dnateq {
+
+size_t find_output(const ov::Model& model, const std::string& name, const std::string& file) {
+  const auto check = [&](size_t i) {
+    const ov::element::Type type = model.outputs()[i].get_element_type();
+    if (type.is_static() && type != ov::element::f32)
+      throw Error(fmt::format("output {} of '{}' is {}, and metrics read float32; name another one with --output",
+                              name.empty() ? std::string("1") : "'" + name + "'", file, type.get_type_name()));
+    return i;
+  };
+  if (name.empty()) return check(0);
+  std::vector<std::string> all;
+  for (size_t i = 0; i < model.outputs().size(); ++i) {
+    const auto& names = model.outputs()[i].get_names();
+    if (names.contains(name)) return check(i);
+    all.insert(all.end(), names.begin(), names.end());
+  }
+  throw Error(fmt::format("'{}' has no output '{}'; its outputs are: {}", file, name, fmt::join(all, ", ")));
+}
+
+OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model, const Calls& calls, size_t output,
+                        int threads, const Progress& progress, const std::string& stage) {
+  Runner runner(core, model, threads);
+  Task task(progress, stage, calls.size());
+  OutputValues result;
+  result.values.resize(calls.size());
+  result.width.resize(calls.size());
+  for (size_t c = 0; c < calls.size(); ++c) result.samples.push_back(calls.sample_count(c));
+  runner.run(
+      calls.size(), [&](size_t c) { return calls.tensors(c); },
+      [&](size_t c, const std::vector<ov::Tensor>& outputs) {
+        const ov::Tensor& tensor = outputs[output];
+        if (tensor.get_element_type() != ov::element::f32)
+          throw Error("the output that the metric reads is not float32; name another one with --output");
+        result.values[c].assign(tensor.data<float>(), tensor.data<float>() + tensor.get_size());
+        result.width[c] = tensor.get_shape().empty() ? 1 : tensor.get_shape().back();
+      },
+      &task);
+  return result;
+}
+
+}  // namespace dnateq

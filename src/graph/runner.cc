@@ -1,0 +1,93 @@
+#include "graph/runner.h"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace dnateq {
+
+Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads) {
+  compiled_ = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
+                                 ov::num_streams(threads), ov::inference_num_threads(threads));
+  for (int i = 0; i < threads; ++i) requests_.push_back(compiled_.create_infer_request());
+}
+
+void Runner::run(size_t calls, const Feed& feed, const Sink& sink, Task* task) {
+  std::atomic<size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto work = [&](ov::InferRequest& request) {
+    try {
+      for (size_t call = next++; call < calls; call = next++) {
+        const std::vector<ov::Tensor> inputs = feed(call);
+        for (size_t i = 0; i < inputs.size(); ++i) request.set_input_tensor(i, inputs[i]);
+        request.infer();
+        std::vector<ov::Tensor> outputs;
+        for (size_t i = 0; i < compiled_.outputs().size(); ++i) outputs.push_back(request.get_output_tensor(i));
+        sink(call, outputs);
+        if (task != nullptr) task->advance();
+      }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
+      next = calls;
+    }
+  };
+  const size_t workers = std::min(requests_.size(), std::max<size_t>(calls, 1));
+  std::vector<std::thread> threads;
+  for (size_t i = 1; i < workers; ++i) threads.emplace_back(work, std::ref(requests_[i]));
+  work(requests_[0]);
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink) {
+  Outputs parameters;
+  std::vector<ov::PartialShape> shapes;
+  for (const auto& parameter : model.get_parameters()) {
+    parameters.push_back(parameter->output(0));
+    shapes.push_back(parameter->get_partial_shape());
+  }
+  Outputs computed;
+  std::vector<std::optional<size_t>> direct;  // an input of the network is handed on as it is
+  for (const auto& output : wanted) {
+    const auto at = std::find(parameters.begin(), parameters.end(), output);
+    direct.push_back(at == parameters.end() ? std::nullopt : std::optional<size_t>(at - parameters.begin()));
+    if (!direct.back()) computed.push_back(output);
+  }
+  const auto hand_on = [&](size_t call, const std::vector<ov::Tensor>& inputs, const std::vector<ov::Tensor>& outputs) {
+    std::vector<ov::Tensor> values;
+    size_t next = 0;
+    for (const auto& place : direct) values.push_back(place ? inputs[*place] : outputs[next++]);
+    sink(call, values);
+  };
+  if (computed.empty()) {
+    for (size_t call = 0; call < count; ++call) {
+      hand_on(call, calls.tensors(call), {});
+      if (task != nullptr) task->advance();
+    }
+    return;
+  }
+  const Subgraph graph = extract_subgraph(parameters, shapes, computed);
+  Runner runner(core, graph.model, threads);
+  std::vector<std::vector<ov::Tensor>> fed(count);
+  runner.run(
+      count,
+      [&](size_t call) {
+        fed[call] = calls.tensors(call);
+        std::vector<ov::Tensor> inputs;
+        for (const size_t i : graph.inputs) inputs.push_back(fed[call][i]);
+        return inputs;
+      },
+      [&](size_t call, const std::vector<ov::Tensor>& outputs) {
+        hand_on(call, fed[call], outputs);
+        fed[call].clear();
+      },
+      task);
+}
+
+}  // namespace dnateq

@@ -1,0 +1,38 @@
+// Runs one compiled network over many calls, one-thread infer requests side by side.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <vector>
+
+#include "core/progress.h"
+#include "graph/calls.h"
+#include "graph/subgraph.h"
+
+namespace dnateq {
+
+class Runner {
+ public:
+  // Compiles `model` in float32. `threads` requests run at the same time.
+  Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads);
+
+  using Feed = std::function<std::vector<ov::Tensor>(size_t call)>;
+  // Called from several threads, once a call, in no particular order; the tensors are valid only inside.
+  using Sink = std::function<void(size_t call, const std::vector<ov::Tensor>& outputs)>;
+  // Every result depends on its call alone, so what is merged in call order does not depend on `threads`.
+  void run(size_t calls, const Feed& feed, const Sink& sink, Task* task = nullptr);
+
+  const ov::CompiledModel& compiled() const { return compiled_; }
+
+ private:
+  ov::CompiledModel compiled_;
+  std::vector<ov::InferRequest> requests_;
+};
+
+// Computes the tensors `wanted` of `model` for the first `count` calls, from the network's inputs; the sink gets them
+// in that order.
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink);
+
+}  // namespace dnateq

@@ -1,0 +1,93 @@
+// What quantization loses by the metric: a score of each emission of a candidate beside FP32's, on the same samples.
+//
+// Non-goals: which samples (the caller's), and which candidate is taken (search/loss_search.h).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <openvino/openvino.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/calls.h"
+#include "graph/evaluate.h"
+#include "quantize/network.h"
+#include "quantize/quantize.h"
+#include "search/certificate.h"
+
+namespace dnateq {
+
+struct Part {                      // samples for one purpose, with their labels
+  std::unique_ptr<Calls> calls;    // none for external metrics
+  std::vector<int64_t> of_metric;  // by number, those of an external metric that gives a score a sample
+  std::vector<int64_t> labels;
+  std::optional<OutputValues> reference;           // FP32's outputs, once they were asked for
+  std::optional<std::vector<double>> fp32_scores;  // by sample, likewise
+};
+
+struct EmissionLoss {
+  double score = 0, loss = 0;  // of all samples
+  // What each sample loses, so that `loss` is their mean: negative where it gains. Empty where the metric gives one
+  // number for all.
+  std::vector<double> losses;
+  std::vector<double> scores;  // by sample, of an external metric
+};
+
+class Judge {
+ public:
+  // The references must outlive the judge.
+  Judge(ov::Core& core, const std::vector<std::unique_ptr<Network>>& networks, const QuantizeOptions& options);
+
+  bool external() const { return is_external(metric_); }
+  Metric metric() const { return metric_; }
+  // As recipe and messages name it: a function by its own name.
+  std::string metric_name() const;
+  // Of the FP32 networks. Throws Error if a loss limit is relative to nothing.
+  double reference_score(Part& part);
+  // How many samples an external metric gives a score of; 0 where it gives one number.
+  size_t metric_samples();
+  static int64_t samples_in(const Part& part);
+
+  // Of one emission of all networks with these codes, one for each network.
+  EmissionLoss loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part, const std::string& stage);
+  // The same of the n-th network alone, by an external metric, the others as they were.
+  double loss_of_one(size_t n, const Network::Codes& codes);
+
+  // What the loss on data not yet seen may be, for a candidate that was chosen without the samples of `part`. Nothing
+  // where the metric gives one number for all.
+  std::optional<LossBound> bound(const EmissionLoss& found, const Part& part) const;
+  // Whether the samples of `part` are enough to certify a limit at all: if none of them lost anything.
+  bool can_certify(Part& part, double limit);
+  // As the recipe has it: with the bound, whether that is within the limit, if there is one, and if not, how many
+  // samples would bring it there. `held_out`: neither codes nor the search are of these samples, else there is no
+  // bound. `certifies`: the candidate was chosen without them, or by a sequence of tests that keeps the error rate.
+  EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
+                           bool certifies) const;
+
+  // The score of somebody else's INT8 model of the only network.
+  double int8_score(Part& part);
+
+ private:
+  const Network& only() const { return *networks_.front(); }
+  std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
+  const std::vector<double>& fp32_scores(Part& part);
+  std::vector<std::filesystem::path> original_files() const;
+  const ExternalScore& external_reference();
+  ExternalScore ask(const std::vector<std::filesystem::path>& models);
+  EmissionLoss external_loss(const ExternalScore& said, Part& part);
+  LossRange range(const Part& part) const;
+
+  ov::Core& core_;
+  const std::vector<std::unique_ptr<Network>>& networks_;
+  const QuantizeOptions& options_;
+  Metric metric_;
+  std::optional<ExternalScore> external_reference_;
+  std::map<uint64_t, ExternalScore> said_;  // of candidates, by their files: judged on either part, asked for once
+};
+
+// Fills limit, certified and verdict of `metric` from what was found of the emissions, where `searched` samples beside
+// those judged on led the search.
+void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions, double limit, int64_t searched);
+
+}  // namespace dnateq

@@ -1,0 +1,320 @@
+#include "quantize/network.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "calibrate/center.h"
+#include "core/hash.h"
+#include "dnateq/error.h"
+#include "emit/activations.h"
+#include "kernels/exponential.h"
+#include "quantize/describe.h"
+
+namespace dnateq {
+
+Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOptions& options)
+    : core_(core), input_(input), options_(options), progress_(options.progress), prepared_(*input.prepared) {
+  if (prepared_.layers.empty())
+    throw Error(fmt::format("'{}' has no layer that can be quantized; `dnateq inspect` says why", prepared_.file));
+  if (!input.name.empty() && options.progress)
+    progress_ = [report = options.progress, name = input.name](const std::string& stage, size_t done, size_t total) {
+      return report(name + ": " + stage, done, total);
+    };
+  request_.family = options.family;
+  request_.pow2_q = options.pow2_q;
+  const bool real_levels = options.family != Family::kFree || options.strategy == "paper";
+  request_.arithmetic = real_levels ? Arithmetic::kExponential : Arithmetic::kInt8Grid;
+  metric_ = metric_of(options);
+  if (!is_external(metric_)) output_ = find_output(*prepared_.model, options.output, prepared_.file);
+  low_bit_activations_ = options.emit_exact && !options.weights_only;
+  if (options.counting) check_counting(prepared_);
+  if (options.emit_exact) emissions_.push_back(Emission::kExact);
+  if (options.emit_standard) emissions_.push_back(Emission::kMain);
+}
+
+void Network::measure(const Calls& calls) {
+  std::error_code failed;
+  for (const std::filesystem::path& written : {directory() / "model.xml", directory() / "exact" / "model.xml"})
+    if (std::filesystem::equivalent(written, input_.model_file, failed))
+      throw Error(fmt::format("'{}' is the network itself, which the result would replace; choose another -o",
+                              written.string()));
+  const std::filesystem::path measurements = directory() / "measurements";
+  if (!options_.resume) std::filesystem::remove_all(measurements, failed);
+  std::filesystem::create_directories(measurements, failed);
+  if (failed)
+    throw Error(
+        fmt::format("the folder '{}' cannot be made: {}; choose another -o", measurements.string(), failed.message()));
+  // Only low-bit codes gain by it: 8-bit grids reach far enough, and the paper knows no such step. Computed anew by
+  // every run, from the samples that `allocate` sees too.
+  if (low_bit_activations_ && options_.strategy != "paper") {
+    CenterOptions center_options;
+    center_options.request = request_;
+    center_options.uniform = options_.strategy == "uniform";
+    center_options.threads = options_.threads;
+    center_options.progress = progress_;
+    prepared_ = center_activations(core_, original(), calls, center_options);
+  }
+  std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint,
+                                  input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
+                                  options_.strategy, to_string(metric_), output_, options_.seed, calls.digest());
+  for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
+    facts += fmt::format("|{} {}{}", layer.name, layer.shares_weights_with, layer.centered ? " centered" : "");
+  const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
+  const std::filesystem::path file = measurements / "measurements.cbor";
+  const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
+  if (auto cached = load_measurements(key, prepared_.layers, file);
+      cached && (cached->has_sensitivities || !needs_sensitivities)) {
+    measurements_ = std::move(*cached);
+  } else {
+    MeasureOptions measure_options;
+    measure_options.request = request_;
+    measure_options.uniform = options_.strategy == "uniform";
+    measure_options.weights_only = false;
+    measure_options.sensitivities = needs_sensitivities;
+    measure_options.metric = metric_;
+    measure_options.output = output_;
+    // A command may read any output; so may whoever takes a network of several outputs further.
+    measure_options.all_outputs =
+        is_external(metric_) || (options_.output.empty() && prepared_.model->outputs().size() > 1);
+    measure_options.seed = options_.seed;
+    measure_options.threads = options_.threads;
+    measure_options.progress = progress_;
+    measurements_ = dnateq::measure(core_, prepared_, calls, measure_options);
+    save_measurements(measurements_, key, file);
+  }
+  items_ = allocation_items(prepared_, measurements_, !low_bit_activations_, [&](const Layer& layer, int bits) {
+    LayerCodes codes;  // only its sizes matter
+    codes.weight_code = with_level_counts(request_, bits);
+    codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns));
+    codes.gamma.resize(static_cast<size_t>(layer.rows));
+    return weight_bytes(layer, codes);
+  });
+  if (options_.counting)  // an 8-bit code without sign has more exponents than there are counters
+    for (Allocatable& item : items_.items)
+      if (!item.is_weights) item.largest_bits = std::min(item.largest_bits, kernels::kMostExponentBits);
+}
+
+// Rows of activations that a call at batch 1 gives a layer.
+double Network::expected_rows(size_t l) const {
+  if (options_.expected_rows > 0) return static_cast<double>(options_.expected_rows);
+  const int a = measurements_.activation_of_layer[l];
+  return a < 0 ? 0
+               : measurements_.activations[static_cast<size_t>(a)].values /
+                     static_cast<double>(prepared_.layers[l].columns * prepared_.layers[l].groups);
+}
+
+int64_t Network::weight_bytes(const Layer& layer, const LayerCodes& codes) const {
+  const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
+  const bool blob =
+      options_.emit_exact || (options_.packed && runs_packed(layer, codes.weight_code.stored_bits, expected_rows(l)));
+  return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
+}
+
+bool Network::shares_base() const {
+  return request_.family == Family::kSharedBase || (options_.counting && request_.family == Family::kBeta0);
+}
+
+std::shared_ptr<ov::Model> Network::emit_low_bit(const std::vector<LayerCodes>& codes) const {
+  return options_.counting ? emit_counting(prepared_, codes) : emit_exact(prepared_, codes);
+}
+
+std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& codes) const {
+  if (!options_.packed) return emit_standard(prepared_, codes);
+  std::vector<bool> packed;
+  for (size_t l = 0; l < codes.size(); ++l)
+    packed.push_back(runs_packed(prepared_.layers[l], codes[l].weight_code.stored_bits, expected_rows(l)));
+  return emit_cpu(prepared_, codes, packed);
+}
+
+// Whether the main emission leaves the layer to OpenVINO's INT8 kernels, of any CPU.
+bool Network::on_int8_kernels(size_t l, int bits) const {
+  return options_.emit_standard && options_.target_isa == TargetIsa::kAny &&
+         !(options_.packed && runs_packed(prepared_.layers[l], bits, expected_rows(l)));
+}
+
+std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
+  std::vector<LayerPlan> plan;
+  for (size_t l = 0; l < prepared_.layers.size(); ++l) {
+    LayerPlan layer;
+    const int weight_item = items_.item_of_weight[l];
+    if (weight_item >= 0) layer.weights = with_level_counts(request_, bits[static_cast<size_t>(weight_item)]);
+    const int a = measurements_.activation_of_layer[l];
+    layer.quantize_activations = a >= 0 && !options_.weights_only;
+    if (layer.quantize_activations) {
+      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
+      const int item = items_.item_of_activation[static_cast<size_t>(a)];
+      layer.activations =
+          item >= 0 ? m.fits[static_cast<size_t>(bits[static_cast<size_t>(item)])].code : m.uniform8.code;
+      if (shares_base()) layer.weights.base = layer.activations.base;
+    }
+    if (a < 0 && shares_base()) layer.weights.family = Family::kFree;  // no partner to share with
+    layer.any_cpu = !low_bit_activations_ && on_int8_kernels(l, layer.weights.stored_bits);
+    plan.push_back(layer);
+  }
+  return plan;
+}
+
+std::vector<LayerPlan> Network::main_plan_for(std::vector<LayerPlan> plan) const {
+  for (size_t l = 0; l < plan.size(); ++l) {
+    const int a = measurements_.activation_of_layer[l];
+    if (a >= 0 && plan[l].quantize_activations)
+      plan[l].activations = measurements_.activations[static_cast<size_t>(a)].uniform8.code;
+    plan[l].any_cpu = on_int8_kernels(l, plan[l].weights.stored_bits);
+  }
+  return plan;
+}
+
+std::vector<LayerSolution> Network::run(const std::vector<LayerPlan>& plan, const Calls& calls,
+                                        const std::string& stage, const std::string& key) const {
+  PassOptions pass;
+  pass.solve.uniform = options_.strategy == "uniform";
+  pass.solve.keep_base = options_.counting;
+  pass.seed = options_.seed;
+  pass.threads = options_.threads;
+  pass.progress = progress_;
+  pass.stage = stage;
+  pass.checkpoints = directory() / "measurements" / ("pass-" + key);
+  std::filesystem::create_directories(pass.checkpoints);
+  return run_pass(core_, prepared_, calls, plan, pass);
+}
+
+Network::Codes Network::solve_first(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  Codes codes;
+  codes.shared.plan = plan_for(bits);
+  codes.shared.solutions = run(codes.shared.plan, calls, stage, key_of(bits, calls));
+  return codes;
+}
+
+void Network::solve_main(Codes& codes, std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  // Alone, the main emission was solved for its own activations already; without activations there is no difference.
+  if (codes.main || !options_.emit_standard || !low_bit_activations_) return;
+  Solved main;
+  main.plan = main_plan_for(codes.shared.plan);
+  main.solutions =
+      run(main.plan, calls, fmt::format("{} ({})", stage, name_of(Emission::kMain)), key_of(bits, calls) + "-main");
+  codes.main = std::move(main);
+}
+
+Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
+  Codes codes = solve_first(bits, calls, stage);
+  solve_main(codes, bits, calls, stage);
+  return codes;
+}
+
+Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls) const {
+  PassOptions pass;
+  pass.threads = options_.threads;
+  pass.progress = progress_;
+  std::vector<LayerSolution> solutions = run_pass(core_, prepared_, calls, plan, pass);
+  return {{std::move(plan), std::move(solutions)}, {}};
+}
+
+std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
+  const std::string rest =
+      fmt::format("{}|{}|{}|{}|{}|{}|{}{}", key_, low_bit_activations_, options_.weights_only, calls.digest(),
+                  options_.emit_standard, options_.packed, to_string(options_.target_isa),
+                  options_.counting ? "|counting" : "");  // codes differ where the base is shared for it
+  return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
+}
+
+std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
+  std::vector<LayerCodes> all;
+  for (size_t l = 0; l < prepared_.layers.size(); ++l) {
+    const LayerSolution& solution = solved.solutions[l];
+    LayerCodes codes;
+    codes.weight_code = solution.code;
+    codes.codes = solution.codes;
+    codes.gamma = solution.gamma;
+    codes.scale_exponent = solution.scale_exponent;
+    codes.bias = solution.bias;
+    codes.has_activation_code = solved.plan[l].quantize_activations;
+    codes.any_cpu = options_.target_isa == TargetIsa::kAny;
+    codes.activation_code = solved.plan[l].activations;
+    const int a = measurements_.activation_of_layer[l];
+    if (codes.has_activation_code && a >= 0) {
+      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
+      codes.range_high = magnitudes(m.uniform8.code).back();
+      codes.range_low = m.non_negative ? 0.0F : -codes.range_high * 128.0F / 127.0F;
+      codes.summand_limit = measurements_.summand_limit[l];
+    }
+    all.push_back(std::move(codes));
+  }
+  return all;
+}
+
+std::string Network::name_of(Emission emission) const {
+  if (emission == Emission::kExact) return options_.counting ? "counting" : "exact";
+  return options_.packed ? "cpu" : "standard";
+}
+
+std::shared_ptr<ov::Model> Network::emitted(const Codes& codes, Emission emission) const {
+  const std::vector<LayerCodes> layers = layer_codes(codes.of(emission));
+  return emission == Emission::kExact ? emit_low_bit(layers) : emit_main(layers);
+}
+
+std::filesystem::path Network::save_candidate(const Codes& codes, Emission emission) const {
+  const std::filesystem::path folder = directory() / "measurements" / "candidate";
+  std::filesystem::create_directories(folder);
+  save_model_files(emitted(codes, emission), folder);
+  return folder / "model.xml";
+}
+
+std::filesystem::path Network::folder_of(Emission emission) const {
+  return emission == Emission::kExact && options_.emit_standard ? directory() / "exact" : directory();
+}
+
+void Network::save_models(const Codes& codes) const {
+  for (const Emission emission : emissions_) {
+    std::filesystem::create_directories(folder_of(emission));
+    save_model_files(emitted(codes, emission), folder_of(emission));
+  }
+}
+
+int64_t Network::weight_file_bytes(Emission emission) const {
+  if (std::find(emissions_.begin(), emissions_.end(), emission) == emissions_.end()) return 0;
+  return static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.bin"));
+}
+
+void Network::describe_files(Emission emission, EmissionResult& result) const {
+  result.bytes = weight_file_bytes(emission);
+  result.graph_bytes = static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.xml"));
+  const auto parameters = static_cast<double>(prepared_.parameters);
+  result.bits_on_disk = parameters > 0 ? 8 * static_cast<double>(result.bytes) / parameters : 0;
+}
+
+void Network::describe_passed(const Codes& codes, const Calls& calls, Recipe& recipe) const {
+  const Emission emission = emissions_.front();  // exact, where it is written
+  describe_passed_tensors(name_of(emission), passed_tensors(emitted(codes, emission), calls), recipe);
+}
+
+void Network::describe(const Codes& codes, QuantizeResult& result) const {
+  Recipe& recipe = result.recipe;
+  recipe.model_file = input_.model_file.filename().string();
+  recipe.data_fingerprint = input_.calibration->fingerprint();
+  recipe.options = options_.options_text;
+  recipe.strategy = options_.strategy;
+  recipe.seed = options_.seed;
+  recipe.target_isa = options_.target_isa;
+  describe_layers(prepared_, measurements_, codes.shared.plan, codes.shared.solutions, result);
+  const std::vector<LayerCodes> layers = layer_codes(codes.shared);
+  for (size_t l = 0; l < layers.size(); ++l)
+    recipe.layers[l].weights.bytes = recipe.layers[l].shares_weights_with.empty()
+                                         ? weight_bytes(prepared_.layers[l], layers[l])
+                                         : second_form_bytes(l, layers[l]);
+  if (codes.main) describe_main_codes(prepared_, codes.main->solutions, recipe);
+}
+
+int64_t Network::second_form_bytes(size_t l, const LayerCodes& codes) const {
+  const Layer& owner = prepared_.layers[static_cast<size_t>(prepared_.layers[l].shares_weights_with)];
+  const int bits = codes.weight_code.stored_bits;
+  const auto o = static_cast<size_t>(&owner - prepared_.layers.data());
+  const bool packed = runs_packed(prepared_.layers[l], bits, expected_rows(l));
+  if (options_.emit_exact || !options_.packed || packed == runs_packed(owner, bits, expected_rows(o)) ||
+      codes.weight_code.arithmetic == Arithmetic::kInt8Grid)
+    return 0;
+  return packed ? exact_weight_bytes(owner, codes) : standard_weight_bytes(owner, codes);
+}
+
+}  // namespace dnateq

@@ -158,7 +158,8 @@ def measure(network, strategy, args):
     goal = (["--max-loss", limit, "--emit", "exact"] if strategy == "paper" else
             ["--target-bits", args.target_bits or target])
     result = args.output / f"{network}-{strategy}"
-    summary = json.loads(run([DNATEQ, "quantize", *arguments, "--strategy", strategy, *goal, "--json", "-q", "-o", result]))
+    emit = [] if strategy == "paper" else ["--emit", "both"]  # the paper's goal names its own
+    summary = json.loads(run([DNATEQ, "quantize", *arguments, "--strategy", strategy, *emit, *goal, "--json", "-q", "-o", result]))
     recipe = json.loads((result / "recipe.dnateq.json").read_text())
     scores = bleu(args.shared, result, recipe) if network == "translation" else None
     return figures_of(network, strategy, " ".join(map(str, goal)), summary, recipe, scores)

@@ -9,7 +9,7 @@ ARCHIVE holds calib_x, calib_y, test_x, test_y: uint8, images [n, 32, 32, 3]. Wr
 example:
     cifar10_to_npz.py cifar10.npz -o cifar10 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
     dnateq quantize resnet20.onnx --calibration cifar10/calibration.npz --validation cifar10/validation.npz \\
-        --labels cifar10/validation_labels.npy --metric top1 --max-loss 1% -o out/resnet20
+        --labels cifar10/validation_labels.npy --metric top1 --max-drop 1% -o out/resnet20
     dnateq eval out/resnet20/exact/model.xml --data cifar10/test.npz --labels cifar10/test_labels.npy --metric top1
 """
 

@@ -67,18 +67,19 @@ struct MetricResult {
   double reference = 0, quantized = 0, exact = 0;  // FP32; emitted standard model; exact emission (NaN = not measured)
   double confidence_low = 0, confidence_high = 0;  // 95 % paired bootstrap interval of exact - reference
   int64_t samples = 0;
-  std::string samples_from;   // what they are: "validation", "calibration split", the metric's own, ...
-  bool held_out = false;      // the search saw none of these samples
-  double limit = kNotJudged;  // of the loss, where one was asked for
-  bool certified = false;     // every emission is, at this limit
-  std::string verdict;        // a sentence on how sure the limit is; empty without a limit
+  std::string samples_from;            // what they are: "validation", "calibration split", the metric's own, ...
+  bool held_out = false;               // the search saw none of these samples
+  std::string drop_type = "absolute";  // losses in the metric's units, or "relative": shares of FP32's score
+  double limit = kNotJudged;           // of the loss, where one was asked for
+  bool certified = false;              // every emission is, at this limit
+  std::string verdict;                 // a sentence on how sure the limit is; empty without a limit
 };
 
 // An emission that was written, and what its files lose against FP32 on the samples of MetricResult.
 struct EmissionResult {
   std::string emission;  // exact, cpu, standard, counting
   double score = kNotJudged;
-  double loss = kNotJudged;  // points (0.01 = 1 %), nats for KL, relative for metrics of the user's own
+  double loss = kNotJudged;  // as MetricResult::drop_type counts it: 0.01 is one point, or 1 % of FP32's
   double low = kNotJudged, high = kNotJudged;  // two-sided 95 % interval of the loss, paired by sample
   double upper_bound = kNotJudged;             // one-sided 95 % bound: the loss on unseen data is at most this
   std::string bound_method;                    // how the bound was found; empty where there is none

@@ -1,6 +1,6 @@
 """dnateq: post-training quantization of trained networks to 3-6 bits a value, for CPUs.
 
-    result = dnateq.quantize("resnet.onnx", samples, metric=accuracy, max_loss=0.01)
+    result = dnateq.quantize("resnet.onnx", samples, metric=accuracy, max_drop=0.01)
     result.save("resnet-quantized")
 
 `quantize` (or `quantize_many`, for several networks under one metric) searches; `load` reads what was saved; `allocate`

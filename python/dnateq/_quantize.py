@@ -96,21 +96,37 @@ def _range(value: tuple[float, float]) -> str:
     return f"{low!r},{high!r}"
 
 
-def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_loss: float | None,
-               require_certificate: bool, target_bits: float | tuple[float, float] | None, weight_bits: int | None,
-               activation_bits: int | None, strategy: str, family: str, emit: str, expect_rows: int | None,
+def _set_limit(arguments: _core.QuantizeArguments, max_drop: float | None, drop_type: str | None, max_loss: float | None) -> bool:
+    """Whether there is a limit. Raises ValueError and TypeError."""
+    if max_drop is not None and max_loss is not None:
+        raise ValueError("max_loss is an older name of max_drop; give max_drop alone")
+    if drop_type is not None:
+        # NNCF's DropType, which is an enumeration of these names, does as well.
+        name = getattr(drop_type, "value", drop_type)
+        if name not in ("absolute", "relative"):
+            raise ValueError(f"drop_type is {drop_type!r}; give 'absolute' or 'relative'")
+        if max_drop is None:
+            raise ValueError("drop_type says how max_drop counts; give max_drop too")
+        arguments.drop_type = name
+    arguments.max_drop = repr(real("max_drop", max_drop)) if max_drop is not None else ""
+    arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
+    return max_drop is not None or max_loss is not None
+
+
+def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_drop: float | None,
+               drop_type: str | None, max_loss: float | None, require_certificate: bool,
+               target_bits: float | tuple[float, float] | None, weight_bits: int | None, activation_bits: int | None, strategy: str, family: str, emit: str, expect_rows: int | None,
                batch_axis: int | None, weights_only: bool, target_isa: str, budget: float | None, seed: int,
                resume: bool, thr_weights: float | None = None, thr_activations: float | None = None,
                thr_plans: int | None = None) -> _core.QuantizeArguments:
     """The options that all networks of a search have in common. Raises ValueError and TypeError."""
     arguments = _core.QuantizeArguments()
-    wishes = [max_loss is not None, target_bits is not None, weight_bits is not None or activation_bits is not None]
+    has_limit = _set_limit(arguments, max_drop, drop_type, max_loss)
+    wishes = [has_limit, target_bits is not None, weight_bits is not None or activation_bits is not None]
     if sum(wishes) > 1:
-        raise ValueError("max_loss, target_bits and weight_bits/activation_bits exclude each other; give one of them")
-    if max_loss is not None:
-        arguments.max_loss = repr(real("max_loss", max_loss))
+        raise ValueError("max_drop, target_bits and weight_bits/activation_bits exclude each other; give one of them")
     if require_certificate and any(wishes[1:]):
-        raise ValueError("require_certificate belongs to max_loss, since bits alone promise nothing; leave one of them out")
+        raise ValueError("require_certificate belongs to max_drop, since bits alone promise nothing; leave one of them out")
     arguments.require_certificate = bool(require_certificate)
     if metric_range is not None:
         if not callable(metric):
@@ -138,7 +154,7 @@ def _arguments(*, metric: object, metric_range: tuple[float, float] | None, max_
         raise TypeError(f"metric is a {type(metric).__name__}; give a function, or a name")
     arguments.strategy, arguments.family, arguments.emit = strategy, family, emit
     arguments.target_isa = target_isa
-    arguments.expect_m = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
+    arguments.expect_rows = whole("expect_rows", expect_rows, 1, 2**31) if expect_rows is not None else 0
     arguments.batch_axis = whole("batch_axis", batch_axis, 0, 15) if batch_axis is not None else -1
     arguments.weights_only, arguments.resume = bool(weights_only), bool(resume)
     arguments.seed = whole("seed", seed, 0, 2**64 - 1)
@@ -192,15 +208,17 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
 
 def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
              validation: Iterable[Any] | None = None, labels: Any = None, transform: Transform | None = None,
-             metric_range: tuple[float, float] | None = None, max_loss: float | None = None, require_certificate: bool = False,
+             metric_range: tuple[float, float] | None = None, max_drop: float | None = None, drop_type: str | None = None,
+             require_certificate: bool = False,
              target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
              activation_bits: int | None = None, thr_weights: float | None = None, thr_activations: float | None = None,
              thr_plans: int | None = None, strategy: str = "optimal",
-             family: str = "free", emit: str = "cpu", ignored: Sequence[str] = (), only: Sequence[str] = (),
+             family: str = "free", emit: str = "auto", ignored: Sequence[str] = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
              batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any", budget: float | None = None,
              int8: str | os.PathLike[str] | None = None, seed: int = 0, threads: int = 0,
-             directory: str | os.PathLike[str] | None = None, resume: bool = False, progress: bool | _watch.Progress = True) -> Result:
+             directory: str | os.PathLike[str] | None = None, resume: bool = False, progress: bool | _watch.Progress = True,
+             max_loss: float | None = None) -> Result:
     """Quantizes a trained network to few bits a value, without retraining.
 
     Args:
@@ -216,11 +234,13 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         validation: samples to judge on, for named metrics; else some of `calibration` are held back.
         labels: of the validation samples, whole numbers; first axis of every validation array counts samples then.
         transform: applied to each item first, as in NNCF's `Dataset`; for instance to drop labels.
-        max_loss: fewest bits whose loss is at most this: relative to FP32's score for a function, points for `top1`, `top5`,
-            `agreement`, `cosine`, nats for `kl`. Default 0.01, where no bits are given. Where the samples can show it, the
-            result is certified: at 95 % the loss on unseen data like them is within the limit.
+        max_drop: fewest bits whose loss is at most this, counted as `drop_type` says. Where the samples can show it, the result
+            is certified: at 95 % the loss on unseen data like them is within the limit. Default, where no bits are given: 0.01,
+            relative for a function and absolute for a named metric.
+        drop_type: as NNCF has it: `absolute`, in the metric's own units (0.01 of `top1` is one point; the default), or
+            `relative` to FP32's score.
         metric_range: (least, greatest) score of one sample by a metric function; without it, its bound is by bootstrap.
-        require_certificate: raises NotCertified where the samples cannot show `max_loss`.
+        require_certificate: raises NotCertified where the samples cannot show `max_drop`.
         target_bits: mean stored bits a value instead: of weights, or (weights, activations).
         weight_bits, activation_bits: the same width everywhere instead, 2 to 7 and 2 to 8. One alone leaves the other kind to the
             strategy: as many bits in all as 4 everywhere, shared out by sensitivity. Not with strategy `paper`.
@@ -230,7 +250,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             with a metric of your own).
         strategy: `optimal` (ours), `paper` (DNA-TEQ's search), `uniform` (clipped uniform grids, to compare).
         family: `free`, `shared-base`, `beta0` or `pow2:Q`.
-        emit: `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
+        emit: `auto`: `cpu`, and `exact` beside it where activations of less than 8 bits are asked for. Or `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
             `exact` (activations of few bits too), `both` (cpu and exact); or `counting` (every product by counting exponents;
             slow; with family `shared-base` or `beta0`, or strategy `paper`).
         ignored, only, untie: regular expressions on layer names: stay in FP32; alone are quantized; get codes of their own
@@ -250,6 +270,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             result is replaced, once the new one is whole; files of other origin in its place are refused.
         resume: goes on with an interrupted run in `directory`.
         progress: draws bars with tqdm; or a function of (stage, done, total).
+        max_loss: the older name of `max_drop`: relative for a function, absolute for a named metric.
 
     Returns:
         The result: `model`, `recipe`, `layers`, `metric`, `save`, `report`.
@@ -270,7 +291,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         raise ValueError("a metric of your own brings its own samples; leave validation and labels out")
     if labels is not None and validation is None:
         raise ValueError("labels belong to validation samples; give those too")
-    arguments = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
+    arguments = _arguments(metric=metric, metric_range=metric_range, max_drop=max_drop, drop_type=drop_type,
+                         max_loss=max_loss,
                            require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                            activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                            expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
@@ -306,15 +328,15 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
 
 def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
                   transform: Transform | None = None, metric_range: tuple[float, float] | None = None,
-                  max_loss: float | None = None, require_certificate: bool = False,
+                  max_drop: float | None = None, drop_type: str | None = None, require_certificate: bool = False,
                   target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
-                  activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "cpu",
+                  activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "auto",
                   ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
                   untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
                   batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any",
                   budget: float | None = None, seed: int = 0, threads: int = 0,
                   directory: str | os.PathLike[str] | None = None, resume: bool = False,
-                  progress: bool | _watch.Progress = True) -> ManyResult:
+                  progress: bool | _watch.Progress = True, max_loss: float | None = None) -> ManyResult:
     """Quantizes several networks that work together, such as encoder and decoder, under one metric.
 
     Bits are shared out over the layers of all of them. How much a network's own error counts is found by quantizing each
@@ -325,8 +347,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         calibration: samples of each network, by the same names.
         metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, one a sample, or both, as in `quantize`.
         ignored, only, untie: patterns of layers by network's name.
-        transform, metric_range, max_loss, require_certificate, target_bits, weight_bits, activation_bits, strategy, family,
-            emit, expect_rows, batch_axis, weights_only, target_isa, budget, seed, threads, resume, progress: as in `quantize`; bits are means over all networks.
+        transform, metric_range, max_drop, drop_type, require_certificate, target_bits, weight_bits, activation_bits, strategy, family,
+            emit, expect_rows, batch_axis, weights_only, target_isa, budget, seed, threads, resume, progress, max_loss: as in `quantize`; bits are means over all networks.
         directory: each network's result lies in the folder of its name there.
 
     Returns:
@@ -363,7 +385,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     folders = _Folders()
     arguments, samples = [], []
     for name, model in models.items():
-        one = _arguments(metric=metric, metric_range=metric_range, max_loss=max_loss,
+        one = _arguments(metric=metric, metric_range=metric_range, max_drop=max_drop, drop_type=drop_type,
+                         max_loss=max_loss,
                          require_certificate=require_certificate, target_bits=target_bits, weight_bits=weight_bits,
                          activation_bits=activation_bits, strategy=strategy, family=family, emit=emit,
                          expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
@@ -387,17 +410,17 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
                                           for name, summary in zip(names, summaries, strict=True)}), require_certificate)
 
 
-def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_loss: float | None = None,
-             require_certificate: bool = False, directory: str | os.PathLike[str] | None = None,
-             progress: bool | _watch.Progress = True) -> Result:
+def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_drop: float | None = None,
+             drop_type: str | None = None, require_certificate: bool = False, directory: str | os.PathLike[str] | None = None,
+             progress: bool | _watch.Progress = True, max_loss: float | None = None) -> Result:
     """Shares out another number of bits, from the measurements of an earlier result.
 
     Args:
         result: of `quantize`, in this process: its samples are still at hand.
-        target_bits, max_loss: one of them, as in `quantize`.
-        require_certificate: as in `quantize`, with `max_loss`.
+        target_bits, max_drop: one of them, as in `quantize`; `drop_type` too.
+        require_certificate: as in `quantize`, with `max_drop`.
         directory: where the new result lies (default: a temporary folder that goes with it).
-        progress: as in `quantize`.
+        progress, max_loss: as in `quantize`.
 
     Returns:
         The new result.
@@ -414,17 +437,18 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
     kept = result._keep
     if not isinstance(kept, _Kept):
         raise ValueError("this result has no samples at hand: it is of another process or of quantize_many; quantize again")
-    if (target_bits is None) == (max_loss is None):
-        raise ValueError("give either target_bits or max_loss")
-    if require_certificate and max_loss is None:
-        raise ValueError("require_certificate belongs to max_loss, since bits alone promise nothing; leave it out")
+    has_limit = max_drop is not None or max_loss is not None
+    if (target_bits is not None) == has_limit:
+        raise ValueError("give either target_bits or max_drop")
+    if require_certificate and not has_limit:
+        raise ValueError("require_certificate belongs to max_drop, since bits alone promise nothing; leave it out")
     try:
         arguments = _core.arguments_of_result(result.directory)
     except _core.Error as error:
         raise ValueError(python_names(str(error))) from None
     arguments.model, arguments.metric = kept.model, kept.metric  # whatever the folder says
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
-    arguments.max_loss = repr(real("max_loss", max_loss)) if max_loss is not None else ""
+    _set_limit(arguments, max_drop, drop_type, max_loss)
     target = Path(directory).absolute() if directory is not None else kept.folders.make()
     work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
     return _certified(Result(target, _watched(work, progress, kept.judge, kept), kept), require_certificate)

@@ -139,7 +139,7 @@ def test_allocate_shares_out_other_bits(network, samples, quiet):
     assert second.summary["weights"]["stored_bits"] < first.summary["weights"]["stored_bits"]
     direct = dnateq.quantize(network, samples, target_bits=(3, 4), emit="exact", **quiet)
     assert (direct.directory / "model.bin").read_bytes() == (second.directory / "model.bin").read_bytes()
-    with pytest.raises(ValueError, match="either target_bits or max_loss"):
+    with pytest.raises(ValueError, match="either target_bits or max_drop"):
         dnateq.allocate(first, progress=False)
 
 
@@ -172,7 +172,7 @@ def test_one_width_alone_leaves_the_other_kind_to_the_strategy(network, samples,
 def test_time_and_reach_are_told_apart(network, samples, quiet):
     with pytest.raises(ValueError, match="time of budget was over.*raise budget"):
         dnateq.quantize(network, samples, max_loss=0.0, budget=0.001, emit="exact", **quiet)
-    with pytest.raises(ValueError, match="cannot be met.*raise max_loss"):
+    with pytest.raises(ValueError, match="cannot be met.*raise max_drop"):
         dnateq.quantize(network, samples, max_loss=0.0, emit="cpu", **quiet)
 
 
@@ -233,13 +233,18 @@ def test_thresholds_of_the_paper(network, samples, quiet):
 
 
 @pytest.mark.parametrize(("options", "kind", "sentence"), [
+    ({"target_bits": 4, "max_drop": 0.1}, ValueError, "exclude each other"),
     ({"target_bits": 4, "max_loss": 0.1}, ValueError, "exclude each other"),
+    ({"max_drop": 0.1, "max_loss": 0.1}, ValueError, "older name"),
+    ({"drop_type": "relative"}, ValueError, "give max_drop too"),
+    ({"max_drop": 0.1, "drop_type": "percent"}, ValueError, "drop_type is 'percent'"),
+    ({"max_drop": 0.1, "drop_type": "relative", "metric": "kl"}, ValueError, "drop_type relative has no meaning"),
     ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
     ({"metric": 3}, TypeError, "metric is a int"),
     ({"metric": "cosine", "metric_range": (0, 1)}, ValueError, "metric_range belongs to a metric of your own"),
     ({"metric": len, "metric_range": (1, 0)}, ValueError, "metric_range is"),
     ({"metric": len, "metric_range": 1}, TypeError, "metric_range is no pair"),
-    ({"target_bits": 4, "require_certificate": True}, ValueError, "require_certificate belongs to max_loss"),
+    ({"target_bits": 4, "require_certificate": True}, ValueError, "require_certificate belongs to max_drop"),
     ({"metric": "top1"}, ValueError, "top1 needs validation and labels"),
     ({"strategy": "best"}, ValueError, "strategy is 'best'"),
     ({"emit": "fast"}, ValueError, "emit takes standard"),
@@ -368,6 +373,29 @@ def same_class(network, samples):
         return scores(model, samples).argmax(1) == reference
 
     return metric
+
+
+def test_a_drop_is_absolute_unless_it_is_said_to_be_relative(network, samples, quiet):
+    scores_of = {"absolute": [], "relative": []}
+    for drop_type, said in scores_of.items():
+        def metric(_model, said=said):
+            said.append(4.0 if not said else 3.0)
+            return said[-1]
+
+        options = {} if drop_type == "absolute" else {"drop_type": drop_type}
+        limit = {"absolute": 1.0, "relative": 0.25}[drop_type]
+        result = dnateq.quantize(network, samples, metric=metric, max_drop=limit, **options, **quiet)
+        assert result.emissions[0]["loss"] == limit
+        assert result.recipe.data["metric"]["drop_type"] == drop_type
+
+
+def test_the_default_emission_has_what_is_asked_for(network, samples, quiet):
+    weights_alone = dnateq.quantize(network, samples, target_bits=4, **quiet)
+    assert [row["emission"] for row in weights_alone.emissions] == ["cpu"]
+    both = dnateq.quantize(network, samples, target_bits=(4, 5), **quiet)
+    assert {row["emission"] for row in both.emissions} == {"cpu", "exact"}
+    paper = dnateq.quantize(network, samples, target_bits=5, strategy="paper", **quiet)
+    assert [row["emission"] for row in paper.emissions] == ["exact"]
 
 
 def test_a_score_a_sample_is_certified_or_says_what_is_missing(network, samples, quiet):

@@ -139,7 +139,7 @@ void print_float_operations(const std::vector<FloatOperations>& floats) {
 int run_explain(const ExplainArguments& arguments, const CommonArguments& common) {
   ExplainOptions options;
   options.shapes = parse_shapes(arguments.shapes);
-  options.expect_m = arguments.expect_m;
+  options.expected_rows = arguments.expect_rows;
   options.threads = arguments.threads;
   fs::path file = arguments.path;
   Recipe recipe;

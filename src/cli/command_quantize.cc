@@ -65,6 +65,7 @@ void print_summary(const QuantizeResult& result, const std::filesystem::path& di
     if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);
     if (m->samples > 0) fmt::print("; {} samples", m->samples);
     fmt::print(" ({}{})", m->samples_from, m->held_out ? ", never seen by the search" : "");
+    if (m->drop_type == "relative") fmt::print("\n             what is lost below is a share of FP32's score");
     for (const EmissionResult& emission : recipe.emissions) print_emission(emission);
     if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);
   }
@@ -210,10 +211,12 @@ int run_allocate(const AllocateArguments& arguments, const CommonArguments& comm
     throw Error(
         fmt::format("'{}' was calibrated by a Python program, whose samples are not kept; use dnateq.allocate there",
                     arguments.from));
-  if (arguments.target_bits.empty() == arguments.max_loss.empty())
-    throw Error("give either --target-bits or --max-loss");
+  const bool limit = !arguments.max_drop.empty() || !arguments.max_loss.empty();
+  if (arguments.target_bits.empty() != limit) throw Error("give either --target-bits or --max-drop");
   QuantizeArguments again = name_again(arguments, noted);
   again.target_bits = arguments.target_bits;
+  again.max_drop = arguments.max_drop;
+  again.drop_type = arguments.drop_type;
   again.max_loss = arguments.max_loss;
   again.require_certificate = arguments.require_certificate;
   const QuantizeOptions options =

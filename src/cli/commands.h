@@ -24,7 +24,7 @@ struct CommonArguments {
 };
 
 struct AllocateArguments {
-  std::string from, target_bits, max_loss, directory;
+  std::string from, target_bits, max_drop, drop_type, max_loss, directory;
   std::string model, calibration, validation, labels, metric;  // named again: the result's are only shown
   bool require_certificate = false;
 };
@@ -51,7 +51,7 @@ struct BenchArguments {
 struct ExplainArguments {
   std::string path;  // model file or result folder
   std::vector<std::string> shapes;
-  int64_t expect_m = 1;
+  int64_t expect_rows = 1;
   int threads = 1;
 };
 

@@ -72,6 +72,17 @@ void add_data(CLI::App* app, const std::string& flag, dnateq::DataArguments& dat
   app->add_option("--layout", data.layout, "images")->check(CLI::IsMember({"nchw", "nhwc"}));
 }
 
+// The three texts are left as they are written.
+void add_limit(CLI::App* app, std::string& max_drop, std::string& drop_type, std::string& max_loss) {
+  app->add_option("--max-drop", max_drop, "fewest bits whose loss is at most this, e.g. 0.01 or 1%");
+  app->add_option("--drop-type", drop_type,
+                  "how --max-drop counts: absolute, in the metric's own units, so that 1% of top1 is one point\n"
+                  "(default), or relative to FP32's score")
+      ->check(CLI::IsMember({"absolute", "relative"}));
+  app->add_option("--max-loss", max_loss,
+                  "the older name: absolute for the metrics that have names here, relative for command:CMD");
+}
+
 void add_batch_axis(CLI::App* app, dnateq::DataArguments& data) {
   app->add_option("--batch-axis", data.batch_axis,
                   "axis of the model's inputs along which the calls of a folder of .npz hold several samples\n"
@@ -93,7 +104,7 @@ int main(int argc, char** argv) {
   CLI::App* command = app.add_subcommand("quantize", "quantize a network");
   command->footer(
       "Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
-      "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-loss 1% -o out");
+      "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-drop 1% -o out");
   command->add_option("model", quantize.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
   add_data(command, "--calibration", quantize.calibration, "unlabelled inputs");
   add_batch_axis(command, quantize.calibration);
@@ -107,10 +118,10 @@ int main(int argc, char** argv) {
                       "labels, else cosine");
   command->add_option("--metric-range", quantize.metric_range,
                       "LO,HI: least and greatest score of one sample by command:CMD, for a bound that always holds");
-  command->add_option("--max-loss", quantize.max_loss, "fewest bits within this loss, e.g. 1%");
+  add_limit(command, quantize.max_drop, quantize.drop_type, quantize.max_loss);
   command->add_flag(
       "--require-certificate", quantize.require_certificate,
-      "exit status 3 where the samples cannot show --max-loss at 95 %; everything is written all the same");
+      "exit status 3 where the samples cannot show --max-drop at 95 %; everything is written all the same");
   command->add_option("--target-bits", quantize.target_bits,
                       "mean stored bits a value: B, or W/A for weights/activations");
   command
@@ -139,10 +150,11 @@ int main(int argc, char** argv) {
       "--emit", quantize.emit,
       "standard (any OpenVINO loads it; 8-bit activations), cpu (the same, with our kernels where\n"
       "reading weights takes the time; then it needs libdnateq_openvino.so), exact, a list such as\n"
-      "standard,exact, or both: cpu,exact (default). Or counting: every product by counting exponents, for\n"
+      "standard,exact, or both: cpu,exact. Default: cpu, and exact beside it where activations of less than\n"
+      "8 bits are asked for. Or counting: every product by counting exponents, for\n"
       "--family shared-base or beta0, or --strategy paper; slow, to compare hardware with");
   command
-      ->add_option("--expect-m", quantize.expect_m,
+      ->add_option("--expect-rows,--expect-m", quantize.expect_rows,
                    "rows of activations in a call, for cpu models: 1 for decoding token by token\n"
                    "(default: as the calibration samples have them)")
       ->check(CLI::Range(1, 1 << 20));
@@ -182,7 +194,7 @@ int main(int argc, char** argv) {
   command->add_option("--metric", allocate.metric,
                       "as in quantize (default: the result's, unless that is command:CMD, which is named again)");
   command->add_option("--target-bits", allocate.target_bits, "B or W/A");
-  command->add_option("--max-loss", allocate.max_loss, "e.g. 1%");
+  add_limit(command, allocate.max_drop, allocate.drop_type, allocate.max_loss);
   command->add_flag("--require-certificate", allocate.require_certificate, "as in quantize");
   command->add_option("-o", allocate.directory, "folder for the new result")->required();
   add_common(command, common);
@@ -251,7 +263,8 @@ int main(int argc, char** argv) {
   command->footer("Example: dnateq explain out --shape input_ids=1,16 --shape attention_mask=1,16");
   command->add_option("path", explain.path, "model file or result folder")->required();
   command
-      ->add_option("--expect-m", explain.expect_m, "rows of activations where the model leaves them open (default: 1)")
+      ->add_option("--expect-rows,--expect-m", explain.expect_rows,
+                   "rows of activations where the model leaves them open (default: 1)")
       ->check(CLI::Range(1, 1 << 20));
   command->add_option("--shape", explain.shapes, "NAME=DIM,...: shape of an input")->allow_extra_args(false);
   command->add_option("--threads", explain.threads, "of the network (default: 1)")->check(CLI::Range(1, 1024));

@@ -157,10 +157,20 @@ std::pair<double, double> paired_interval(const std::vector<double>& a, const st
   return {means[kResamples * 25 / 1000], means[kResamples * 975 / 1000]};
 }
 
-double loss_of(Metric metric, double reference, double quantized) {
-  if (metric == Metric::kKl) return quantized - reference;
-  if (is_external(metric)) return reference != 0 ? (reference - quantized) / std::fabs(reference) : 0;
-  return reference - quantized;
+DropType drop_type_from_string(const std::string& text) {
+  if (text == "absolute") return DropType::kAbsolute;
+  if (text == "relative") return DropType::kRelative;
+  throw Error(fmt::format("unknown drop type '{}'; use absolute or relative", text));
+}
+
+std::string to_string(DropType type) { return type == DropType::kRelative ? "relative" : "absolute"; }
+
+DropType usual_drop_type(Metric metric) { return is_external(metric) ? DropType::kRelative : DropType::kAbsolute; }
+
+double loss_of(Metric metric, DropType type, double reference, double quantized) {
+  const double loss = lower_is_better(metric) ? quantized - reference : reference - quantized;
+  if (type == DropType::kAbsolute) return loss;
+  return reference != 0 ? loss / std::fabs(reference) : 0;
 }
 
 }  // namespace dnateq

@@ -34,7 +34,14 @@ double mean(const std::vector<double>& scores);
 // 95 % paired bootstrap interval of mean(a) - mean(b), over samples.
 std::pair<double, double> paired_interval(const std::vector<double>& a, const std::vector<double>& b, uint64_t seed);
 
-// What a given loss means: points for top-k, agreement and cosine, nats for KL, relative for external ones.
-double loss_of(Metric metric, double reference, double quantized);
+// How a loss is counted, by NNCF's names: in the metric's own units (points, nats), or as a share of FP32's score.
+enum class DropType { kAbsolute, kRelative };
+DropType drop_type_from_string(const std::string& text);  // "absolute", "relative"; throws Error
+std::string to_string(DropType type);
+// Where nobody says it: relative for metrics of the user's own, whose scale is not known.
+DropType usual_drop_type(Metric metric);
+
+// Positive where `quantized` is the worse one. A relative loss to a reference of 0 is 0.
+double loss_of(Metric metric, DropType type, double reference, double quantized);
 
 }  // namespace dnateq

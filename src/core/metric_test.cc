@@ -139,13 +139,24 @@ TEST(PairedInterval, FollowsTheSeedAndKnowsEqualScores) {
 }
 
 TEST(Loss, IsPositiveWhereTheNetworkGotWorse) {
-  EXPECT_DOUBLE_EQ(loss_of(Metric::kTop1, 0.9, 0.88), 0.9 - 0.88);
-  EXPECT_DOUBLE_EQ(loss_of(Metric::kCosine, 1.0, 0.97), 1.0 - 0.97);
-  EXPECT_DOUBLE_EQ(loss_of(Metric::kKl, 0.0, 0.02), 0.02);
-  EXPECT_DOUBLE_EQ(loss_of(Metric::kCommand, 20, 19), 0.05);
-  EXPECT_DOUBLE_EQ(loss_of(Metric::kCommand, -20, -21), 0.05);
+  constexpr DropType kAbsolute = DropType::kAbsolute, kRelative = DropType::kRelative;
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kTop1, kAbsolute, 0.9, 0.88), 0.9 - 0.88);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kTop1, kRelative, 0.8, 0.76), (0.8 - 0.76) / 0.8);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kCosine, kAbsolute, 1.0, 0.97), 1.0 - 0.97);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kKl, kAbsolute, 0.0, 0.02), 0.02);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kCommand, kRelative, 20, 19), 0.05);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kCommand, kRelative, -20, -21), 0.05);
+  EXPECT_DOUBLE_EQ(loss_of(Metric::kCommand, kAbsolute, 20, 19), 1);
   EXPECT_TRUE(lower_is_better(Metric::kKl));
   EXPECT_FALSE(lower_is_better(Metric::kTop1));
+}
+
+TEST(Loss, IsCountedAsNamedOrAsTheMetricHasIt) {
+  for (const DropType type : {DropType::kAbsolute, DropType::kRelative})
+    EXPECT_EQ(drop_type_from_string(to_string(type)), type);
+  EXPECT_THAT(error_of([] { drop_type_from_string("percent"); }), HasSubstr("absolute or relative"));
+  EXPECT_EQ(usual_drop_type(Metric::kTop1), DropType::kAbsolute);
+  EXPECT_EQ(usual_drop_type(Metric::kFunction), DropType::kRelative);
 }
 
 }  // namespace

@@ -142,6 +142,7 @@ Json metric_json(const MetricResult& metric) {
   json["samples"] = metric.samples;
   json["samples_from"] = metric.samples_from;
   json["held_out"] = metric.held_out;
+  json["drop_type"] = metric.drop_type;
   json["limit"] = number_document(metric.limit);
   json["certified"] = metric.certified;
   json["verdict"] = metric.verdict;
@@ -291,6 +292,12 @@ MetricResult read_metric(const Reader& reader) {
   metric.held_out = reader.has("held_out")
                         ? reader.boolean("held_out")
                         : metric.samples > 0 && !metric.samples_from.starts_with("calibration itself");
+  // Earlier recipes: losses by the user's own metrics were relative, all others absolute.
+  constexpr std::array kNamed = {"top1", "top5", "agreement", "cosine", "kl"};
+  metric.drop_type = std::find(kNamed.begin(), kNamed.end(), metric.name) != kNamed.end() ? "absolute" : "relative";
+  if (reader.has("drop_type")) metric.drop_type = reader.text("drop_type");
+  if (metric.drop_type != "absolute" && metric.drop_type != "relative")
+    reader.fail(fmt::format("'drop_type' is '{}', which is neither absolute nor relative", metric.drop_type));
   if (reader.has("limit")) metric.limit = reader.number("limit");
   if (reader.has("certified")) metric.certified = reader.boolean("certified");
   if (reader.has("verdict")) metric.verdict = reader.text("verdict");

@@ -83,8 +83,8 @@ Recipe sample_recipe() {
   recipe.parameters = 1234;
   recipe.passed = {"exact", 640, 11.25, {{"sum", "Add", 160, 0.25}}};
   recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
-  recipe.metric =
-      MetricResult{"top1", 70.5, 70.25, kNaN, -0.5, 0.25, 500, "validation", true, 0.01, true, "by 500 samples"};
+  recipe.metric = MetricResult{"top1", 70.5, 70.25,           kNaN, -0.5, 0.25, 500, "validation", true, "relative",
+                               0.01,   true, "by 500 samples"};
   recipe.split = SplitRecipe{1000, 400, 500, "0123456789abcdef", "12 samples are both"};
   recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234, 99, 8.0}};
   recipe.thresholds.emplace();
@@ -247,6 +247,7 @@ bool came_later(const Pointer& path) {
                                               "/passed_activations",
                                               "/thresholds",
                                               "/metric/held_out",
+                                              "/metric/drop_type",
                                               "/metric/limit",
                                               "/metric/certified",
                                               "/metric/verdict",
@@ -268,6 +269,7 @@ TEST(Recipe, OfAnEarlierDnateqLoadsWithDefaults) {
   EXPECT_FALSE(recipe.layers[0].standard_weights.has_value());
   EXPECT_FALSE(recipe.thresholds.has_value());
   EXPECT_TRUE(recipe.metric->held_out);
+  EXPECT_EQ(recipe.metric->drop_type, "absolute");
   EXPECT_TRUE(std::isnan(recipe.metric->limit));
   EXPECT_FALSE(recipe.metric->certified);
   json["metric"]["samples_from"] = "calibration itself (too few samples to hold any back)";

@@ -302,12 +302,12 @@ LayerExplanation explain_counting(const ov::Node& op, int64_t rows) {
   return layer;
 }
 
-void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m,
+void explain_ours(const Executed& executed, const ov::Node& op, int64_t expected_rows,
                   std::vector<LayerExplanation>& layers) {
   const auto rows_of = [&](size_t port, bool without_last) {
     const ov::PartialShape& shape = executed.node().get_input_partial_shape(port);
     const int64_t all = product(shape);
-    return all == 0 ? expect_m : without_last ? all / shape[shape.size() - 1].get_length() : all;
+    return all == 0 ? expected_rows : without_last ? all / shape[shape.size() - 1].get_length() : all;
   };
   const size_t first = layers.size();
   if (ov::is_type<ops::PackedMatMul>(&op)) {
@@ -318,14 +318,14 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m
     const int64_t all = product(y);
     layers.push_back(explain_part(op, {.weights = 1,
                                        .bias = 3,
-                                       .rows = all == 0 ? expect_m : all / y[y.size() - 1].get_length(),
+                                       .rows = all == 0 ? expected_rows : all / y[y.size() - 1].get_length(),
                                        .groups = level_layer->groups(),
                                        .signed_activations = op.get_input_element_type(0) == ov::element::i8}));
   } else if (const auto* counting = dynamic_cast<const ops::CountingLayer*>(&op)) {
     const ov::PartialShape& y = executed.node().get_output_partial_shape(0);
     const int64_t all = product(y);
     const size_t channels = counting->windows() == nullptr ? y.size() - 1 : 1;
-    layers.push_back(explain_counting(op, all == 0 ? expect_m : all / y[channels].get_length()));
+    layers.push_back(explain_counting(op, all == 0 ? expected_rows : all / y[channels].get_length()));
   } else if (ov::is_type<ops::ExponentialEmbedding>(&op)) {
     layers.push_back(explain_embedding(op, rows_of(1, false)));
   } else {
@@ -343,7 +343,7 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expect_m
 }
 
 // `rounds_activations`: OpenVINO rounds those of compressed weights to int8 while it runs (its dynamic quantization).
-LayerExplanation explain_native(const Executed& executed, const Source& source, int64_t expect_m,
+LayerExplanation explain_native(const Executed& executed, const Source& source, int64_t expected_rows,
                                 bool rounds_activations) {
   const ov::Node& node = executed.node();
   LayerExplanation layer;
@@ -386,7 +386,7 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
   if (gathers) {
     const ov::Shape table = weights->node().get_output_shape(0);
     const int64_t looked_up = product(node.get_input_partial_shape(1));
-    layer.m = looked_up == 0 ? expect_m : looked_up;
+    layer.m = looked_up == 0 ? expected_rows : looked_up;
     layer.k = 1;
     layer.n = layer.weights / static_cast<int64_t>(std::max<size_t>(table[0], 1));
     layer.weight_bytes = layer.m * layer.n * weights->constant_bits() / layer.weights / 8;
@@ -399,7 +399,7 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
   if (channels.is_dynamic() || channels.get_length() == 0) return layer;
   layer.n = channels.get_length();
   layer.k = layer.weights / layer.n;
-  layer.m = out.is_static() ? product(out) / layer.n : expect_m;
+  layer.m = out.is_static() ? product(out) / layer.n : expected_rows;
   if (layer.type == "Deconvolution" && node.get_input_partial_shape(0).is_static() &&
       node.get_input_partial_shape(0).size() > 1)  // every input value meets the kernel once
     layer.m = product(node.get_input_partial_shape(0)) / node.get_input_shape(0)[1];
@@ -425,7 +425,7 @@ std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplainOpti
       bool is_last = true;
       for (size_t i = shape.size(); i-- > 0;) {
         if (shape[i].is_static() || (images && i > 0)) continue;
-        shape[i] = is_last ? options.expect_m : int64_t{1};
+        shape[i] = is_last ? options.expected_rows : int64_t{1};
         is_last = false;
       }
     }
@@ -470,9 +470,9 @@ Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, con
       explanation.dynamic = explanation.dynamic || output.get_partial_shape().is_dynamic();
     const NodePtr op = source.op(executed.originals());
     if (type == "Reference" && is_ours(op))
-      explain_ours(executed, *op, options.expect_m, explanation.layers);
+      explain_ours(executed, *op, options.expected_rows, explanation.layers);
     else
-      explanation.layers.push_back(explain_native(executed, source, options.expect_m, rounds_activations));
+      explanation.layers.push_back(explain_native(executed, source, options.expected_rows, rounds_activations));
   }
   return explanation;
 }

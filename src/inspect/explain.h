@@ -22,7 +22,7 @@ struct ExplainOptions {
   // Rows of activations where the model leaves them open: the last open axis of every input becomes this, the other
   // open axes 1; of inputs of rank 4 and more (images) only an open first axis is set. Where the network does not take
   // that, it is compiled with open shapes.
-  int64_t expect_m = 1;
+  int64_t expected_rows = 1;
   int threads = 1;
 };
 

@@ -42,9 +42,9 @@ std::shared_ptr<op::Constant> weight_blob(const std::string& layer, int64_t rows
   return blob;
 }
 
-ExplainOptions rows(int64_t expect_m) {
+ExplainOptions rows(int64_t expected_rows) {
   ExplainOptions options;
-  options.expect_m = expect_m;
+  options.expected_rows = expected_rows;
   return options;
 }
 

@@ -37,12 +37,27 @@ double parse_threshold(const std::string& text, const char* option) {
 }
 
 // A divergence has no largest value; what is lost of all other scores is at most all.
-double parse_loss(const std::string& text, bool is_divergence) {
-  const double value = parse_share(text, "--max-loss");
-  if (value < 0) throw Error("--max-loss must not be negative; write 1% or 0.01 for one point");
+double parse_loss(const std::string& text, const char* option, bool is_divergence) {
+  const double value = parse_share(text, option);
+  if (value < 0) throw Error(fmt::format("{} must not be negative; write 1% or 0.01 for one point", option));
   if (value >= 1 && !is_divergence)
-    throw Error("--max-loss must lie between 0% and 100%; write 1% or 0.01 for one point, or use --metric kl for nats");
+    throw Error(fmt::format(
+        "{} must lie between 0% and 100%; write 1% or 0.01 for one point, or use --metric kl for nats", option));
   return value;
+}
+
+// How much may be lost, and in what it is counted. Throws Error where the two do not go together.
+void set_limit(const QuantizeArguments& a, QuantizeOptions& options) {
+  if (a.max_drop.empty()) {
+    options.max_loss = a.max_loss.empty() ? 0.01 : parse_loss(a.max_loss, "--max-loss", a.metric == "kl");
+    return;
+  }
+  options.drop_type = a.drop_type.empty() ? DropType::kAbsolute : drop_type_from_string(a.drop_type);
+  if (options.drop_type == DropType::kRelative && a.metric == "kl")
+    throw Error("--drop-type relative has no meaning with --metric kl, since FP32's divergence from itself is 0");
+  const bool own = !a.metric.empty() && is_external(metric_from_string(a.metric));
+  const bool any_size = options.drop_type == DropType::kAbsolute && (own || a.metric == "kl");
+  options.max_loss = parse_loss(a.max_drop, "--max-drop", any_size);
 }
 
 std::pair<double, double> parse_bits(const std::string& text) {
@@ -75,7 +90,10 @@ double parse_time(const std::string& text) {
 }
 
 std::string options_text(const QuantizeArguments& a) {
-  std::string text = fmt::format("--strategy {} --family {} --emit {} --seed {}", a.strategy, a.family, a.emit, a.seed);
+  std::string text =
+      fmt::format("--strategy {} --family {} --emit {} --seed {}", a.strategy, a.family, emissions_for(a), a.seed);
+  if (!a.max_drop.empty()) text += " --max-drop " + a.max_drop;
+  if (!a.drop_type.empty()) text += " --drop-type " + a.drop_type;
   if (!a.max_loss.empty()) text += " --max-loss " + a.max_loss;
   if (!a.target_bits.empty()) text += " --target-bits " + a.target_bits;
   if (a.weight_bits > 0) text += fmt::format(" --weight-bits {}", a.weight_bits);
@@ -163,7 +181,18 @@ void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& 
 
 }  // namespace
 
-void check_emit(const std::string& list) { emissions_of(list); }
+void check_emit(const std::string& list) {
+  if (list != "auto") emissions_of(list);
+}
+
+std::string emissions_for(const QuantizeArguments& a) {
+  if (a.emit != "auto") return a.emit;
+  if (a.strategy == "paper") return "exact";
+  const size_t slash = a.target_bits.find('/');
+  const bool few = (a.activation_bits > 0 && a.activation_bits < 8) ||
+                   (slash != std::string::npos && parse_bits(a.target_bits).second < 8);
+  return few ? "cpu,exact" : "cpu";
+}
 
 QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Progress progress, bool has_validation,
                            bool has_labels) {
@@ -173,13 +202,18 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     throw Error(fmt::format("--strategy '{}' is unknown; use optimal, paper or uniform", options.strategy));
   options.family = family_from_string(arguments.family, &options.pow2_q);
   const bool thresholds = !arguments.thr_weights.empty() || !arguments.thr_activations.empty();
-  const int wishes = static_cast<int>(!arguments.max_loss.empty()) + static_cast<int>(!arguments.target_bits.empty()) +
+  const bool limit = !arguments.max_drop.empty() || !arguments.max_loss.empty();
+  const int wishes = static_cast<int>(limit) + static_cast<int>(!arguments.target_bits.empty()) +
                      static_cast<int>(arguments.weight_bits > 0 || arguments.activation_bits > 0);
+  if (!arguments.max_drop.empty() && !arguments.max_loss.empty())
+    throw Error("--max-loss is an older name of --max-drop; give --max-drop alone");
+  if (arguments.max_drop.empty() && !arguments.drop_type.empty())
+    throw Error("--drop-type says how --max-drop counts; give --max-drop too");
   if (wishes > 1)
-    throw Error("--max-loss, --target-bits and --weight-bits/--activation-bits exclude each other; give one of them");
+    throw Error("--max-drop, --target-bits and --weight-bits/--activation-bits exclude each other; give one of them");
   if (wishes > 0 && thresholds)
     throw Error(
-        "--thr-weights and --thr-activations say what bits there are; leave --max-loss, --target-bits, --weight-bits "
+        "--thr-weights and --thr-activations say what bits there are; leave --max-drop, --target-bits, --weight-bits "
         "and --activation-bits out");
   if (!arguments.target_bits.empty()) {
     std::tie(options.target_weight_bits, options.target_activation_bits) = parse_bits(arguments.target_bits);
@@ -187,17 +221,18 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     if (arguments.weight_bits > 0) options.weight_bits = arguments.weight_bits;
     if (arguments.activation_bits > 0) options.activation_bits = arguments.activation_bits;
   } else if (!thresholds) {
-    options.max_loss = arguments.max_loss.empty() ? 0.01 : parse_loss(arguments.max_loss, arguments.metric == "kl");
+    set_limit(arguments, options);
   }
   options.metric = arguments.metric;
   options.output = arguments.output_name;
-  const Emissions emit = emissions_of(arguments.emit);
+  const std::string emitted = emissions_for(arguments);
+  const Emissions emit = emissions_of(emitted);
   options.emit_standard = emit.standard || emit.cpu;
   options.emit_exact = emit.exact || emit.counting;
   options.counting = emit.counting;
   if (emit.counting) check_counting(arguments, options.family);
   options.packed = emit.cpu;
-  options.expected_rows = arguments.expect_m;
+  options.expected_rows = arguments.expect_rows;
   options.weights_only = arguments.weights_only;
   options.target_isa = target_isa_from_string(arguments.target_isa);
   options.seed = arguments.seed;
@@ -212,7 +247,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
       throw Error(
           fmt::format("--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit "
                       "exact or counting",
-                      arguments.emit));
+                      emitted));
     options.emit_standard = false;
   }
   if (options.strategy != "optimal" && options.family != Family::kFree)
@@ -237,7 +272,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     options.metric_range = parse_range(arguments.metric_range);
   }
   if (arguments.require_certificate && !options.max_loss)
-    throw Error("--require-certificate belongs to --max-loss, since bits alone promise nothing; leave one of them out");
+    throw Error("--require-certificate belongs to --max-drop, since bits alone promise nothing; leave one of them out");
   if (external && !arguments.output_name.empty())
     throw Error("--output has no meaning with a --metric of your own; leave it out");
   if (has_labels && !has_validation) throw Error("--labels belong to --validation samples; give those too");
@@ -247,11 +282,11 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   const bool wants_activations = arguments.activation_bits > 0 || arguments.target_bits.find('/') != std::string::npos;
   if (wants_activations && arguments.weights_only)
     throw Error("--weights-only leaves activations in FP32; give bits for the weights alone");
-  if (arguments.expect_m > 0 && !options.packed) throw Error("--expect-m belongs to --emit cpu");
+  if (arguments.expect_rows > 0 && !options.packed) throw Error("--expect-rows belongs to --emit cpu");
   if (wants_activations && !options.emit_exact && arguments.activation_bits != 8 &&
       options.target_activation_bits.value_or(0) != 8)
     throw Error(fmt::format("--emit {} keeps activations at 8 bits; give bits for the weights alone, or --emit exact",
-                            arguments.emit));
+                            emitted));
   return options;
 }
 

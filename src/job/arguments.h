@@ -20,14 +20,16 @@ struct DataArguments {
 };
 
 struct QuantizeArguments {
-  std::string model, labels, metric, max_loss, target_bits, budget, output_name,
-      strategy = "optimal", family = "free", emit = "both", int8, target_isa = "any";
+  // max_loss: a limit as the metric usually counts losses (usual_drop_type()); max_drop: as drop_type says, absolute if
+  // that is empty. emit: a list of emissions, or auto: see emissions_for().
+  std::string model, labels, metric, max_drop, drop_type, max_loss, target_bits, budget, output_name,
+      strategy = "optimal", family = "free", emit = "auto", int8, target_isa = "any";
   DataArguments calibration;
   std::string validation;
   int weight_bits = 0, activation_bits = 0;
   std::string thr_weights, thr_activations;  // the paper's thresholds, "0.1" or "10%"
   int thr_plans = -1;                        // of their grid, to judge; below 0: as options_of() has it
-  int64_t expect_m = 0;                      // 0: as the calibration samples have them
+  int64_t expect_rows = 0;                   // 0: as the calibration samples have them
   std::string metric_range;          // "LO,HI": of one sample's score by a metric of the user's own; empty: unknown
   bool require_certificate = false;  // what is written without one is a failure to whoever asked
   bool weights_only = false, resume = false;
@@ -36,8 +38,12 @@ struct QuantizeArguments {
   std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };
 
-// Throws Error for what is no list of emissions.
+// Throws Error for what is neither a list of emissions nor auto.
 void check_emit(const std::string& list);
+
+// The emissions that are written: what was asked for; or by auto `cpu`, and `exact` beside it where activations of less
+// than 8 bits are asked for, which `cpu` does not have; `exact` alone for strategy paper, whose levels are real.
+std::string emissions_for(const QuantizeArguments& arguments);
 
 // Whether the options agree with each other, and what they ask for. `has_validation`, `has_labels`: such were given, by
 // whatever way. Throws Error naming the option. `judge` is left empty, but for metrics that are commands.

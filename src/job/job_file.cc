@@ -59,7 +59,7 @@ std::string job_to_json(const QuantizeArguments& a, const std::string& model_fin
                         {"strategy", a.strategy},
                         {"family", a.family},
                         {"emit", a.emit},
-                        {"expect_m", a.expect_m},
+                        {"expect_rows", a.expect_rows},
                         {"weights_only", a.weights_only},
                         {"target_isa", a.target_isa},
                         {"only", a.only},
@@ -99,7 +99,8 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
   // Files of earlier versions lack these.
   if (job.has("batch_axis")) a.calibration.batch_axis = job.small_count("batch_axis", -1, kLargestAxis);
   if (job.has("metric_range")) a.metric_range = job.text("metric_range");
-  if (job.has("expect_m")) a.expect_m = job.count("expect_m");
+  for (const char* key : {"expect_m", "expect_rows"})  // the former name, and today's
+    if (job.has(key)) a.expect_rows = job.count(key);
   if (job.has("target_isa")) a.target_isa = one_of(job, "target_isa", {"any", "vnni"});
   if (job.has("untie")) a.untie = job.texts("untie");
   return a;

@@ -26,7 +26,7 @@ QuantizeArguments sample_arguments() {
   a.strategy = "optimal";
   a.family = "pow2:3";
   a.emit = "exact";
-  a.expect_m = 16;
+  a.expect_rows = 16;
   a.weights_only = true;
   a.target_isa = "vnni";
   a.only = {"conv"};
@@ -58,7 +58,7 @@ TEST(JobFile, ComesBackWithEveryMember) {
   EXPECT_EQ(back.strategy, "optimal");
   EXPECT_EQ(back.family, "pow2:3");
   EXPECT_EQ(back.emit, "exact");
-  EXPECT_EQ(back.expect_m, 16);
+  EXPECT_EQ(back.expect_rows, 16);
   EXPECT_TRUE(back.weights_only);
   EXPECT_EQ(back.target_isa, "vnni");
   EXPECT_THAT(back.only, ElementsAre("conv"));
@@ -68,7 +68,7 @@ TEST(JobFile, ComesBackWithEveryMember) {
   EXPECT_EQ(back.seed, a.seed);
 }
 
-const std::vector<std::string> kCameLater = {"batch_axis", "metric_range", "expect_m", "target_isa", "untie"};
+const std::vector<std::string> kCameLater = {"batch_axis", "metric_range", "expect_rows", "target_isa", "untie"};
 
 TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   Document job = sample_job();
@@ -76,7 +76,7 @@ TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   const QuantizeArguments a = job_from_json(job.dump(), "job.json");
   EXPECT_EQ(a.calibration.batch_axis, -1);
   EXPECT_EQ(a.metric_range, "");
-  EXPECT_EQ(a.expect_m, 0);
+  EXPECT_EQ(a.expect_rows, 0);
   EXPECT_EQ(a.target_isa, "any");
   EXPECT_TRUE(a.untie.empty());
 }
@@ -103,7 +103,7 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   refused("/crop", 1 << 30, "'crop'");
   refused("/batch_axis", -2, "'batch_axis'");
   refused("/batch_axis", 8, "'batch_axis'");
-  refused("/expect_m", -1, "'expect_m'");
+  refused("/expect_rows", -1, "'expect_rows'");
   refused("/weights_only", "true", "'weights_only'");
   refused("/seed", -1, "'seed'");
   testing::survives_every_value(

@@ -35,7 +35,11 @@ uint64_t digest_of(const std::filesystem::path& file, uint64_t digest) {
 }  // namespace
 
 Judge::Judge(ov::Core& core, const std::vector<std::unique_ptr<Network>>& networks, const QuantizeOptions& options)
-    : core_(core), networks_(networks), options_(options), metric_(metric_of(options)) {}
+    : core_(core),
+      networks_(networks),
+      options_(options),
+      metric_(metric_of(options)),
+      drop_type_(options.drop_type.value_or(usual_drop_type(metric_))) {}
 
 std::string Judge::metric_name() const {
   return metric_ == Metric::kFunction ? options_.metric.substr(options_.metric.find(':') + 1) : to_string(metric_);
@@ -60,13 +64,28 @@ const ExternalScore& Judge::external_reference() {
     external_reference_ = options_.judge(original_files());
     const bool zero = external_reference_->score == 0 ||
                       (!external_reference_->per_sample.empty() && mean(external_reference_->per_sample) == 0);
-    if (zero && options_.max_loss)
+    if (zero && options_.max_loss && relative())
       throw Error(
-          fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; add a "
-                      "constant to it, or give --target-bits",
+          fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; give "
+                      "--max-drop with --drop-type absolute, or --target-bits",
                       metric_name()));
   }
   return *external_reference_;
+}
+
+std::vector<double> Judge::reference_scores(const Part& part) const {
+  return external() ? picked(external_reference_->per_sample, part.of_metric) : *part.fp32_scores;
+}
+
+double Judge::base_of(const std::vector<double>& reference) const {
+  if (!relative()) return 1;
+  const double base = std::fabs(mean(reference));
+  if (base == 0)
+    throw Error(
+        fmt::format("the metric {} is 0 for the FP32 network on the samples that judge, and no loss relative to that "
+                    "can be told; give more samples, or --max-drop with --drop-type absolute",
+                    metric_name()));
+  return base;
 }
 
 size_t Judge::metric_samples() { return external() ? external_reference().per_sample.size() : 0; }
@@ -102,19 +121,17 @@ ExternalScore Judge::ask(const std::vector<std::filesystem::path>& models) {
   return said;
 }
 
-// Relative to FP32. Beside those of the samples a score of its own is held to the limit as well: what is lost is the
+// Beside those of the samples a score of its own is held to the limit as well: what is lost is the
 // more of the two. Nothing bounds it, though.
 EmissionLoss Judge::external_loss(const ExternalScore& said, Part& part) {
   EmissionLoss found;
   const ExternalScore& fp32 = external_reference();
   found.score = said.score;
-  found.loss = loss_of(metric_, fp32.score, said.score);
+  found.loss = loss_of(metric_, drop_type_, fp32.score, said.score);
   if (part.of_metric.empty()) return found;
-  const std::vector<double> wanted = picked(fp32.per_sample, part.of_metric);
+  const std::vector<double> wanted = reference_scores(part);
   found.scores = picked(said.per_sample, part.of_metric);
-  const double base = std::fabs(mean(wanted));
-  if (base == 0)
-    throw Error(fmt::format("the metric {} is 0 for half of its samples; give it more samples", metric_name()));
+  const double base = base_of(wanted);
   for (size_t i = 0; i < wanted.size(); ++i) found.losses.push_back((wanted[i] - found.scores[i]) / base);
   const double mean_loss = mean(found.losses);
   if (fp32.has_score_of_its_own()) {
@@ -143,11 +160,13 @@ EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emis
   }
   EmissionLoss found;
   const double reference = reference_score(part);
-  const std::vector<double> got = scores(only().emitted(codes.front(), emission), part, stage);
+  found.scores = scores(only().emitted(codes.front(), emission), part, stage);
   const std::vector<double>& fp32 = fp32_scores(part);
-  for (size_t i = 0; i < got.size(); ++i) found.losses.push_back(loss_of(metric_, fp32[i], got[i]));
-  found.score = mean(got);
-  found.loss = loss_of(metric_, reference, found.score);
+  const double base = base_of(fp32);
+  for (size_t i = 0; i < fp32.size(); ++i)
+    found.losses.push_back(loss_of(metric_, DropType::kAbsolute, fp32[i], found.scores[i]) / base);
+  found.score = mean(found.scores);
+  found.loss = loss_of(metric_, drop_type_, reference, found.score);
   return found;
 }
 
@@ -164,27 +183,53 @@ LossRange Judge::range(const Part& part) const {
     }
     case Metric::kCosine:  // FP32's cosine to itself is 1, rounding aside
       return LossRange::bounded(-1e-6, 2 + 1e-6);
-    default:
-      return LossRange::unbounded();
+    case Metric::kCommand:
+    case Metric::kFunction: {
+      const ScoreRange& score = options_.metric_range;
+      return score.known ? LossRange::bounded(score.lowest - score.highest, score.highest - score.lowest)
+                         : LossRange::unbounded();
+    }
+    case Metric::kKl:
+      break;
   }
+  return LossRange::unbounded();
+}
+
+ScoreRange Judge::score_range() const {
+  switch (metric_) {
+    case Metric::kTop1:
+    case Metric::kTop5:
+    case Metric::kAgreement:
+      return {true, 0, 1};
+    case Metric::kCosine:
+      return {true, -1 - 1e-6, 1 + 1e-6};
+    case Metric::kKl:
+      return {};
+    case Metric::kCommand:
+    case Metric::kFunction:
+      break;
+  }
+  return options_.metric_range;
 }
 
 std::optional<LossBound> Judge::bound(const EmissionLoss& found, const Part& part) const {
   if (found.losses.empty()) return {};
-  if (external())
-    return relative_upper_bound(picked(external_reference_->per_sample, part.of_metric), found.scores,
-                                options_.metric_range, kCertificateLevel, options_.seed);
+  if (relative())
+    return relative_upper_bound(reference_scores(part), found.scores, score_range(), kCertificateLevel, options_.seed);
   return upper_bound(found.losses, range(part), kCertificateLevel, options_.seed);
 }
 
 bool Judge::can_certify(Part& part, double limit) {
-  if (external()) {  // what a candidate's bound would be that gives every sample FP32's score
+  if (external()) {
     if (external_reference().has_score_of_its_own()) return false;
-    const std::vector<double> fp32 = picked(external_reference().per_sample, part.of_metric);
-    return !fp32.empty() && within(relative_upper_bound(fp32, fp32, options_.metric_range).upper, limit);
+  } else {
+    fp32_scores(part);
   }
-  fp32_scores(part);
-  return within(least_upper_bound(range(part), part.calls->samples()), limit);
+  const std::vector<double> fp32 = reference_scores(part);
+  if (fp32.empty()) return false;
+  if (relative())  // what a candidate's bound would be that gives every sample FP32's score
+    return within(relative_upper_bound(fp32, fp32, score_range()).upper, limit);
+  return within(least_upper_bound(range(part), static_cast<int64_t>(fp32.size())), limit);
 }
 
 EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
@@ -206,8 +251,8 @@ EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, co
   result.certified = certifies && within(sure->upper, limit);
   if (!within(sure->upper, limit))
     result.samples_needed =
-        (external() ? relative_samples_needed(picked(external_reference_->per_sample, part.of_metric), found.scores,
-                                              options_.metric_range, limit, kCertificateLevel, options_.seed)
+        (relative() ? relative_samples_needed(reference_scores(part), found.scores, score_range(), limit,
+                                              kCertificateLevel, options_.seed)
                     : samples_needed(found.losses, range(part), limit, kCertificateLevel, options_.seed))
             .value_or(0);
   return result;
@@ -216,7 +261,7 @@ EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, co
 double Judge::loss_of_one(size_t n, const Network::Codes& codes) {
   std::vector<std::filesystem::path> models = original_files();
   models[n] = networks_[n]->save_candidate(codes, networks_[n]->emissions().front());
-  return loss_of(metric_, external_reference().score, ask(models).score);
+  return loss_of(metric_, drop_type_, external_reference().score, ask(models).score);
 }
 
 double Judge::int8_score(Part& part) {

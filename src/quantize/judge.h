@@ -31,7 +31,7 @@ struct EmissionLoss {
   // What each sample loses, so that `loss` is their mean: negative where it gains. Empty where the metric gives one
   // number for all.
   std::vector<double> losses;
-  std::vector<double> scores;  // by sample, of an external metric
+  std::vector<double> scores;  // by sample; empty as well
 };
 
 class Judge {
@@ -41,6 +41,9 @@ class Judge {
 
   bool external() const { return is_external(metric_); }
   Metric metric() const { return metric_; }
+  DropType drop_type() const { return drop_type_; }
+  // Whether losses are shares of FP32's score.
+  bool relative() const { return drop_type_ == DropType::kRelative; }
   // As recipe and messages name it: a function by its own name.
   std::string metric_name() const;
   // Of the FP32 networks. Throws Error if a loss limit is relative to nothing.
@@ -72,16 +75,22 @@ class Judge {
   const Network& only() const { return *networks_.front(); }
   std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
   const std::vector<double>& fp32_scores(Part& part);
+  // FP32's scores by sample, which must have been asked for; empty where the metric gives one number.
+  std::vector<double> reference_scores(const Part& part) const;
+  // What absolute losses are divided by. Throws Error if that is 0.
+  double base_of(const std::vector<double>& reference) const;
   std::vector<std::filesystem::path> original_files() const;
   const ExternalScore& external_reference();
   ExternalScore ask(const std::vector<std::filesystem::path>& models);
   EmissionLoss external_loss(const ExternalScore& said, Part& part);
-  LossRange range(const Part& part) const;
+  LossRange range(const Part& part) const;  // of an absolute loss
+  ScoreRange score_range() const;
 
   ov::Core& core_;
   const std::vector<std::unique_ptr<Network>>& networks_;
   const QuantizeOptions& options_;
   Metric metric_;
+  DropType drop_type_;
   std::optional<ExternalScore> external_reference_;
   std::map<uint64_t, ExternalScore> said_;  // of candidates, by their files: judged on either part, asked for once
 };

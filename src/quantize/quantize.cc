@@ -290,11 +290,11 @@ class Job {
     if (result.verdict == LossVerdict::kOutOfTime)
       throw Error(
           fmt::format("the time of --budget was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least "
-                      "that was reached; raise --budget or --max-loss",
+                      "that was reached; raise --budget or --max-drop",
                       search.limit, judge_by_.metric_name(), result.least_loss));
     if (result.verdict == LossVerdict::kCannotMeet)
       throw Error(fmt::format(
-          "a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise --max-loss, {}",
+          "a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise --max-drop, {}",
           search.limit, judge_by_.metric_name(), result.least_loss,
           options_.strategy == "paper" ? "or use --strategy optimal"
                                        : "give more calibration samples, or leave layers out with --ignore"));
@@ -422,6 +422,7 @@ class Job {
   MetricResult judge_finally(const Candidate& best, std::vector<EmissionResult>& emitted) {
     MetricResult metric;
     metric.name = judge_by_.metric_name();
+    metric.drop_type = to_string(judge_by_.drop_type());
     metric.samples_from = split_.samples_from;
     metric.held_out = split_.held_out;
     metric.quantized = metric.exact = kNotJudged;

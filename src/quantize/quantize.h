@@ -23,7 +23,8 @@ struct QuantizeOptions {
   std::string strategy = "optimal";  // optimal, paper, uniform (the comparison: clipped uniform grids)
   Family family = Family::kFree;
   int pow2_q = 0;
-  std::optional<double> max_loss;  // points, nats or relative, see loss_of(); 0.01 = 1 %
+  std::optional<double> max_loss;     // as `drop_type` counts it; 0.01 = one point, or 1 % of FP32's score
+  std::optional<DropType> drop_type;  // none: usual_drop_type() of the metric
   std::optional<double> target_weight_bits, target_activation_bits;
   std::optional<int> weight_bits, activation_bits;  // the same width everywhere; one alone leaves the other to strategy
   std::optional<double> weight_threshold, activation_threshold;  // strategy paper: largest RMAE, both or none

@@ -28,11 +28,12 @@ class LossLimit : public ::testing::Test {
     options_.metric = "agreement";
   }
 
+  // 0: without validation samples.
   QuantizeResult quantize_with(size_t validation_samples) {
     const VectorSamples validation = random_samples("image", validation_samples, {3, 12, 12}, 5000);
     std::filesystem::create_directories(folder_ / "out");
     const NetworkInput input{"", &prepared_, &calibration_, folder_ / "model.xml", folder_ / "out"};
-    return quantize(core_, {input}, &validation, {}, options_).front();
+    return quantize(core_, {input}, validation_samples > 0 ? &validation : nullptr, {}, options_).front();
   }
   std::string error_with(size_t validation_samples) {
     try {
@@ -75,6 +76,38 @@ TEST_F(LossLimit, IsCertifiedForEveryEmissionWhereTheSamplesAreEnough) {
   EXPECT_EQ(result.recipe.emissions[1].score, metric.quantized);
 }
 
+TEST_F(LossLimit, CountsAbsoluteOrRelativeToFp32) {
+  // A metric of 4 for FP32 and of 3 for whatever else: 1 is lost, or a quarter.
+  options_.metric = "function:mine";
+  bool is_first = true;
+  options_.judge = [&](const std::vector<std::filesystem::path>&) {
+    const double score = std::exchange(is_first, false) ? 4 : 3;
+    return ExternalScore{score, std::vector<double>(200, score)};
+  };
+  for (const auto& [type, loss] : {std::pair(DropType::kAbsolute, 1.0), std::pair(DropType::kRelative, 0.25)}) {
+    is_first = true;
+    options_.drop_type = type;
+    options_.max_loss = 1;
+    const QuantizeResult result = quantize_with(0);
+    EXPECT_EQ(result.recipe.metric->drop_type, to_string(type));
+    EXPECT_DOUBLE_EQ(result.recipe.emissions.front().loss, loss);
+    EXPECT_DOUBLE_EQ(result.recipe.emissions.front().upper_bound, loss);  // no sample differs from another
+  }
+}
+
+TEST_F(LossLimit, RelativeToAScoreOfFp32IsBoundedToo) {
+  options_.drop_type = DropType::kRelative;
+  options_.max_loss = 0.2;
+  const QuantizeResult result = quantize_with(600);
+  EXPECT_TRUE(result.recipe.metric->certified) << result.recipe.metric->verdict;
+  for (const EmissionResult& emission : result.recipe.emissions) {
+    EXPECT_EQ(emission.bound_method, "betting") << emission.emission;
+    EXPECT_NEAR(emission.loss, 1 - emission.score, 1e-12);  // FP32 agrees with itself
+    EXPECT_LE(emission.loss, emission.upper_bound);
+    EXPECT_LE(emission.upper_bound, 0.2);
+  }
+}
+
 TEST_F(LossLimit, IsAnEstimateWhereTheSamplesAreTooFew) {
   options_.max_loss = 0.05;
   const QuantizeResult result = quantize_with(40);  // 20 samples without a loss bound it by 14 %
@@ -93,7 +126,7 @@ TEST_F(LossLimit, IsAnEstimateWhereTheSamplesAreTooFew) {
 TEST_F(LossLimit, ThatCannotBeMetIsToldFromTimeThatIsOver) {
   options_.max_loss = 1e-9;
   options_.metric = "cosine";
-  EXPECT_THAT(error_with(40), AllOf(HasSubstr("cannot be met"), HasSubstr("--max-loss"), Not(HasSubstr("--budget"))));
+  EXPECT_THAT(error_with(40), AllOf(HasSubstr("cannot be met"), HasSubstr("--max-drop"), Not(HasSubstr("--budget"))));
   options_.budget_seconds = 1e-6;
   EXPECT_THAT(error_with(40), AllOf(HasSubstr("--budget"), Not(HasSubstr("cannot be met"))));
 }

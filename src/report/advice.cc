@@ -166,7 +166,7 @@ void advise_on_outputs(const Recipe& recipe, std::vector<Advice>& advice) {
       group.remedies = {
           {"One bit more for the weaker tensor would give it about 5 dB. A tighter loss limit makes the "
            "allocation buy bits where they pay; nothing is measured again.",
-           "dnateq allocate DIR --max-loss 0.5% -o DIR2"}};
+           "dnateq allocate DIR --max-drop 0.5% -o DIR2"}};
     }
     advice.push_back(std::move(group));
   }

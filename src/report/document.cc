@@ -32,6 +32,7 @@ json metric_document(const ReportInput& input) {
           {"samples", metric.samples},
           {"samples_from", metric.samples_from},
           {"held_out", metric.held_out},
+          {"drop_type", metric.drop_type},
           {"limit", metric.limit},
           {"certified", metric.certified},
           {"verdict", metric.verdict}};

@@ -9,12 +9,14 @@ const METRICS = {
 
 function metricStyle(metric) {
   const isFraction = metric ? metric.is_fraction : false;
+  const isRelative = metric ? metric.drop_type === 'relative' : false;
   const name = metric ? METRICS[metric.name] || metric.name : 'metric';
   const bareChange = (value) => !isNumber(value) ? MISSING : (value > 0 ? '+' : '') + (isFraction ? fixed(100 * value, 2) : number(value, 3));
   return {
     name,
-    factor: isFraction ? 100 : 1,
-    lossUnit: isFraction ? 'points' : name,
+    factor: isFraction || isRelative ? 100 : 1,
+    lossUnit: isRelative ? '% of FP32’s score' : isFraction ? 'points' : name,
+    limit: (value) => isRelative ? number(100 * value, 3) : bareChange(value).replace('+', ''),
     value: (value) => !isNumber(value) ? MISSING : isFraction ? `${fixed(100 * value, 2)} %` : number(value, 4),
     unit: isFraction ? ', points' : '',
     bareChange,
@@ -44,13 +46,14 @@ function summarize() {
   const ratio = (size) => size && b.fp32 ? `${fixed(b.fp32 / size, 1)}×` : MISSING;
   const values = metric || {};
   const lossIsChange = values.name === 'kl';  // else the score falls by what is lost
-  const changes = ([low, high]) => lossIsChange ? [low, high] : [-high, -low];
+  const scale = values.drop_type === 'relative' ? Math.abs(values.reference) : 1;  // shares of FP32's score, in its units
+  const changes = ([low, high]) => lossIsChange ? [low, high] : [-high * scale, -low * scale];
   const row = (name, weights, activations, size, ram, value) => {
     const judged = summary.emissions.find((one) => one.emission === name);
     return [name, weights, activations, bytes(size), judged && judged.bits_on_disk ? fixed(judged.bits_on_disk, 2) : '', ratio(size), bytes(ram), style.value(value),
             style.bareChange(difference(value, values.reference)),
             judged && judged.interval.every(isNumber) ? changes(judged.interval).map(style.bareChange).join(' to ') : '',
-            judged && isNumber(judged.upper_bound) ? `${style.bareChange(judged.upper_bound)} (${judged.bound_method})` : ''];
+            judged && isNumber(judged.upper_bound) ? `${style.bareChange(judged.upper_bound * scale)} (${judged.bound_method})` : ''];
   };
   const rows = [[...row('FP32', '32', '32', b.fp32, b.ram_fp32, values.reference).slice(0, 8), '', '', '']];
   if (b.int8 || isNumber(values.int8)) rows.push(row(b.int8_is_estimate ? 'INT8, size estimated' : 'INT8', '8', '8', b.int8, b.ram_int8, values.int8));
@@ -99,7 +102,7 @@ function leadText(summary, metric) {
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
   const seen = metric.held_out ? ', which the search never saw' : metric.samples > 0 ? '' : ' samples, which the search was led by too';
   parts.push(metric.samples > 0 ? `Judged on ${count(metric.samples)} samples (${metric.samples_from})${seen}.` : `Judged on ${metric.samples_from}${seen}.`);
-  if (metric.verdict) parts.push(`The limit of ${style.bareChange(metric.limit).replace('+', '')} ${style.lossUnit}: ${metric.verdict}.`);
+  if (metric.verdict) parts.push(`The limit of ${style.limit(metric.limit)} ${style.lossUnit}: ${metric.verdict}.`);
   return parts.join(' ');
 }
 

@@ -64,7 +64,7 @@ ReportInput network(int layers) {
   recipe.model_file = "resnet20.onnx";
   recipe.model_fingerprint = "9f31c8d2a4b6e071";
   recipe.data_fingerprint = "07ab52ff1c90d3e8";
-  recipe.options = "quantize resnet20.onnx --calibration calib.npz --metric top1 --max-loss 1% -o out";
+  recipe.options = "quantize resnet20.onnx --calibration calib.npz --metric top1 --max-drop 1% -o out";
   recipe.strategy = "optimal";
   recipe.seed = 1;
   input.seconds = 131.7;
@@ -89,9 +89,19 @@ ReportInput network(int layers) {
   }
   recipe.unquantized = {{"/fc/Gemm", "MatMul", "named by --ignore", 640},
                         {"/attention/MatMul", "MatMul", "both inputs are activations", 0}};
-  recipe.metric = MetricResult{"top1",  0.8792,  0.8781, 0.8728,
-                               -0.0121, -0.0009, 9000,   "validation",
-                               true,    0.01,    false,  "not certified: at 95 % exact may lose 0.0112 on unseen data"};
+  recipe.metric = MetricResult{"top1",
+                               0.8792,
+                               0.8781,
+                               0.8728,
+                               -0.0121,
+                               -0.0009,
+                               9000,
+                               "validation",
+                               true,
+                               "absolute",
+                               0.01,
+                               false,
+                               "not certified: at 95 % exact may lose 0.0112 on unseen data"};
   recipe.emissions = {{"exact", 0.8728, 0.0064, 0.0009, 0.0121, 0.0112, "exact trinomial", false, 9000, 24000, 130'000},
                       {"standard", 0.8781, 0.0011, -0.0003, 0.0025, 0.0023, "exact trinomial", true, 9000, 0, 133'000}};
   for (int i = 0; i < 9; ++i) {

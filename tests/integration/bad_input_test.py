@@ -179,7 +179,13 @@ class BadOptions(Case):
         self.fails("quantize", self.net, "-o", self.out, names=("--calibration", "--help"))
 
     def test_impossible_combinations(self):
-        self.refuses_to_quantize("--target-bits", "4", "--max-loss", "1%", names=("--target-bits", "--max-loss"))
+        self.refuses_to_quantize("--target-bits", "4", "--max-drop", "1%", names=("--target-bits", "--max-drop"))
+        self.refuses_to_quantize("--target-bits", "4", "--max-loss", "1%", names=("--target-bits", "--max-drop"))
+        self.refuses_to_quantize("--max-drop", "1%", "--max-loss", "1%", names=("--max-drop", "--max-loss"))
+        self.refuses_to_quantize("--drop-type", "relative", names=("--drop-type", "--max-drop"))
+        self.refuses_to_quantize("--max-drop", "1%", "--drop-type", "percent", names="--drop-type")
+        self.refuses_to_quantize("--max-drop", "1%", "--drop-type", "relative", "--metric", "kl", names=("--drop-type", "kl"))
+        self.refuses_to_quantize("--max-drop", "150%", names=("--max-drop", "between 0% and 100%"))
         self.refuses_to_quantize("--target-bits", "4", "--weight-bits", "4", names="--target-bits")
         self.refuses_to_quantize("--weights-only", "--activation-bits", "4", names="--weights-only")
         self.refuses_to_quantize("--weights-only", "--target-bits", "4/4", names="--weights-only")
@@ -192,7 +198,7 @@ class BadOptions(Case):
         self.refuses_to_quantize("--emit", "counting", "--family", "pow2:2", names="--family shared-base")
         self.refuses_to_quantize("--emit", "counting,exact", "--family", "beta0", names=("--emit counting", "alone"))
         self.refuses_to_quantize("--emit", "counting", "--family", "beta0", "--weights-only", names="--weights-only")
-        self.refuses_to_quantize("--expect-m", "1", "--target-bits", "4", "--emit", "exact", names=("--expect-m", "--emit cpu"))
+        self.refuses_to_quantize("--expect-rows", "1", "--target-bits", "4", "--emit", "exact", names=("--expect-rows", "--emit cpu"))
         self.refuses_to_quantize("--strategy", "paper", "--family", "beta0", names=("--strategy", "--family"))
         self.refuses_to_quantize("--labels", self.labels, names=("--labels", "--validation"))
         self.refuses_to_quantize("--metric", "top1", names=("top1", "--labels"))
@@ -242,10 +248,10 @@ class BadOptions(Case):
         self.refuses_to_quantize("--target-bits", "2", names="--target-bits")  # scales and tables come on top
         for loss in ("-1%", "100%", "x", "nan"):
             self.refuses_to_quantize("--max-loss", loss, names="--max-loss")
-        self.refuses_to_quantize("--max-loss", "0", "--metric", "cosine", names=("cannot be met", "--max-loss", "cosine"))
+        self.refuses_to_quantize("--max-loss", "0", "--metric", "cosine", names=("cannot be met", "--max-drop", "cosine"))
         self.refuses_to_quantize("--strategy", "paper", "--target-bits", "3", names=("cannot be met", "--target-bits"))
         self.refuses_to_quantize("--strategy", "paper", "--emit", "exact", "--max-loss", "0", "--metric", "cosine",
-                                 names=("cannot be met", "--max-loss", "cosine", "optimal"))
+                                 names=("cannot be met", "--max-drop", "cosine", "optimal"))
 
     def test_time_that_is_over_is_no_limit_that_cannot_be_met(self):
         for strategy in (("--emit", "exact"), ("--strategy", "paper", "--emit", "exact")):
@@ -361,7 +367,7 @@ class BadResults(Case):
     def test_allocate_without_a_wish_or_one_too_many(self):
         for wish in ((), ("--target-bits", "5", "--max-loss", "1%"), ("--target-bits", "1"), ("--max-loss", "2"),
                      ("--target-bits", "2")):
-            self.fails(*self.again(*wish, "-o", self.folder / "out2"), names=("--target-bits", "--max-loss")[
+            self.fails(*self.again(*wish, "-o", self.folder / "out2"), names=("--target-bits", "--max-drop")[
                 wish[:1] == ("--max-loss",)])
 
     def test_damaged_exact_model(self):

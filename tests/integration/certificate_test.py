@@ -53,7 +53,7 @@ class Certificate(Case):
         self.assertEqual((status, document["certified"]), (3, False))
 
     def test_options_that_do_not_belong_together(self):
-        self.refuses_to_quantize("--require-certificate", names="--require-certificate belongs to --max-loss")
+        self.refuses_to_quantize("--require-certificate", names="--require-certificate belongs to --max-drop")
         self.refuses_to_quantize("--max-loss", "1%", "--metric-range", "0,1", names="--metric-range belongs to")
         for given in ("1", "1,0", "a,b"):
             self.refuses_to_quantize("--max-loss", "1%", "--metric", "command:true", "--metric-range", given, names="--metric-range")

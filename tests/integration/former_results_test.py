@@ -85,14 +85,15 @@ class FormerResults(Case):
         self.assertEqual(contents(self.out), before)
         self.refuses_to_quantize("--emit", "standard", file_limit=3000, names="space")
         self.assertEqual(contents(self.out), before)
-        self.fails(*self.again("--max-loss", "0", "-o", self.out), names="--max-loss")
+        self.fails(*self.again("--max-loss", "0", "-o", self.out), names="--max-drop")
         self.assertEqual(contents(self.out), before)
 
     def test_a_run_that_is_killed_leaves_the_former_result(self):
         self.quantize("--emit", "cpu")
         before = contents(self.out)
         np.savez(self.folder / "many.npz", image=images(512))
-        other = ("quantize", self.net, "--calibration", self.folder / "many.npz", "--max-loss", "5%", "--metric", "agreement", "-o")
+        other = ("quantize", self.net, "--calibration", self.folder / "many.npz", "--max-loss", "5%", "--metric", "agreement",
+                 "--emit", "both", "-o")
         start = time.monotonic()
         self.succeeds(*other, self.folder / "whole")
         seconds = time.monotonic() - start

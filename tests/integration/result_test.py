@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
-from support import EXTENSION, Case, images, main, results, save, weights
+from support import EXTENSION, Case, emissions, images, main, results, save, weights
 
 
 class Documents(Case):
     """--json prints one document and nothing else."""
 
     def test_quantize_and_allocate(self):
-        document = self.json_of("quantize", self.net, "--calibration", self.calib, "--target-bits", "5", "-o", self.out)
+        document = self.json_of("quantize", self.net, "--calibration", self.calib, "--target-bits", "5", "--emit", "both", "-o",
+                                self.out)
 
         def keys(value):
             return {key: keys(inner) for key, inner in value.items()} if isinstance(value, dict) else None
@@ -140,7 +141,7 @@ class Determinism(Case):
             self.assertEqual(results(one), results(two), msg=options)
 
     def test_stopped_and_resumed_is_the_same_as_in_one_go(self):
-        options = ("--max-loss", "5%", "--metric", "agreement")  # one of the 32 samples that are held back may differ
+        options = ("--max-loss", "5%", "--metric", "agreement", "--emit", "both")  # one of the 32 samples that are held back may differ
         np.savez(self.calib, image=images(512))
         start = time.monotonic()
         self.quantize(*options)
@@ -262,7 +263,7 @@ class Emissions(Case):
         wanted = self.predictions(self.net)
         combinations = (
             (), ("--emit", "standard"), ("--emit", "exact"), ("--weights-only",), ("--weights-only", "--emit", "standard"),
-            ("--emit", "cpu", "--expect-m", "1"), ("--weights-only", "--emit", "cpu"), ("--emit", "standard,exact"),
+            ("--emit", "cpu", "--expect-rows", "1"), ("--weights-only", "--emit", "cpu"), ("--emit", "standard,exact"),
             ("--only", "conv"), ("--ignore", "conv1", "--ignore", "head"), ("--family", "beta0"), ("--family", "pow2:2"),
             ("--family", "shared-base"), ("--family", "shared-base", "--emit", "counting"),
             ("--family", "beta0", "--emit", "counting"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
@@ -276,7 +277,7 @@ class Emissions(Case):
                 bits = () if {"--target-bits", "--max-loss"} & set(options) else ("--weight-bits", "6")
                 if bits and not {"--weights-only", "standard", "cpu"} & set(options):
                     bits += ("--activation-bits", "6")
-                document = self.json_of("quantize", self.net, "--calibration", self.calib, *bits, *options, "-o", out)
+                document = self.json_of("quantize", self.net, "--calibration", self.calib, *bits, *emissions(options), *options, "-o", out)
                 exact = out / "model.xml" if not (out / "exact").exists() else out / "exact/model.xml"
                 if not {"standard", "cpu"} & set(options):
                     self.assertIsNotNone(document["metric"]["exact"])
@@ -289,6 +290,13 @@ class Emissions(Case):
                 if "--max-loss" not in options:
                     self.succeeds(*self.again("--target-bits", "20" if "--ignore" in options else "6",
                                               "-o", self.folder / f"again{number}", source=out))
+
+    def test_the_default_emission(self):
+        for options, wanted in ((("--weight-bits", "4"), ["cpu"]), (("--target-bits", "5/4"), ["exact", "cpu"]),
+                                (("--activation-bits", "8"), ["cpu"]), (("--strategy", "paper", "--target-bits", "5"), ["exact"])):
+            out = self.folder / "-".join(options)
+            document = self.json_of("quantize", self.net, "--calibration", self.calib, *options, "-o", out)
+            self.assertEqual([row["emission"] for row in document["emissions"]], wanted, msg=options)
 
     def test_the_program_and_python_agree_on_the_exact_model(self):
         self.quantize()

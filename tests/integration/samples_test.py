@@ -27,7 +27,7 @@ class Batches(Case):
         self.quantize(*validation)
         calls = self.folder / "calls"
         self.succeeds("quantize", self.net, "--calibration", self.folder / "calib", "--validation", self.folder / "test",
-                      "--labels", self.labels, "--weight-bits", "4", "-o", calls)
+                      "--labels", self.labels, "--weight-bits", "4", "--emit", "both", "-o", calls)
         self.assertEqual(self.recipe(calls), self.recipe(self.out))
         for file in ("model.bin", "exact/model.bin"):
             self.assertEqual((calls / file).read_bytes(), (self.out / file).read_bytes(), msg=file)

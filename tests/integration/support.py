@@ -92,9 +92,9 @@ class Case(unittest.TestCase):
         return json.loads(self.succeeds(*arguments, "--json", **options))
 
     def quantize(self, *arguments, out=None):
-        """Bits fixed unless told otherwise: the quickest way to a result."""
-        bits = () if any(a in ("--target-bits", "--max-loss") for a in arguments) else ("--weight-bits", "4")
-        return self.succeeds("quantize", self.net, "--calibration", self.calib, *bits, *arguments, "-o", out or self.out)
+        """Bits fixed and both emissions written unless told otherwise."""
+        return self.succeeds("quantize", self.net, "--calibration", self.calib, *goal(arguments), *emissions(arguments), *arguments,
+                             "-o", out or self.out)
 
     def again(self, *arguments, source=None):
         """What `allocate` is given: a result, and what is named again because it lies outside of that."""
@@ -135,9 +135,17 @@ class Case(unittest.TestCase):
         return lines[0]
 
     def refuses_to_quantize(self, *arguments, names, model=None, calibration=None, **options):
-        bits = () if {"--target-bits", "--max-loss"} & set(arguments) else ("--weight-bits", "4")
-        return self.fails("quantize", model or self.net, "--calibration", calibration or self.calib, *bits, *arguments,
+        return self.fails("quantize", model or self.net, "--calibration", calibration or self.calib, *goal(arguments), *arguments,
                           "-o", options.get("out") or self.out, names=names, **options)
+
+
+def goal(arguments):
+    """A width for all weights, the quickest way to a result, unless something else is asked for."""
+    return () if {"--target-bits", "--max-drop", "--max-loss"} & set(map(str, arguments)) else ("--weight-bits", "4")
+
+
+def emissions(arguments):
+    return () if "--emit" in arguments else ("--emit", "both")
 
 
 def snapshot(folder):

@@ -143,7 +143,7 @@ class Measuring(Case):
 class Lines(Case):
     def test_accuracy_says_of_each_emission_what_the_recipe_says(self):
         summary = self.json_of("quantize", self.net, "--calibration", self.calib, "--validation", self.test, "--labels", self.labels,
-                               "--target-bits", "5", "-o", self.out)
+                               "--target-bits", "5", "--emit", "both", "-o", self.out)
         recipe = json.loads((self.out / "recipe.dnateq.json").read_text())
         figures = accuracy.figures_of("resnet20", "optimal", "--target-bits 5", summary, recipe)
         lines = list(table_rows.accuracy_lines([json.dumps([figures])]))

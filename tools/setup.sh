@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages (only those that are missing) and .venv with the pinned wheels.
 # Quick when nothing changed. Further requirement files can be named: tools/setup.sh requirements-examples.txt
+# tools/setup.sh --develop ... also installs what tests, sanitizers and formatting need.
+# tools/setup.sh --missing names the Debian packages that it would install, and installs nothing.
 # tools/setup.sh --rtl installs the tools of rtl/ instead, and no .venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,15 +13,22 @@ packages=(
   libcli11-dev nlohmann-json3-dev libfmt-dev libeigen3-dev zlib1g-dev
   libzip-dev zipcmp zipmerge ziptool libarchive-dev libjpeg62-turbo-dev libpng-dev
   libtomlplusplus-dev
-  libgtest-dev libgmock-dev libbenchmark-dev
-  clang libclang-rt-14-dev clang-format clang-tidy
 )
-if [[ ${1:-} == --rtl ]]; then
-  packages=(g++ make python3 verilator yosys iverilog opensta qflow-tech-osu018)
-  requirements=()
-else
-  requirements=(requirements.txt "$@")
-fi
+install=yes
+case ${1:-} in
+  --rtl)
+    packages=(g++ make python3 verilator yosys iverilog opensta qflow-tech-osu018)
+    requirements=() ;;
+  --develop)
+    shift
+    packages+=(libgtest-dev libgmock-dev clang libclang-rt-14-dev clang-format clang-tidy)
+    requirements=(requirements.txt "$@") ;;
+  --missing)
+    install=no
+    requirements=() ;;
+  *)
+    requirements=(requirements.txt "$@") ;;
+esac
 
 if command -v dpkg-query >/dev/null; then
   installed=$(dpkg-query -W -f='${db:Status-Abbrev}${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^ii *//p' || true)
@@ -27,6 +36,7 @@ if command -v dpkg-query >/dev/null; then
   for package in "${packages[@]}"; do
     grep -qx "$package" <<<"$installed" || missing+=("$package")
   done
+  if [[ $install == no ]]; then echo "${missing[*]}"; exit 0; fi
   if ((${#missing[@]})); then
     echo "setup: installing ${missing[*]}"
     as_root=()
@@ -37,6 +47,8 @@ if command -v dpkg-query >/dev/null; then
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
   fi
+elif [[ $install == no ]]; then
+  exit 0
 else
   echo "setup: this isn't Debian; install the equivalents of: ${packages[*]}" >&2
 fi

@@ -22,7 +22,7 @@ class ResNet20(Case):
         case.setUp()
         cls.shared = case
         subprocess.run([sys.executable, ROOT / "examples/vision/cifar10_to_npz.py", SHARED / "cifar10/cifar10.npz", "-o",
-                        case.folder / "cifar10", "--calibration", "128", "--validation", "500"], check=True,
+                        case.folder / "cifar10", "--calibration", "64", "--validation", "500"], check=True,
                        stdout=subprocess.DEVNULL)
         cls.data = case.folder / "cifar10"
         cls.one = case.folder / "one"
@@ -55,7 +55,7 @@ class ResNet20(Case):
             self.assertEqual(hashlib.sha256(one[name]).hexdigest(), hashlib.sha256(other[name]).hexdigest(), msg=name)
 
     def test_stopped_and_resumed_is_the_same_as_in_one_go(self):
-        for share in (0.5, 0.8):
+        for share in (0.7,):  # others, on a small network: result_test.Determinism
             stopped = self.folder / f"stopped{share}"
             command = ("quantize", MODEL, "--calibration", self.data / "calibration.npz", "--target-bits", "3.6/3.8", "-o", stopped)
             if self.stopped_after(share * self.document["seconds"], *command):

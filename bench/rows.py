@@ -28,6 +28,7 @@ class Row:
     prepare: list[tuple[str, str]] = dataclasses.field(default_factory=list)  # (command, what it makes): kept
     needs: list[str] = dataclasses.field(default_factory=list)  # paths that must be there
     environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    keep: Callable[[list[str]], list[str]] = list  # what of the outputs is committed, where `read` needs little of them
 
     def written(self, command):
         return " ".join([*(f"{key}={value}" for key, value in self.environment.items()), command])
@@ -40,6 +41,16 @@ class Table:
     text: str
     columns: list[str]  # without the first, which is the row's name
     pages: list[str]  # beside docs/benchmarks.md, which has all tables
+
+
+@dataclasses.dataclass
+class Digest:
+    """What a page says of rows that stand in full in docs/benchmarks.md: the same measurement, in fewer words."""
+
+    name: str
+    page: str
+    rows: list[str]
+    write: Callable[[dict[str, list[str]]], str]  # outputs by the row's name -> Markdown
 
 
 def number(value, form):
@@ -60,7 +71,7 @@ PERCENT = ("top1", "top5", "agreement")
 
 
 def accuracy_lines(outputs):
-    (figures,) = json.loads(outputs[-1])
+    (figures,) = json.loads(outputs[0])
     percent = figures["metric"] in PERCENT
     scale, form = (100, ".2f") if percent else (1, ".2f" if figures["metric"] == "bleu" else ".4f")
 
@@ -79,8 +90,9 @@ def accuracy_lines(outputs):
 
 def accuracy_row(network, strategy):
     command = f"{PYTHON} bench/accuracy.py {network} --strategies {strategy} --shared {SHARED} -o {OUT}/accuracy --json"
-    # accuracy.py makes the data on its first call
-    return Row(f"{network}-{strategy}", "accuracy", NETWORKS[network][1][strategy], [command],
+    # accuracy.py makes the data on its first call. Sizes, and the score of NNCF's INT8, stand in the report.
+    figures = f"{PYTHON} tools/docs/picture.py {OUT}/accuracy/{network}-{strategy} --figures"
+    return Row(f"{network}-{strategy}", "accuracy", NETWORKS[network][1][strategy], [command, figures],
                lambda outputs: list(accuracy_lines(outputs)), needs=[SHARED] if network != "minilm" else [])
 
 
@@ -100,6 +112,10 @@ def disk_bits(recipes):
         return f"{8 * sum(b for b, _ in parts) / sum(p for _, p in parts):.2f}"
 
     return f"{mean('cpu')} / {mean('exact')}"
+
+
+def of_emissions(recipe):
+    return json.dumps({key: value for key, value in json.loads(recipe).items() if key in ("parameters", "emissions")}, indent=1)
 
 
 def classifier_lines(outputs):
@@ -129,7 +145,8 @@ def example_row(name, seconds, read, data, results=("",)):
     script = " ".join(filter(None, [PYTHON, f"examples/python/{name}.py", data, "-o", folder]))
     recipes = [f"{DNATEQ} inspect {folder}{'/' if result else ''}{result} --json" for result in results]
     return Row(f"example-{name}", "examples", seconds, [script, *recipes], read, needs=[data] if data else [],
-               environment={"PYTHONPATH": "build/release/python"})
+               environment={"PYTHONPATH": "build/release/python"},
+               keep=lambda outputs: [outputs[0], *map(of_emissions, outputs[1:])])
 
 
 # --- speed ------------------------------------------------------------------------------------------------------------
@@ -271,6 +288,72 @@ def accelerator_row(network, recipe, seconds):
                needs=[SHARED])
 
 
+# --- README -----------------------------------------------------------------------------------------------------------
+
+FRONT = f"{OUT}/front"
+SPEED_ROWS = ["speed-resnet20", "speed-minilm-1", "speed-minilm-16", "speed-minilm-128"]
+
+
+def readme_row():
+    """README's Python, run as it stands, and the picture of its result."""
+    data, make_data = cifar_data("resnet20")
+    return Row("readme", "readme", 60,
+               [f"{PYTHON} tools/docs/readme.py --model {SHARED}/cifar10/resnet20.onnx --data {data.rpartition('/')[0]} -o {FRONT}",
+                f"{PYTHON} tools/docs/picture.py {FRONT}/out -o docs/assets/resnet20"],
+               lambda outputs: [[f"`{line}`"] for line in outputs[0].splitlines()], prepare=[make_data], needs=[SHARED],
+               environment={"PYTHONPATH": "build/release/python"})
+
+
+def size(count):
+    return "–" if not count else f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def front_table(rows):
+    """A line an emission: bits, score, bound and size, with NNCF's INT8 of the same network on the same samples."""
+    lines = ["| network, score | bits: weights / activations | FP32 | dnateq | loses at most | NNCF INT8 | file: FP32, INT8, dnateq |",
+             "|---|---|---|---|---|---|---|"]
+    for outputs in rows.values():
+        (figures,) = json.loads(outputs[0])
+        report = json.loads(outputs[1]) if len(outputs) > 1 else {"bytes": {}, "int8": None}
+        percent = figures["metric"] in PERCENT
+        sizes = report["bytes"]
+
+        def value(x, percent=percent):
+            return "–" if x is None else f"{100 * x:.2f} %" if percent else f"{x:.4f}"
+
+        for i, e in enumerate(figures["emissions"]):
+            lost = e["at_most_lost"]
+            unit = " points" if percent else ""
+            int8 = sizes.get("int8") if not sizes.get("int8_is_estimate") else None
+            cells = [f"{NETWORKS[figures['network']][0]}, {'top-1' if percent else figures['metric']}", value(e["reference"])]
+            lines.append("| " + " | ".join([
+                cells[0] if i == 0 else "", f"{figures['weight_bits']:.2f} / {e['activation_bits']:.2f}", cells[1], value(e["score"]),
+                "–" if lost is None else f"{100 * lost if percent else lost:{'.2f' if percent else '.4f'}}{unit}",
+                value(report["int8"]) if i == 0 else "", f"{size(sizes.get('fp32'))}, {size(int8)}, {size(e['bytes'])}"]) + " |")
+    return "\n".join(lines)
+
+
+def speed_sentence(rows):
+    """The least and the greatest of what benchmarks.md has of everybody's networks."""
+    over_fp32, over_int8 = [], []
+    for outputs in rows.values():
+        document = json.loads(outputs[-1])
+        times = {result["name"]: result["median_ms"] for result in document["results"]}
+        for result in document["results"]:
+            if result["kind"] == "ours":
+                over_fp32.append(result["speed"])
+                over_int8.append(times["OpenVINO INT8, nncf.quantize"] / result["median_ms"])
+    return (f"On one thread, ResNet-20 and MiniLM (1, 16 and 128 tokens) ran **{min(over_fp32):.1f} to {max(over_fp32):.1f} times as fast as "
+            f"FP32** and\n{min(over_int8):.2f} to {max(over_int8):.2f} times as fast as NNCF's INT8, with weights of 4 bits everywhere and "
+            "activations of 8.")
+
+
+DIGESTS = [
+    Digest("front", "README.md", [f"{network}-optimal" for network in ("resnet20", "alexnet", "efficientnet", "minilm")], front_table),
+    Digest("front-speed", "README.md", SPEED_ROWS, speed_sentence),
+]
+
+
 # --- all --------------------------------------------------------------------------------------------------------------
 
 TABLES = [
@@ -280,13 +363,13 @@ TABLES = [
           "points, MiniLM by the mean cosine to FP32's embeddings, translation by BLEU on 1,000 sentences. \"Loses at most\": one-sided\n"
           "95 % bound of the loss on unseen data of the same kind.",
           ["network", "strategy, goal", "emission", "bits w / a", "on disk", "FP32", "score", "change, 95 %", "loses at most, 95 %"],
-          ["README.md"]),
+          []),
     Table("examples", "Examples", "`examples/python`, judged by their own metrics on samples that led no search (MiniLM: those of the "
-          "metric).", ["example", "bits w / a", "on disk, `cpu` / `exact`", "FP32", "`cpu`", "`exact`"], ["README.md"]),
+          "metric).", ["example", "bits w / a", "on disk, `cpu` / `exact`", "FP32", "`cpu`", "`exact`"], []),
     Table("speed", "Speed",
           "One thread, FP32 precision hint, medians of interleaved runs; ratios are the other's time over ours, those in brackets 95 %\n"
           "intervals. 4 stored bits unless the row says otherwise.",
-          ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], ["README.md"]),
+          ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], []),
     Table("speed-avx2", "Speed with AVX2 alone",
           "The same under `ONEDNN_MAX_CPU_ISA=AVX2`, which caps OpenVINO's kernels and ours, and not those of ONNX Runtime: its columns\n"
           "are of the whole CPU. OpenVINO does not compile compressed weights under the cap ([why](isa.md#what-is-equal)). A CPU that has no\n"
@@ -299,10 +382,13 @@ TABLES = [
           "INT8's figure over the design's on the built-in machine of `dnateq simulate`: above 1 is better. Each design is simulated\n"
           "with a recipe in codes that it computes, and the score is that recipe's.",
           ["network, `dnateq quantize`", "bits w / a", "FP32", "the recipe", "change, 95 %", "design", "speed", "energy", "area"],
-          ["README.md", "docs/accelerator.md"]),
+          ["docs/accelerator.md"]),
+    Table("readme", "The front page",
+          "README's Python block, run as it stands. Its picture is drawn from the same result.", ["printed"], []),
 ]
 
 ROWS = [
+    readme_row(),
     *(accuracy_row(network, strategy) for network in ("resnet20", "minilm", "alexnet") for strategy in ("optimal", "uniform", "paper")),
     *(accelerator_row("resnet20", recipe, 60) for recipe in ("pow2", "shared-base", "free", "paper", "beta0")),
     example_row("classifier", 90, classifier_lines, f"{SHARED}/cifar10"),

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Every table of figures in README and docs/benchmarks.md, measured by the commands that stand beside its rows.
+"""Every figure of README and docs, measured by the commands that stand beside its row in docs/benchmarks.md.
 
 A row is a few commands of this repository and what is read from their output (rows.py). What a row gave is kept in
-build/tables/ROW.json with date, CPU and commit; a row is run again only when sources have changed since (--again: in any
-case). A row that fails is reported and the next one runs. --write puts the tables into the pages, between the marks
-`<!-- table NAME -->` and `<!-- end of table -->`: rows that were not measured with these sources are not in them.
+bench/measured/ROW.json with date, CPU and commit, and committed; a row is run again only when sources have changed since
+(--again: in any case). A row that fails is reported and the next one runs. --write puts the tables into the pages, between
+the marks `<!-- table NAME -->` and `<!-- end of table -->`. A row stays as it was measured until it is measured again, and
+the line below its table says with which sources that was; --check tells whether the pages are what --write would write.
 
 examples:
     bench/tables.py --dry-run                          what would run, in which order
     bench/tables.py --budget 35m --write               as many rows as fit, then the pages
     bench/tables.py --only resnet20-optimal --only minilm-optimal
     bench/tables.py --only accuracy --write            all rows of one table
+    bench/tables.py --write-only                       the pages again, from what is kept
 """
 
 import argparse
@@ -24,16 +26,17 @@ import sys
 import time
 from pathlib import Path
 
-from rows import ROWS, TABLES
+from rows import DIGESTS, ROWS, TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-CACHE = ROOT / "build/tables"
+CACHE = ROOT / "bench/measured"  # one file a row; work/ in it is not committed
 # What the figures depend on; pages and tests do not change them.
 SOURCES = ("include", "src", "bench", "examples", "python/dnateq", "python/src", "CMakeLists.txt", "cmake",
-           ":(exclude)bench/tables.py", ":(exclude)bench/rows.py", ":(exclude,glob)src/**/*_test.cc")
+           ":(exclude)bench/tables.py", ":(exclude)bench/rows.py", ":(exclude)bench/measured", ":(exclude,glob)src/**/*_test.cc")
 START, END = "<!-- table {} -->", "<!-- end of table -->"
-OUTPUT = "<!-- output {} -->\n{}\n<!-- end of output -->"  # what a row's first command printed, on any page of OUTPUTS
-OUTPUTS = ("docs/examples.md",)
+# What a row's first command printed, on any page of OUTPUTS: under the command, or alone.
+OUTPUT, PRINTED = "<!-- output {} -->\n{}\n<!-- end of output -->", "<!-- printed {} -->\n{}\n<!-- end of output -->"
+OUTPUTS = ("README.md", "docs/examples.md")
 
 
 class Failed(Exception):
@@ -86,7 +89,7 @@ def run_command(command, environment, log, timeout):
 
 
 def stamp_of(cache):
-    file = cache / "prepared.json"
+    file = cache / "work/prepared.json"
     return json.loads(file.read_text()) if file.exists() else {}
 
 
@@ -102,8 +105,8 @@ def measure(row, cache, commit, timeout):
     for path in row.needs:
         if not (ROOT / path).exists():
             raise Failed(f"it needs {path}, which is not there")
-    cache.mkdir(parents=True, exist_ok=True)
-    log, start = cache / f"{row.name}.log", time.monotonic()
+    (cache / "work").mkdir(parents=True, exist_ok=True)
+    log, start = cache / f"work/{row.name}.log", time.monotonic()
     log.unlink(missing_ok=True)
 
     def run(command):
@@ -113,9 +116,10 @@ def measure(row, cache, commit, timeout):
         stamps, key = stamp_of(cache), row.written(command)
         if stamps.get(key) != commit or not (ROOT / made).exists():
             run(command)
-            write_json(cache / "prepared.json", {**stamp_of(cache), key: commit})
+            write_json(cache / "work/prepared.json", {**stamp_of(cache), key: commit})
     begun = time.monotonic()
-    outputs = [run(command) for command in row.commands]
+    # Read on other machines too: files are named from the repository's root.
+    outputs = row.keep([run(command).replace(f"{ROOT}/", "") for command in row.commands])
     record = {"row": row.name, "commands": [row.written(c) for c in [*(c for c, _ in row.prepare), *row.commands]],
               "outputs": outputs, "commit": commit, "cpu": cpu(), "date": datetime.date.today().isoformat(),
               "load": round(os.getloadavg()[0], 1), "seconds": round(time.monotonic() - start, 1),
@@ -174,46 +178,64 @@ def run_rows(rows, cache, commit, budget, again, say):
 
 # --- pages ------------------------------------------------------------------------------------------------------------
 
-def markdown(table, rows, cache, commit):
+def origin(records):
+    """Who measured them, a sentence for each machine, day and state of the sources."""
+    origins = {}
+    for record in records:
+        origins.setdefault((record["date"], record["cpu"], record["commit"]), []).append(record["row"])
+    return "\n".join(f"Measured {date} on {processor}, sources of {at or 'unknown origin'}"
+                     + (f": {', '.join(names)}" if len(origins) > 1 else "") + "." for (date, processor, at), names in origins.items())
+
+
+def markdown(table, rows, cache):
     """The table with the rows that were measured, and who measured them; a sentence where there is none."""
-    lines, origins = [], {}
+    lines, records = [], []
     for row in rows:
-        record = fresh(row, cache, commit) if row.table == table.name else None
+        record = kept(row, cache) if row.table == table.name else None
         if record is None:
             continue
         for number, cells in enumerate(lines_of(row, record)):
             if len(cells) != len(table.columns):
                 raise Failed(f"row {row.name} has {len(cells)} cells for {len(table.columns)} columns")
             lines.append("| " + " | ".join([f"`{row.name}`" if number == 0 else "", *cells]) + " |")
-        origin = (record["date"], record["cpu"], record["commit"])
-        origins.setdefault(origin, []).append(row.name)
+        records.append(record)
     if not lines:
-        return f"No row of this table was measured with these sources; `bench/tables.py --only {table.name}` does it."
+        return f"No row of this table was measured; `bench/tables.py --only {table.name}` does it."
     head = ["| " + " | ".join(["row", *table.columns]) + " |", "|---" * (len(table.columns) + 1) + "|"]
-    whose = [f"Measured {date} on {processor}, sources of {at or 'unknown origin'}"
-             + (f": {', '.join(names)}" if len(origins) > 1 else "") + "."
-             for (date, processor, at), names in origins.items()]
-    return "\n".join([*head, *lines, "", *whose])
+    return "\n".join([*head, *lines, "", origin(records)])
 
 
-def commands_of(table, rows, cache, commit):
+def digest_text(digest, rows, cache):
+    """What a page says of rows that stand in full in docs/benchmarks.md."""
+    records = [record for row in rows if row.name in digest.rows and (record := kept(row, cache))]
+    if not records:
+        return f"Not measured; `bench/tables.py --only {digest.rows[0]}` does it."
+    try:
+        text = digest.write({record["row"]: record["outputs"] for record in records})
+    except Exception as error:
+        raise Failed(f"{digest.name} cannot be made of its rows ({type(error).__name__}: {error})") from error
+    return f"{text}\n\n{origin(records)}"
+
+
+def commands_of(table, rows, cache):
     """What each measured row ran, and for how long."""
     parts = []
     for row in rows:
-        record = fresh(row, cache, commit) if row.table == table.name else None
+        record = kept(row, cache) if row.table == table.name else None
         if record:
             parts += [f"# {row.name}: {record['seconds']:.0f} s, load before and beside it {record['load']}", *record["commands"]]
     return "\n".join(["```text", *parts, "```"]) if parts else ""
 
 
-def benchmarks_page(tables, rows, cache, commit):
+def benchmarks_page(tables, rows, cache):
     parts = ["# Benchmarks", "",
              "Written by `bench/tables.py --write`: every row was measured by the commands below its table, run from the repository's",
-             "root; rows that were not measured with these sources are not here. Bits on disk are eight times the bytes of the weight",
-             "file (`model.bin`) over all parameters of the FP32 network ([files](reference/files.md)).", ""]
+             "root. The line below a table names the day, the CPU and the commit whose sources were measured. What the commands printed",
+             "is kept in `bench/measured/`. Bits on disk are eight times the bytes of the weight file (`model.bin`) over all parameters",
+             "of the FP32 network ([files](reference/files.md)).", ""]
     for table in tables:
-        parts += [f"## {table.title}", "", table.text, "", markdown(table, rows, cache, commit), ""]
-        if commands := commands_of(table, rows, cache, commit):
+        parts += [f"## {table.title}", "", table.text, "", markdown(table, rows, cache), ""]
+        if commands := commands_of(table, rows, cache):
             parts += [commands, ""]
     return "\n".join(parts)
 
@@ -227,31 +249,45 @@ def between_marks(text, name, content, page):
     return pattern.sub(lambda _: f"{start}\n{content}\n{end}", text)
 
 
-def with_outputs(text, rows, cache, commit):
+def with_outputs(text, rows, cache):
     """`text` with what the rows printed that it has a place for."""
     for row in rows:
-        record = fresh(row, cache, commit)
-        block = (f"```text\n$ {record['commands'][-len(row.commands)]}\n{record['outputs'][0].strip()}\n```" if record else
-                 "Not measured with these sources.")
-        pattern = re.compile(re.escape(OUTPUT).replace(r"\{\}", "{}").format(re.escape(row.name), ".*?"), re.DOTALL)
-        text = pattern.sub(lambda _, row=row, block=block: OUTPUT.format(row.name, block), text)
+        record = kept(row, cache)
+        for mark in (OUTPUT, PRINTED):
+            start, end = (re.escape(part) for part in mark.format(row.name, "\0").split("\0"))
+            command = f"$ {record['commands'][-len(row.commands)]}\n" if record and mark == OUTPUT else ""
+            block = f"```text\n{command}{record['outputs'][0].strip()}\n```" if record else "Not measured."
+            written = mark.format(row.name, block)
+            text = re.sub(start + ".*?" + end, lambda _, written=written: written, text, flags=re.DOTALL)
     return text
 
 
-def write_pages(tables, rows, cache, commit, root):
-    pages = {"docs/benchmarks.md": benchmarks_page(tables, rows, cache, commit)}
+def pages_of(tables, digests, rows, cache, root):
+    """Every page's text, as the kept rows make it."""
+    pages = {"docs/benchmarks.md": benchmarks_page(tables, rows, cache)}
     for page in OUTPUTS:
         if (root / page).exists():
-            pages[page] = with_outputs((root / page).read_text(), rows, cache, commit)
-    for table in tables:
-        for page in table.pages:
-            text = pages.get(page) or (root / page).read_text()
-            pages[page] = between_marks(text, table.name, markdown(table, rows, cache, commit), page)
+            pages[page] = with_outputs((root / page).read_text(), rows, cache)
+    places = [(page, table.name, markdown(table, rows, cache)) for table in tables for page in table.pages]
+    places += [(digest.page, digest.name, digest_text(digest, rows, cache)) for digest in digests]
+    for page, name, content in places:
+        text = pages.get(page) or (root / page).read_text()
+        pages[page] = between_marks(text, name, content, page)
+    return pages
+
+
+def write_pages(tables, digests, rows, cache, root):
+    pages = pages_of(tables, digests, rows, cache, root)
     for page, text in pages.items():
         part = root / (page + ".part")
         part.write_text(text)
         part.replace(root / page)
     return list(pages)
+
+
+def stale(rows, cache, commit):
+    """Rows on the pages that other sources or other commands gave."""
+    return [row.name for row in rows if kept(row, cache) and not fresh(row, cache, commit)]
 
 
 # --- command line -----------------------------------------------------------------------------------------------------
@@ -277,7 +313,9 @@ def main():
     parser.add_argument("--budget", type=seconds_of, default=float("inf"), metavar="TIME",
                         help="no row starts that would end after it: 90s, 35m, 2h")
     parser.add_argument("--again", action="store_true", help="also what was measured with these sources already")
-    parser.add_argument("--write", action="store_true", help="the tables into README.md and docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="then the tables into README.md and docs")
+    parser.add_argument("--write-only", action="store_true", help="the tables into the pages, from what is kept; nothing is measured")
+    parser.add_argument("--check", action="store_true", help="only say whether the pages are what --write-only would write")
     parser.add_argument("--dry-run", action="store_true", help="only say what would run")
     args = parser.parse_args()
     try:
@@ -292,10 +330,17 @@ def main():
                     print(f"    {row.written(command)}")
             print(f"about {total / 60:.0f} minutes")
             return
-        missing = run_rows(chosen, CACHE, commit, args.budget, args.again, lambda text: print(f"tables: {text}", flush=True))
-        if args.write:
-            for page in write_pages(TABLES, ROWS, CACHE, commit, ROOT):
+        if args.check:
+            other = [page for page, text in pages_of(TABLES, DIGESTS, ROWS, CACHE, ROOT).items() if (ROOT / page).read_text() != text]
+            sys.exit(f"tables: {', '.join(other)}: not what bench/tables.py --write-only writes" if other else 0)
+        missing = {}
+        if not args.write_only:
+            missing = run_rows(chosen, CACHE, commit, args.budget, args.again, lambda text: print(f"tables: {text}", flush=True))
+        if args.write or args.write_only:
+            for page in write_pages(TABLES, DIGESTS, ROWS, CACHE, ROOT):
                 print(f"tables: wrote {page}")
+            if names := stale(ROWS, CACHE, commit):
+                print(f"tables: measured with other sources or commands than today's: {', '.join(names)}")
     except Failed as error:
         sys.exit(f"tables: {error}")
     except KeyboardInterrupt:

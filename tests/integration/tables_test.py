@@ -1,15 +1,19 @@
-"""bench/tables.py: its rows' commands are ones that the programs take, and measuring, resuming and writing pages work."""
+"""bench/tables.py: its rows' commands are ones that the programs take, measuring, resuming and writing pages work, and the
+pages say what was measured."""
 
 import json
 import re
 import shlex
 import sys
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 from support import BINARY, ROOT, Case, main
 
 sys.path.insert(0, str(ROOT / "bench"))
+sys.path.insert(0, str(ROOT / "tools/docs"))
 import accuracy  # noqa: E402
+import picture  # noqa: E402
 import rows as table_rows  # noqa: E402
 import tables  # noqa: E402
 
@@ -45,6 +49,9 @@ class Rows(Case):
         names = [row.name for row in table_rows.ROWS]
         self.assertEqual(len(names), len(set(names)))
         known = {table.name for table in table_rows.TABLES}
+        for digest in table_rows.DIGESTS:
+            self.assertLessEqual(set(digest.rows), set(names), digest.name)
+            self.assertEqual((ROOT / digest.page).read_text().count(tables.START.format(digest.name)), 1, digest.name)
         for row in table_rows.ROWS:
             self.assertIn(row.table, known)
             self.assertRegex(row.name, r"^[\w-]+$")
@@ -69,13 +76,16 @@ class Measuring(Case):
     def run_rows(self, rows, commit="abc", budget=1000.0, again=False):
         return tables.run_rows(rows, self.cache, commit, budget, again, self.said.append)
 
+    def write_pages(self, rows, digests=()):
+        return tables.write_pages([self.table], digests, rows, self.cache, self.folder)
+
     def test_a_network_is_quantized_and_its_line_stands_in_the_pages(self):
         command = (f"{BINARY} quantize {self.net} --calibration {self.calib} --target-bits 5 -q -o {self.out} --json")
         row = table_rows.Row("net", "small", 1, [command, f"{BINARY} inspect {self.out} --json"],
                              lambda outputs: [["small", f"`{e['emission']}`", f"{e['bits_on_disk']:.2f}"]
                                               for e in json.loads(outputs[1])["emissions"]])
         self.assertEqual(self.run_rows([row]), {})
-        pages = tables.write_pages([self.table], [row], self.cache, "abc", self.folder)
+        pages = self.write_pages([row])
         self.assertEqual(pages, ["docs/benchmarks.md", "page.md"])
         page = (self.folder / "page.md").read_text()
         self.assertTrue(page.startswith("before\n") and page.endswith("after\n") and "old" not in page)
@@ -95,7 +105,7 @@ class Measuring(Case):
         self.assertIn("no such thing", missing["bad"])
         self.assertIn("no/such/path", missing["lacking"])
         self.assertIn("not run", missing["slow"])
-        text = tables.markdown(self.table, [bad, odd, lacking, slow, good], self.cache, "abc")
+        text = tables.markdown(self.table, [bad, odd, lacking, slow, good], self.cache)
         self.assertIn("| `good` | net | `x` | 3.21 |", text)
         self.assertNotIn("bad", text)
 
@@ -109,17 +119,56 @@ class Measuring(Case):
     def test_rows_are_run_again_only_when_sources_or_commands_change(self):
         count = self.folder / "count"
         row = self.row("counted", f"echo x >> {count}; wc -l < {count}")
-        cells = lambda commit: tables.markdown(self.table, [row], self.cache, commit)  # noqa: E731
+        cells = lambda: tables.markdown(self.table, [row], self.cache)  # noqa: E731
         self.run_rows([row])
         self.run_rows([row])
-        self.assertIn("| 1 |", cells("abc"))
+        self.assertIn("| 1 |", cells())
+        self.assertEqual(tables.stale([row], self.cache, "abc"), [])
         self.run_rows([row], again=True)
-        self.assertIn("| 2 |", cells("abc"))
-        self.assertIn("No row of this table", cells("def"))
+        self.assertIn("| 2 |", cells())
+        self.assertEqual(tables.stale([row], self.cache, "def"), ["counted"])
         self.run_rows([row], commit="def")
-        self.assertIn("| 3 |", cells("def"))
+        self.assertIn("| 3 |", cells())
+        self.assertIn("sources of def", cells())
+        row.commands = [row.commands[0] + " "]
+        self.assertEqual(tables.stale([row], self.cache, "def"), ["counted"])
         (self.cache / "counted.json").write_text("{")
-        self.assertIn("No row of this table", cells("def"))
+        self.assertIn("No row of this table", cells())
+
+    def test_a_row_stays_on_the_page_with_the_sources_that_it_was_measured_with(self):
+        old, new = self.row("old", "echo 1"), self.row("new", "echo 2")
+        self.run_rows([old])
+        self.run_rows([new], commit="def")
+        self.write_pages([old, new])
+        page = (self.folder / "page.md").read_text()
+        self.assertRegex(page, r"\| `old` .*\| 1 \|\n\| `new` .*\| 2 \|")
+        self.assertIn("sources of abc: old.", page)
+        self.assertIn("sources of def: new.", page)
+        self.assertIn("# old: 0 s", (self.folder / "docs/benchmarks.md").read_text())
+
+    def test_what_a_row_printed_stands_under_its_command_or_alone(self):
+        row = self.row("good", "echo printed")
+        self.run_rows([row])
+        text = "<!-- output good -->\nold\n<!-- end of output -->\n<!-- printed good -->\nold\n<!-- end of output -->\n"
+        self.assertEqual(tables.with_outputs(text, [row], self.cache),
+                         "<!-- output good -->\n```text\n$ echo printed\nprinted\n```\n<!-- end of output -->\n"
+                         "<!-- printed good -->\n```text\nprinted\n```\n<!-- end of output -->\n")
+
+    def test_a_digest_says_of_the_same_rows_less(self):
+        row = self.row("good", "echo 3.21")
+        (self.folder / "page.md").write_text("<!-- table small -->\n<!-- end of table -->\n<!-- table brief -->\n<!-- end of table -->\n")
+        digest = table_rows.Digest("brief", "page.md", ["good"], lambda rows: f"All took {rows['good'][0].strip()}.")
+        self.write_pages([row], [digest])
+        self.assertIn("`bench/tables.py --only good`", (self.folder / "page.md").read_text())
+        self.run_rows([row])
+        self.write_pages([row], [digest])
+        self.assertRegex((self.folder / "page.md").read_text(), r"<!-- table brief -->\nAll took 3\.21\.\n\nMeasured .* sources of abc\.\n")
+
+    def test_kept_outputs_name_no_folder_of_the_machine(self):
+        row = self.row("good", f"echo {ROOT}/build/x")
+        row.keep = lambda outputs: [outputs[0].upper()]
+        self.run_rows([row])
+        self.assertEqual(json.loads((self.cache / "good.json").read_text())["outputs"], ["BUILD/X\n"])
 
     def test_what_is_prepared_serves_all_rows_until_sources_change(self):
         made, count = self.folder / "made", self.folder / "count"
@@ -135,9 +184,55 @@ class Measuring(Case):
         row = self.row("good", "echo 1")
         self.run_rows([row])
         with self.assertRaisesRegex(tables.Failed, "page.md"):
-            tables.write_pages([self.table], [row], self.cache, "abc", self.folder)
+            self.write_pages([row])
         self.assertEqual((self.folder / "page.md").read_text(), "no marks\n")
         self.assertFalse((self.folder / "docs/benchmarks.md").exists())
+
+
+class Pages(Case):
+    def test_every_figure_of_the_pages_is_one_that_was_measured(self):
+        for page, text in tables.pages_of(table_rows.TABLES, table_rows.DIGESTS, table_rows.ROWS, tables.CACHE, ROOT).items():
+            self.assertEqual((ROOT / page).read_text(), text, f"{page}: bench/tables.py --write-only writes it")
+
+    def test_what_is_kept_belongs_to_a_row(self):
+        names = {row.name for row in table_rows.ROWS}
+        for file in tables.CACHE.glob("*.json"):
+            self.assertIn(file.stem, names)
+            self.assertNotIn(f"{ROOT}/", file.read_text(), file)
+
+
+class Pictures(Case):
+    SVG = "{http://www.w3.org/2000/svg}"
+
+    def test_a_results_picture_has_every_layer_and_the_same_shapes_on_both_backgrounds(self):
+        self.succeeds("quantize", self.net, "--calibration", self.calib, "--target-bits", "5", "-q", "-o", self.out)
+        layers = json.loads((self.out / "recipe.dnateq.json").read_text())["layers"]
+        report, shapes = picture.report_of(self.out), {}
+        for background in picture.COLOURS:
+            drawn = picture.picture(report, background)
+            self.assertEqual(drawn, picture.picture(report, background))
+            root = xml.fromstring(drawn)
+            texts = [text.text for text in root.iter(self.SVG + "text")]
+            for layer in layers:
+                self.assertIn(picture.shorten(layer["name"], 23), texts)
+            self.assertEqual(len(list(root.iter(self.SVG + "circle"))), len(layers) + 1)  # and the legend's
+            self.assertIn("this result", texts)
+            shapes[background] = re.sub(rb"#[0-9a-f]{6}", b"", drawn)
+        self.assertEqual(shapes["light"], shapes["dark"])
+
+    def test_what_cannot_be_drawn_is_said_in_a_sentence(self):
+        with self.assertRaisesRegex(picture.Failed, "dnateq report"):
+            picture.report_of(self.folder)
+        with self.assertRaisesRegex(picture.Failed, "no quantized layer"):
+            picture.picture({"layers": []}, "light")
+
+    def test_the_pictures_that_readme_shows_are_whole(self):
+        shown = re.findall(r'(?:srcset|src)="([^"]+\.svg)"', (ROOT / "README.md").read_text())
+        self.assertEqual(len(set(shown)), 2)
+        for name in shown:
+            root = xml.parse(ROOT / name).getroot()
+            self.assertEqual(root.tag, self.SVG + "svg")
+            self.assertGreater(len(list(root.iter(self.SVG + "circle"))), 5)
 
 
 class Lines(Case):
@@ -146,13 +241,19 @@ class Lines(Case):
                                "--target-bits", "5", "--emit", "both", "-o", self.out)
         recipe = json.loads((self.out / "recipe.dnateq.json").read_text())
         figures = accuracy.figures_of("resnet20", "optimal", "--target-bits 5", summary, recipe)
-        lines = list(table_rows.accuracy_lines([json.dumps([figures])]))
+        report = picture.figures_of(picture.report_of(self.out))
+        lines = list(table_rows.accuracy_lines([json.dumps([figures]), json.dumps(report)]))
         self.assertEqual([line[2] for line in lines], [f"`{e['emission']}`" for e in recipe["emissions"]])
         table = next(table for table in table_rows.TABLES if table.name == "accuracy")
         for line, emission in zip(lines, recipe["emissions"], strict=True):
             self.assertEqual(len(line), len(table.columns))
             self.assertEqual(line[4], f"{emission['bits_on_disk']:.2f}")
             self.assertEqual(line[6], f"{100 * emission['score']:.2f}")
+        front = table_rows.front_table({"resnet20-optimal": [json.dumps([figures]), json.dumps(report)]})
+        for emission in recipe["emissions"]:
+            self.assertIn(f" | {100 * emission['score']:.2f} % | ", front)
+            self.assertIn(f", {table_rows.size(emission['bytes'])} |", front)
+        self.assertIn(f" | {table_rows.size(report['bytes']['fp32'])}, –, ", front)
 
     def test_the_accelerators_rows_are_read(self):
         row = {"network": "resnet20", "options": "--family free", "weight_bits": 4.125, "activation_bits": 4, "metric": "top1",

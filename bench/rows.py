@@ -361,14 +361,22 @@ TABLES = [
           "Bits w / a: stored bits a value, weights / activations (`cpu`, `standard`: 8-bit activations). On disk: bits on disk. Score\n"
           "and change against FP32, with its 95 % interval, on samples that calibration did not see and no search was led by; top-1 in\n"
           "points, MiniLM by the mean cosine to FP32's embeddings, translation by BLEU on 1,000 sentences. \"Loses at most\": one-sided\n"
-          "95 % bound of the loss on unseen data of the same kind.",
+          "95 % bound of the loss on unseen data of the same kind.\n\n"
+          "`optimal` shares out a given number of bits. `uniform` is the same search and the same rounding with uniform grids. `paper` is\n"
+          "DNA-TEQ's search for the fewest bits within a loss, led by one half of the judging samples and judged on the other: so its bits\n"
+          "are others, and its FP32 score is that of the other half.\n\n"
+          "Encoder and decoder of the translation Transformer are quantized as one network, so that bits go by what each layer costs the\n"
+          "logits ([`pipeline.py`](../examples/translation/pipeline.py) joins them and cuts the result in two). The decoder's embedding and\n"
+          "output layer are one table, which the FP32 file holds twice.",
           ["network", "strategy, goal", "emission", "bits w / a", "on disk", "FP32", "score", "change, 95 %", "loses at most, 95 %"],
           []),
-    Table("examples", "Examples", "`examples/python`, judged by their own metrics on samples that led no search (MiniLM: those of the "
-          "metric).", ["example", "bits w / a", "on disk, `cpu` / `exact`", "FP32", "`cpu`", "`exact`"], []),
+    Table("examples", "Examples", "`examples/python`, judged by their own metrics on samples that led no search (MiniLM: those of the metric).\n"
+          "ResNet-20 has fewer bits here than above, since its search looks for the fewest within a loss of 1 % and not for a given number.", ["example", "bits w / a", "on disk, `cpu` / `exact`", "FP32", "`cpu`", "`exact`"], []),
     Table("speed", "Speed",
           "One thread, FP32 precision hint, medians of interleaved runs; ratios are the other's time over ours, those in brackets 95 %\n"
-          "intervals. 4 stored bits unless the row says otherwise.",
+          "intervals. 4 stored bits unless the row says otherwise. Networks have random weights where no trained ones are named.\n\n"
+          "Ratios to peers that are bound by memory move with the machine. At 128 tokens NNCF's INT8 multiplies attention's matrices in 8\n"
+          "bits too; ours leave them in FP32. [Speed](howto/speed.md#what-the-peers-are) says what the peers are.",
           ["network", "ours", "time", "over FP32", *(f"over {title}" for title, _ in PEERS), "over the fastest peer"], []),
     Table("speed-avx2", "Speed with AVX2 alone",
           "The same under `ONEDNN_MAX_CPU_ISA=AVX2`, which caps OpenVINO's kernels and ours, and not those of ONNX Runtime: its columns\n"
@@ -380,7 +388,9 @@ TABLES = [
           ["printed"], []),
     Table("accelerator", "Accelerator",
           "INT8's figure over the design's on the built-in machine of `dnateq simulate`: above 1 is better. Each design is simulated\n"
-          "with a recipe in codes that it computes, and the score is that recipe's.",
+          "with a recipe in codes that it computes, and the score is that recipe's: 1,024 calibration images, judged on 7,500 others. What a\n"
+          "design is, and the tables of assumed bits: [the accelerator](accelerator.md). `bench/accelerator.py resnet20` also prints the rows\n"
+          "of one base with β = 0 and of `free`.",
           ["network, `dnateq quantize`", "bits w / a", "FP32", "the recipe", "change, 95 %", "design", "speed", "energy", "area"],
           ["docs/accelerator.md"]),
     Table("readme", "The front page",

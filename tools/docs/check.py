@@ -2,9 +2,10 @@
 """Checks docs/: builds the site strictly, follows the links of all Markdown files, runs the code blocks and docstrings.
 
     check.py site     mkdocs --strict into build/docs; nothing in it may be fetched from elsewhere
-    check.py links    relative links and anchors of README, HACKING and their like; that files.md has every key of a recipe
-    check.py code     ```python and ```sh blocks of docs/, page by page, in a folder of small networks (fixture.py), then the
-                      examples in the docstrings of python/dnateq
+    check.py links    relative links and anchors of README, HACKING and their like; that files.md has every key of a recipe, that
+                      every environment variable is described, and that README stays short
+    check.py code     ```python and ```sh blocks of README and docs/, page by page, in a folder of small networks (fixture.py),
+                      then the examples in the docstrings of python/dnateq
 
 A block that cannot be run has `<!-- not run: REASON -->` on the line above it; `<!-- needs NAME -->` runs it where dnateq has
 that name. Where mkdocs is not installed (tools/setup.sh requirements-docs.txt), `site` exits with 77, which ctest counts as skipped.
@@ -25,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
+README_LINES = 90
 OUTSIDE = re.compile(r"""<(?:script|img|link|iframe|source|video)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//|@import\s+(?:url\()?["']?https?:""")
 
 
@@ -76,12 +78,38 @@ def links():
             elif anchor and to.suffix == ".md" and anchor not in anchors_of(to.read_text()):
                 print(f"{name}: {target}: there is no such heading")
                 failed = 1
+    failed |= not environment_is_described() or not readme_is_short()
     written = set(re.findall(r'json\["(\w+)"\]', (ROOT / "src/core/recipe.cc").read_text()))
     described = set(re.findall(r"`(\w+)(?:\[\])?`", (ROOT / "docs/reference/files.md").read_text()))
     for key in sorted(written - described ):
         print(f"docs/reference/files.md does not describe the recipe's key {key}")
         failed = 1
     return failed
+
+
+def environment_is_described():
+    """Every variable that code of ours reads stands on the users' page or in HACKING.md."""
+    reads = re.compile(r'(?:getenv\(|environ\.get\(|environ\[)"([A-Z][A-Z0-9_]+)"|\$\{?(DNATEQ_[A-Z0-9_]+)')
+    pages = [ROOT / "docs/reference/environment.md", ROOT / "HACKING.md"]
+    described = set(re.findall(r"`([A-Z][A-Z0-9_]+)(?:=[^`]*)?`", "".join(page.read_text() for page in pages)))
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.h", "*.cc", "*.py", "*.sh", ".ci/*"], cwd=ROOT,
+                            capture_output=True, text=True, check=True)
+    missing = {}
+    for name in listed.stdout.split():
+        if (ROOT / name).is_file():
+            for found in reads.findall((ROOT / name).read_text(errors="replace")):
+                missing.setdefault(next(filter(None, found)), name)
+    described |= {"PATH", "PYTHONPATH"}
+    for variable in sorted(set(missing) - described):
+        print(f"{missing[variable]} reads {variable}, which neither docs/reference/environment.md nor HACKING.md describes")
+    return set(missing) <= described
+
+
+def readme_is_short():
+    lines = len((ROOT / "README.md").read_text().splitlines())
+    if lines > README_LINES:
+        print(f"README.md has {lines} lines, and {README_LINES} are read in two minutes; move some to docs/")
+    return lines <= README_LINES
 
 
 class Block:
@@ -158,14 +186,15 @@ def code(pages):
     examples = os.environ.get("DNATEQ_EXAMPLES", ROOT / "build/release/bin")
     os.environ["PATH"] = f"{tools}:{examples}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     failed = ran = 0
-    for page in sorted(pages or (ROOT / "docs").rglob("*.md")):
+    for page in sorted(pages or [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]):
         page = page.resolve()
         todo = [block for block in blocks_of(page) if block.language in ("python", "sh")]
         if not todo:
             continue
         with tempfile.TemporaryDirectory(prefix="dnateq-docs-") as folder:
             os.chdir(folder)
-            names = {"__name__": "__main__", **fixture.make(Path(folder))}
+            make = fixture.make_readme if page.parent == ROOT else fixture.make
+            names = {"__name__": "__main__", **make(Path(folder))}
             for block in todo:
                 needs = block.note.removeprefix("needs ") if block.note.startswith("needs ") else ""
                 if block.note.startswith("not run: ") or (needs and not hasattr(dnateq, needs)):

@@ -2,6 +2,7 @@
 
     model.onnx      [N,3,8,8] -> [N,5], in truth an OpenVINO file (check.py writes .xml for .onnx), with calibration.npz,
                     validation.npz, labels.npy and images/
+    resnet20.onnx   such a network with the names of README: its input, and the files beside it (make_readme)
     encoder.onnx    input_ids, attention_mask [N,length] -> embedding [N,16], with sentences/, `sentences` and `tokenizer`
 """
 
@@ -35,11 +36,11 @@ def parameter(name, shape, kind):
     return node
 
 
-def classifier(random):
+def classifier(random, name="image"):
     def weights(*shape):
         return ops.constant((random.laplace(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32))
 
-    x = parameter("image", [-1, 3, 8, 8], ov.Type.f32)
+    x = parameter(name, [-1, 3, 8, 8], ov.Type.f32)
     y = x
     for name, channels in (("first", (16, 3)), ("second", (16, 16))):
         y = ops.convolution(y, weights(*channels, 3, 3), [1, 1], [1, 1], [1, 1], [1, 1])
@@ -78,6 +79,18 @@ def png(path, pixels):
 
 def images():
     return list(np.random.default_rng(1).standard_normal((32, 1, 3, 8, 8)).astype(np.float32))
+
+
+def make_readme(folder: Path):
+    """The files that README's blocks read."""
+    random = np.random.default_rng(0)
+    model = classifier(random, "input")
+    save(model, folder / "resnet20.xml")
+    image = random.standard_normal((256, 3, 8, 8)).astype(np.float32)
+    np.savez(folder / "calibration.npz", input=image[:128])
+    np.savez(folder / "test.npz", input=image[128:])
+    np.save(folder / "test_labels.npy", ov.compile_model(model, "CPU")(image[128:])[0].argmax(1))
+    return {}
 
 
 def make(folder: Path):

@@ -305,7 +305,7 @@ def readme_row():
 
 
 def size(count):
-    return "–" if not count else f"{count / 1e6:.3g} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+    return "–" if not count else f"{count / 1e6:#.3g} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def front_table(rows):

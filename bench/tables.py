@@ -252,10 +252,10 @@ def between_marks(text, name, content, page):
 def with_outputs(text, rows, cache):
     """`text` with what the rows printed that it has a place for."""
     for row in rows:
-        record = kept(row, cache)
+        record = kept(row, cache)  # its commands may be others than the row's of today
         for mark in (OUTPUT, PRINTED):
             start, end = (re.escape(part) for part in mark.format(row.name, "\0").split("\0"))
-            command = f"$ {record['commands'][-len(row.commands)]}\n" if record and mark == OUTPUT else ""
+            command = f"$ {record['commands'][-len(record['outputs'])]}\n" if record and mark == OUTPUT else ""
             block = f"```text\n{command}{record['outputs'][0].strip()}\n```" if record else "Not measured."
             written = mark.format(row.name, block)
             text = re.sub(start + ".*?" + end, lambda _, written=written: written, text, flags=re.DOTALL)

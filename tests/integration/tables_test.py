@@ -238,7 +238,7 @@ class Pictures(Case):
 class Lines(Case):
     def test_accuracy_says_of_each_emission_what_the_recipe_says(self):
         summary = self.json_of("quantize", self.net, "--calibration", self.calib, "--validation", self.test, "--labels", self.labels,
-                               "--target-bits", "5", "--emit", "both", "-o", self.out)
+                               "--target-bits", "5", "--emit", "both", "--int8", "none", "-o", self.out)
         recipe = json.loads((self.out / "recipe.dnateq.json").read_text())
         figures = accuracy.figures_of("resnet20", "optimal", "--target-bits 5", summary, recipe)
         report = picture.figures_of(picture.report_of(self.out))
@@ -254,6 +254,10 @@ class Lines(Case):
             self.assertIn(f"{100 * emission['score']:.2f} % (", front)
         smallest = min(emission["bytes"] for emission in recipe["emissions"])
         self.assertIn(f"| {table_rows.size(report['bytes']['fp32'])}, –, {table_rows.size(smallest)} |", front)
+        report["int8"] = 0.875
+        report["bytes"].update(int8=12345, int8_is_estimate=False)
+        front = table_rows.front_table({"resnet20-optimal": [json.dumps([figures]), json.dumps(report)]})
+        self.assertIn(f"| 87.50 % | {table_rows.size(report['bytes']['fp32'])}, 12 kB, ", front)
 
     def test_the_accelerators_rows_are_read(self):
         row = {"network": "resnet20", "options": "--family free", "weight_bits": 4.125, "activation_bits": 4, "metric": "top1",

@@ -396,8 +396,8 @@ TABLES = [
     Table("accelerator", "Accelerator",
           "INT8's figure over the design's on the built-in machine of `dnateq simulate`: above 1 is better. Each design is simulated\n"
           "with a recipe in codes that it computes, and the score is that recipe's: 1,024 calibration images, judged on 7,500 others. All\n"
-          "layers have the same bits here. What a design is, and the tables of assumed bits: [the accelerator](accelerator.md). `bench/accelerator.py resnet20` also prints the rows\n"
-          "of one base with β = 0 and of `free`.",
+          "layers have the same bits here. What a design is, and the tables of assumed bits: [the accelerator](accelerator.md).\n"
+          "`bench/accelerator.py resnet20` also prints the rows of one base with β = 0 and of `free`.",
           ["network, `dnateq quantize`", "bits w / a", "FP32", "the recipe", "change, 95 %", "design", "speed", "energy", "area"],
           ["docs/accelerator.md"]),
     Table("readme", "The front page",

@@ -213,7 +213,7 @@ def speed_rows(cap=""):
     minilm = "--calibration examples/demo/calibration --output 461 " + four
     shape = "--calibration examples/demo/calibration --model-type transformer --shape input_ids=1,{0} --shape attention_mask=1,{0}"
     for tokens in (1, 16, 128):
-        expect = " --expect-m 1" if tokens == 1 else ""
+        expect = " --expect-rows 1" if tokens == 1 else ""
         rows.append(speed_row(f"speed-minilm-{tokens}{end}", f"paraphrase-MiniLM-L3, {tokens} token{'s' if tokens > 1 else ''}", MINILM,
                               (f"{OUT}/speed/minilm{'-one' if expect else ''}{end}", f"{minilm} --emit cpu{expect}"),
                               shape.format(tokens), 60, cap=cap))
@@ -225,7 +225,7 @@ def chain_row(bits, rows):
     return speed_row(f"speed-chain-m{rows}" + ("" if bits == 4 else f"-{bits}bits"),
                      f"four 4096 × 4096 MatMuls, M = {rows}, {bits} bits", f"{folder}/model.onnx",
                      (f"{folder}/ours{bits}-m{rows}", f"--calibration {folder}/calibration --weight-bits {bits} --activation-bits 8 "
-                      f"--emit cpu --expect-m {rows}"),
+                      f"--emit cpu --expect-rows {rows}"),
                      f"--calibration {folder}/calibration --shape x={rows},4096", 120, [make])
 
 
@@ -239,7 +239,7 @@ def other_speed_rows():
     lite0 = f"{SHARED}/imagenet-sample/efficientnet_lite0.onnx"
     return [
         speed_row("speed-decoder", "Transformer-base decoder, 32,000 words, one token", f"{decoder}/model.onnx",
-                  (f"{decoder}/ours", f"--calibration {decoder}/calibration --output logits {four} --expect-m 1"),
+                  (f"{decoder}/ours", f"--calibration {decoder}/calibration --output logits {four} --expect-rows 1"),
                   f"--calibration {decoder}/calibration --model-type transformer", 240, [make_decoder]),
         speed_row("speed-alexnet", "AlexNet, 224 × 224, batch 1", f"{alexnet}/model.onnx",
                   (f"{alexnet}/ours", f"--calibration {alexnet}/calibration {four}"),

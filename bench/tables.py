@@ -168,7 +168,7 @@ def run_rows(rows, cache, commit, budget, again, say):
             say(f"{number}/{len(rows)} {row.name}: {missing[row.name]}")
             continue
         try:
-            record = measure(row, cache, commit, min(left, max(600.0, 4 * expected)))
+            record = measure(row, cache, commit, min(left, max(1800.0, 4 * expected)))
             say(f"{number}/{len(rows)} {row.name}: {record['seconds']:.0f} s")
         except Failed as error:
             missing[row.name] = str(error)

@@ -254,11 +254,11 @@ def with_outputs(text, rows, cache):
     for row in rows:
         record = kept(row, cache)  # its commands may be others than the row's of today
         for mark in (OUTPUT, PRINTED):
-            start, end = (re.escape(part) for part in mark.format(row.name, "\0").split("\0"))
+            start, end = (re.escape(part) for part in mark.format(row.name, "\n").split("\n\n\n"))
             command = f"$ {record['commands'][-len(record['outputs'])]}\n" if record and mark == OUTPUT else ""
             block = f"```text\n{command}{record['outputs'][0].strip()}\n```" if record else "Not measured."
             written = mark.format(row.name, block)
-            text = re.sub(start + ".*?" + end, lambda _, written=written: written, text, flags=re.DOTALL)
+            text = re.sub(start + r"\n.*?" + end, lambda _, written=written: written, text, flags=re.DOTALL)
     return text
 
 

@@ -93,7 +93,7 @@ class Drawing:
         self.add("circle", cx=x, cy=y, r=4, fill=self.colours[colour])
 
     def diamond(self, x, y, colour):
-        self.add("path", d=f"M{x} {y - 5}l5 5l-5 5l-5 -5Z", fill=self.colours[colour])
+        self.add("path", d=f"M{x} {y - 6}l6 6l-6 6l-6 -6Z", fill=self.colours[colour])
 
     def bytes(self):
         xml.indent(self.root, " ")

@@ -214,7 +214,7 @@ def digest_text(digest, rows, cache):
         text = digest.write({record["row"]: record["outputs"] for record in records})
     except Exception as error:
         raise Failed(f"{digest.name} cannot be made of its rows ({type(error).__name__}: {error})") from error
-    return f"{text}\n\n{origin(records)}"
+    return f"{text}\n\n{origin(records).replace(chr(10), ' ')}"  # README counts its lines
 
 
 def commands_of(table, rows, cache):

@@ -311,7 +311,7 @@ def size(count):
 
 def front_table(rows):
     """A line a network: what both emissions score and lose at most, with NNCF's INT8 on the same samples, and the sizes."""
-    lines = ["| network, score | bits a weight | FP32 | ours, 8-bit activations | ours, few-bit activations | NNCF INT8 | file: FP32, INT8, `cpu` |",
+    lines = ["| network, score | bits a weight | FP32 | ours, 8-bit activations | ours, few-bit activations | NNCF INT8 | size: FP32, INT8, `cpu` |",
              "|---|---|---|---|---|---|---|"]
     for outputs in rows.values():
         (figures,) = json.loads(outputs[0])

@@ -71,8 +71,8 @@ struct Net {
 // As a search leaves them: no two levels that OpenVINO's kernels may add in 16 bits are too large together.
 void make_safe(const Layer& layer, LayerCodes& codes) {
   const std::vector<ColumnPair> pairs = layer.added_pairs();
-  const PairLimit limit(codes.weight_code, pairs);
-  const std::vector<float> levels = level_table(codes.weight_code);
+  const PairLimit limit(codes.code, pairs);
+  const std::vector<float> levels = level_table(codes.code);
   const auto columns = static_cast<size_t>(layer.columns);
   const std::vector<float> importance(columns, 1.0F);
   for (size_t row = 0; row < codes.codes.size(); row += columns) {
@@ -175,7 +175,7 @@ Net make_net(Form form, int bits, bool with_add = true) {
   net.prepared.layers = {layer};
 
   LayerCodes codes;
-  codes.weight_code = make_code(bits, 100.0 + bits);
+  codes.code = make_code(bits, 100.0 + bits);
   std::mt19937 random(11);
   for (int64_t i = 0; i < layer.rows * layer.columns; ++i)
     codes.codes.push_back(static_cast<uint8_t>(random() % (1U << bits)));
@@ -183,8 +183,7 @@ Net make_net(Form form, int bits, bool with_add = true) {
   if (!is_gather) {
     make_safe(layer, codes);
     codes.bias = random_values(rows, 17);
-    codes.has_activation_code = true;
-    codes.activation_code = make_code(4, 90.0);
+    codes.activations = make_code(4, 90.0);
     codes.range_high = 3.0F;
     codes.range_low = -3.0F * 128 / 127;
   }
@@ -201,7 +200,7 @@ Net make_net(Form form, int bits, bool with_add = true) {
 }
 
 std::vector<float> decoded_weights(const Layer& layer, const LayerCodes& codes) {
-  const std::vector<float> levels = level_table(codes.weight_code);
+  const std::vector<float> levels = level_table(codes.code);
   std::vector<float> matrix(codes.codes.size());
   for (size_t i = 0; i < matrix.size(); ++i)
     matrix[i] = from_float16(codes.gamma[i / static_cast<size_t>(layer.columns)]) * levels[codes.codes[i]];
@@ -217,7 +216,7 @@ std::shared_ptr<ov::Model> decoded_network(const Net& net, bool fake_quantize) {
     if (node->get_friendly_name() != layer.name) continue;
     const ov::Shape shape = node->get_input_shape(layer.weight_port);
     node->input(layer.weight_port).replace_source_output(constant(shape, decoded_weights(layer, codes)));
-    if (fake_quantize && codes.has_activation_code) {
+    if (fake_quantize && codes.activations) {
       const auto low = constant({}, {codes.range_low}), high = constant({}, {codes.range_high});
       node->input(layer.activation_port)
           .replace_source_output(
@@ -295,7 +294,7 @@ TEST_P(EmitEveryForm, StandardEqualsTheDecodedNetworkWithFakeQuantize) {
 TEST_F(Emit, StandardRoundsLevelsThatAreNotSafeOnEveryCpuToACoarserGrid) {
   Net net = make_net(Form::kConvolution, 6, false);
   LayerCodes& codes = net.codes[0];
-  const TensorCode& code = codes.weight_code;
+  const TensorCode& code = codes.code;
   std::fill(codes.codes.begin(), codes.codes.end(), static_cast<uint8_t>(code.positive_levels));  // the largest level
   const auto largest_level = [&] {
     int largest = 0;
@@ -322,9 +321,9 @@ TEST_P(EmitEveryForm, ExactEqualsTheDecodedNetwork) {
     const Net net = make_net(form, bits, with_add);
     ov::Core core;
     ov::Tensor quantized = net.input;
-    if (net.codes[0].has_activation_code) {
+    if (net.codes[0].activations) {
       quantized = ov::Tensor(ov::element::f32, net.input.get_shape());
-      Encoder(net.codes[0].activation_code)
+      Encoder(*net.codes[0].activations)
           .quantize(std::span<const float>(net.input.data<const float>(), net.input.get_size()),
                     std::span(quantized.data<float>(), quantized.get_size()));
     }
@@ -521,7 +520,7 @@ TEST_F(Emit, CpuLayersOfOneTensorShareACall) {
 TEST_F(Emit, CpuStoresATableOnceWhoeverReadsIt) {
   for (const Form form : {Form::kMatMul, Form::kMatMulTransposed}) {
     Net net = make_tied_net(true, form);
-    const std::vector<int8_t> table = int8_level_table(net.codes[0].weight_code);
+    const std::vector<int8_t> table = int8_level_table(net.codes[0].code);
     for (LayerCodes& codes : net.codes)
       for (uint8_t& code : codes.codes)
         if (std::abs(int{table[code]}) > kLargestSafeLevel) code = 0;
@@ -543,7 +542,7 @@ TEST_F(Emit, CpuStoresATableOnceWhoeverReadsIt) {
       for (size_t i = 0; i < 16; ++i) EXPECT_EQ(tied[16 * r + i], (i < 8 ? ours : theirs)[16 * r + i]) << r << " " << i;
     // Real levels have no integers in the blob: two forms then.
     Net real = net;
-    for (LayerCodes& codes : real.codes) codes.weight_code.arithmetic = Arithmetic::kExponential;
+    for (LayerCodes& codes : real.codes) codes.code.arithmetic = Arithmetic::kExponential;
     EXPECT_EQ(operations(emit_cpu(real.prepared, real.codes, {true, false}), "ExponentialLevels"), 0U);
     // Nor may OpenVINO's kernels have those of the blob where their sums would not fit on every CPU.
     Net unsafe = net;
@@ -622,8 +621,8 @@ TEST_F(Emit, WeightBytesAreThoseInTheFile) {
 
 TEST_F(Emit, RealLevelsOfAWeightsOnlyLayerAreKept) {
   Net net = make_net(Form::kMatMulTransposed, 4);
-  net.codes[0].weight_code.arithmetic = Arithmetic::kExponential;
-  net.codes[0].has_activation_code = false;
+  net.codes[0].code.arithmetic = Arithmetic::kExponential;
+  net.codes[0].activations.reset();
   ov::Core core;
   const std::vector<float> expected = run(core, decoded_network(net, true), net.input);
   const std::vector<float> actual = saved_and_run(emit_standard(net.prepared, net.codes), net.input, false);

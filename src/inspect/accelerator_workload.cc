@@ -339,7 +339,7 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
 
 std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& model) {
   std::map<std::string, CodeCounts> counts;
-  const std::string suffix = "/weights";  // as emit_parts names the blobs
+  const std::string suffix = "/weights";  // as emission_copy names the blobs
   for (const NodePtr& node : read_model(core, model)->get_ops()) {
     const auto constant = ov::as_type_ptr<op::Constant>(node);
     const std::string name = node->get_friendly_name();
@@ -430,8 +430,8 @@ void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weig
                                                    with_level_counts({}, weight_bits));
       layer.weights = operand_of(solution.code, count_codes(solution.code, solution.codes), "nearest codes");
       const bool non_negative = cannot_be_negative(from.node->input_value(from.activation_port));
-      if (activations && activations->of_layer[index] >= 0) {
-        const Histogram& seen = activations->tensors[static_cast<size_t>(activations->of_layer[index])].histogram;
+      if (const ActivationMeasurement* entering = activations ? activations->entering(index) : nullptr) {
+        const Histogram& seen = entering->histogram;
         const TensorCode code = fit_activation(FitData::from_histogram(seen), {}, activation_bits, non_negative).code;
         layer.activations = operand_of(code, count_codes(code, seen), "nearest codes, calibration");
         workload.int8.layers[i].activations = int8_operand(int8_zero_fraction(seen), "int8: range of calibration");

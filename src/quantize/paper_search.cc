@@ -22,13 +22,13 @@ std::vector<PaperLayer> fit_layers(const Network& network) {
   std::vector<PaperLayer> layers;
   Task task(network.progress(), "paper's fits", prepared.layers.size());
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    const int a = measurements.activation_of_layer[l];
-    const bool with_activations = a >= 0 && network.has_low_bit_activations();
+    const ActivationMeasurement* entering = measurements.entering(l);
+    const bool with_activations = entering != nullptr && network.has_low_bit_activations();
     FitData activations;
     bool non_negative = false;
     if (with_activations) {
-      activations = FitData::from_histogram(measurements.activations[static_cast<size_t>(a)].histogram);
-      non_negative = measurements.activations[static_cast<size_t>(a)].non_negative;
+      activations = FitData::from_histogram(entering->histogram);
+      non_negative = entering->non_negative;
     }
     layers.push_back(fit_paper_layer(FitData::from_values(prepared.layers[l].weight_matrix()),
                                      with_activations ? &activations : nullptr, non_negative));
@@ -124,10 +124,10 @@ Allocation PaperPlans::allocation_of(const PaperPlan& plan) const {
   std::vector<int> bits(items.items.size(), 0);
   for (size_t l = 0; l < plan.size(); ++l) {
     const PaperChoice& choice = choice_of(plan, l);
-    if (items.item_of_weight[l] >= 0) bits[static_cast<size_t>(items.item_of_weight[l])] = choice.weights.stored_bits;
-    const int a = measurements.activation_of_layer[l];
-    if (a >= 0 && items.item_of_activation[static_cast<size_t>(a)] >= 0 && choice.activations)
-      bits[static_cast<size_t>(items.item_of_activation[static_cast<size_t>(a)])] = choice.activations->stored_bits;
+    if (items.of_weights[l]) bits[*items.of_weights[l]] = choice.weights.stored_bits;
+    const std::optional<size_t> entering = measurements.layers[l].activation;
+    if (entering && items.of_activations[*entering] && choice.activations)
+      bits[*items.of_activations[*entering]] = choice.activations->stored_bits;
   }
   return summarize(items.items, bits, items.fp32_values);
 }
@@ -140,16 +140,13 @@ Network::Codes PaperPlans::codes_of(const PaperPlan& plan) const {
     LayerPlan layer;
     layer.weights = choice.weights;
     layer.weights_fixed = true;
-    layer.quantize_activations = choice.activations.has_value();
-    const int a = measurements.activation_of_layer[l];
-    if (choice.activations) layer.activations = *choice.activations;
-    if (!layer.quantize_activations && a >= 0 && !options_.weights_only) {
-      layer.quantize_activations = true;
-      layer.activations = measurements.activations[static_cast<size_t>(a)].uniform8.code;
-    }
+    layer.activations = choice.activations;
+    const ActivationMeasurement* entering = measurements.entering(l);
+    if (!layer.activations && entering != nullptr && !options_.weights_only)
+      layer.activations = entering->uniform8.code;
     codes.push_back(layer);
   }
-  return network_.complete(std::move(codes), calls_);
+  return network_.complete(codes, calls_);
 }
 
 PaperJudge PaperPlans::judge_of_bits() const {

@@ -199,10 +199,13 @@ void complete_divergence(WeightMeasurement& weights) {
   auto& divergence = weights.divergence;
   const auto& error = weights.relative_error;
   if (!(divergence[few] > 0) || !(error[few] > 0)) return divergence.fill(0);
+  // Two points and noise: a power far from 1 is noise.
+  constexpr double kLeastPower = 0.5, kMostPower = 2.0;
   // Divergence as a power of the error; beyond the measured widths proportional to it, as for small errors.
   double power = 1;
   if (divergence[many] > 0 && error[many] > 0 && error[many] < error[few])
-    power = std::clamp(std::log(divergence[few] / divergence[many]) / std::log(error[few] / error[many]), 0.5, 2.0);
+    power = std::clamp(std::log(divergence[few] / divergence[many]) / std::log(error[few] / error[many]), kLeastPower,
+                       kMostPower);
   const double at_few = divergence[few];
   for (size_t bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
     divergence[bits] = at_few * std::pow(error[std::min(bits, many)] / error[few], power) *

@@ -1,3 +1,4 @@
+// Layers whose weights bind run on our packed operations; the others as in emit_standard.cc.
 #include <algorithm>
 
 #include "emit/emission_copy.h"

@@ -1,3 +1,4 @@
+// Every layer on our operations: first as quantization beside float32 layers, then on levels (fuse_levels.h).
 #include <algorithm>
 #include <map>
 

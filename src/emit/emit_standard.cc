@@ -1,3 +1,5 @@
+// Codes as constants and tables that OpenVINO folds to int8, and FakeQuantize where activations enter: what its INT8
+// passes look for.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>

@@ -130,10 +130,13 @@ class Producers {
   std::unordered_map<const ov::Node*, int> known_;
 };
 
+constexpr int kLevelsAnOctave = 32;                            // 127 levels then span nearly four octaves
+constexpr float kStepsOfSigned = 254, kStepsOfUnsigned = 510;  // half steps of 127 and 255 up to the largest value
+
 // Beside coded layers, the exponential designs run it as a code of 7 exponent bits, in the base of set_precision().
 Operand int8_operand(double zero_fraction, std::string origin) {
   Operand operand;
-  operand.base = std::exp2(1.0 / 32);
+  operand.base = std::exp2(1.0 / kLevelsAnOctave);
   operand.zero_fraction = zero_fraction;
   operand.origin = std::move(origin);
   return operand;
@@ -146,7 +149,7 @@ double int8_zero_fraction(std::span<const float> rows, int64_t columns) {
   for (size_t begin = 0; begin < rows.size(); begin += width) {
     float largest = 0;
     for (size_t i = begin; i < begin + width; ++i) largest = std::max(largest, std::fabs(rows[i]));
-    const float half_step = largest / 254.0F;
+    const float half_step = largest / kStepsOfSigned;
     for (size_t i = begin; i < begin + width; ++i) zeros += std::fabs(rows[i]) < half_step || rows[i] == 0 ? 1 : 0;
   }
   return rows.empty() ? 0 : static_cast<double>(zeros) / static_cast<double>(rows.size());
@@ -157,7 +160,7 @@ double int8_zero_fraction(const Histogram& histogram) {
   if (histogram.count() == 0) return 0;
   const bool is_signed = histogram.minimum() < 0;
   const float largest = std::max(-histogram.minimum(), histogram.maximum());
-  const float half_step = largest / (is_signed ? 254.0F : 510.0F);
+  const float half_step = largest / (is_signed ? kStepsOfSigned : kStepsOfUnsigned);
   uint64_t zeros = histogram.zeros();
   for (const Histogram::Bin& bin : histogram.bins())
     if (std::fabs(bin.center) < half_step) zeros += bin.count;

@@ -17,6 +17,8 @@
 namespace dnateq {
 namespace {
 
+constexpr double kCosineRounding = 1e-6;  // computed in float32
+
 std::vector<double> picked(const std::vector<double>& values, const std::vector<int64_t>& numbers) {
   std::vector<double> result;
   for (const int64_t number : numbers) result.push_back(values[static_cast<size_t>(number)]);
@@ -179,8 +181,8 @@ LossRange Judge::range(const SampleSet& samples) const {
       for (size_t c = 0; c < fp32.values.size(); ++c) rows += fp32.values[c].size() / fp32.width[c];
       return rows == samples.fp32_scores->size() ? LossRange::zero_or_one() : LossRange::bounded(0, 1);
     }
-    case Metric::kCosine:  // FP32's cosine to itself is 1, rounding aside
-      return LossRange::bounded(-1e-6, 2 + 1e-6);
+    case Metric::kCosine:  // FP32's cosine to itself is 1
+      return LossRange::bounded(-kCosineRounding, 2 + kCosineRounding);
     case Metric::kCommand:
     case Metric::kFunction: {
       const ScoreRange& score = options_.metric_range;
@@ -200,7 +202,7 @@ ScoreRange Judge::score_range() const {
     case Metric::kAgreement:
       return {true, 0, 1};
     case Metric::kCosine:
-      return {true, -1 - 1e-6, 1 + 1e-6};
+      return {true, -1 - kCosineRounding, 1 + kCosineRounding};
     case Metric::kKl:
       return {};
     case Metric::kCommand:

@@ -1,3 +1,4 @@
+// Batch normalization as one Multiply and one Add by constants.
 #include <cmath>
 #include <vector>
 

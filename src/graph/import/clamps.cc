@@ -1,3 +1,4 @@
+// An imported Clip as one Clamp.
 #include <optional>
 
 #include "graph/import/passes.h"

@@ -1,3 +1,4 @@
+// What tells two networks apart whatever their nodes are called.
 #include <fmt/format.h>
 
 #include <map>

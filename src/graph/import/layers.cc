@@ -1,3 +1,4 @@
+// Which operations are layers that can be quantized, and why the others are not.
 #include <fmt/format.h>
 
 #include <cmath>

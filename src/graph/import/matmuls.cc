@@ -1,3 +1,4 @@
+// One form of MatMul, whatever the file had.
 #include <algorithm>
 #include <vector>
 

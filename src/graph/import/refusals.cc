@@ -1,3 +1,4 @@
+// Networks that cannot be quantized as a whole.
 #include <fmt/format.h>
 
 #include "dnateq/error.h"

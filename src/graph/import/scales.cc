@@ -1,3 +1,4 @@
+// Constant factors of convolutions move into their weights.
 #include <algorithm>
 #include <vector>
 

@@ -1,3 +1,4 @@
+// Layers that read the same weights share one constant.
 #include <algorithm>
 #include <cmath>
 #include <map>

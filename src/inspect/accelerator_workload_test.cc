@@ -168,7 +168,7 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
   for (const Layer& one : prepared.layers) {
     const LayerSolution solution =
         quantize_rows(one.weight_matrix(), {one.rows, one.columns, one.groups}, with_level_counts({}, 4));
-    emitted.push_back(LayerCodes{solution});
+    static_cast<WeightCodes&>(emitted.emplace_back()) = solution;
     if (one.name == "block2/b") continue;  // left in FP32
     LayerRecipe entry;
     entry.name = one.name;

@@ -227,7 +227,8 @@ std::string Network::key_of(std::span<const int> bits, const Calls& calls) const
 std::vector<LayerCodes> Network::layer_codes(const std::vector<SolvedLayer>& solved) const {
   std::vector<LayerCodes> all;
   for (size_t l = 0; l < solved.size(); ++l) {
-    LayerCodes codes{solved[l].solution};
+    LayerCodes codes;
+    static_cast<WeightCodes&>(codes) = solved[l].solution;
     codes.any_cpu = options_.target_isa == TargetIsa::kAny;
     codes.activations = solved[l].plan.activations;
     if (codes.activations) {

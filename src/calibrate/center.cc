@@ -13,6 +13,7 @@
 
 #include "calibrate/measure.h"
 #include "core/histogram.h"
+#include "graph/patterns.h"
 #include "graph/runner.h"
 #include "graph/subgraph.h"
 #include "search/fit.h"
@@ -54,46 +55,30 @@ bool can_be_centered(const Layer& layer) {
   return channels.is_static() && channels.get_length() == layer.columns && !cannot_be_negative(x);
 }
 
-// An Add of a float32 Constant that holds one value for each of `channels` on the last axis, or one for all.
-struct ChannelAdd {
-  ov::Node* node = nullptr;
-  size_t constant_port = 0;
-};
-
-std::optional<ChannelAdd> channel_add(ov::Node* node, size_t channels) {
+// Of a float32 constant that has one value for each of `channels` on the last axis, or one for all.
+std::optional<ConstantAdd> channel_add(ov::Node* node, size_t channels) {
   const auto* add = ov::as_type<op::Add>(node);
   if (add == nullptr || add->get_autob().m_type != ov::op::AutoBroadcastType::NUMPY) return {};
   const ov::PartialShape& out = add->get_output_partial_shape(0);
   if (out.rank().is_dynamic() || out.size() == 0) return {};
   if (out.rbegin()->is_dynamic() || out.rbegin()->get_length() != static_cast<int64_t>(channels)) return {};
-  for (const size_t port : {0, 1}) {
-    const auto constant = ov::as_type_ptr<op::Constant>(add->get_input_node_shared_ptr(port));
-    if (!constant || constant->get_element_type() != ov::element::f32) continue;
-    const ov::Shape& shape = constant->get_shape();
-    const bool each = !shape.empty() && shape.back() == channels && ov::shape_size(shape) == channels;
-    if (each || ov::shape_size(shape) == 1) return ChannelAdd{node, port};
-  }
-  return {};
+  const std::optional<ConstantAdd> found = constant_add(node);
+  const bool fits = found && found->constant()->get_element_type() == ov::element::f32 &&
+                    is_one_a_channel(found->constant()->get_shape(), channels, 0);
+  return fits ? found : std::nullopt;
 }
 
-// Adds `sign` * `values` to the constant and returns the change as float32 has it.
-std::vector<double> change(const ChannelAdd& add, const std::vector<double>& values, double sign) {
-  const auto old = ov::as_type_ptr<op::Constant>(add.node->get_input_node_shared_ptr(add.constant_port));
-  std::vector<float> sum = old->cast_vector<float>();
-  sum.resize(values.size(), sum[0]);
-  std::vector<double> changed;
-  for (size_t c = 0; c < sum.size(); ++c) {
-    const auto before = static_cast<double>(sum[c]);
-    sum[c] = static_cast<float>(before + sign * values[c]);
-    changed.push_back(static_cast<double>(sum[c]) - before);
-  }
-  ov::Shape shape = old->get_shape();
+// Adds `values` to the constant, one a channel on the last axis; returns the change as float32 has it.
+std::vector<double> change(const ConstantAdd& add, const std::vector<double>& values) {
+  ov::Shape shape = add.constant()->get_shape();
   if (shape.empty()) shape = {1};
-  shape.back() = sum.size();
-  const auto constant = op::Constant::create(ov::element::f32, shape, sum);
-  constant->set_friendly_name(old->get_friendly_name());
-  add.node->input(add.constant_port).replace_source_output(constant);
-  return changed;
+  shape.back() = values.size();
+  return add.change(values, shape);
+}
+
+std::vector<double> negated(std::vector<double> values) {
+  for (double& value : values) value = -value;
+  return values;
 }
 
 std::shared_ptr<op::Add> new_add(const ov::Output<ov::Node>& x, const std::vector<float>& values,
@@ -108,13 +93,13 @@ std::shared_ptr<op::Add> new_add(const ov::Output<ov::Node>& x, const std::vecto
 // Where a tensor and its sums can do without its means at no cost: the constant that loses them, and those in residual
 // sums that get them.
 struct Fold {
-  ChannelAdd beta;
-  std::vector<ChannelAdd> sums;
+  ConstantAdd beta;
+  std::vector<ConstantAdd> sums;
 };
 
 std::optional<Fold> find_fold(const ov::Output<ov::Node>& x, const std::set<ov::Input<ov::Node>>& ours,
                               size_t channels) {
-  const std::optional<ChannelAdd> beta = channel_add(x.get_node(), channels);
+  const std::optional<ConstantAdd> beta = channel_add(x.get_node(), channels);
   if (!beta) return {};
   Fold fold{*beta, {}};
   for (const ov::Input<ov::Node>& reader : x.get_target_inputs()) {
@@ -122,7 +107,7 @@ std::optional<Fold> find_fold(const ov::Output<ov::Node>& x, const std::set<ov::
     const auto* sum = ov::as_type<op::Add>(reader.get_node());
     if (sum == nullptr || sum->get_autob().m_type != ov::op::AutoBroadcastType::NUMPY) return {};
     const ov::Output<ov::Node> other = sum->input_value(1 - reader.get_index());
-    const std::optional<ChannelAdd> bias = channel_add(other.get_node(), channels);
+    const std::optional<ConstantAdd> bias = channel_add(other.get_node(), channels);
     if (!bias || other.get_target_inputs().size() != 1) return {};
     fold.sums.push_back(*bias);
   }
@@ -136,10 +121,9 @@ std::vector<double> subtract(const std::vector<double>& means, const std::vector
   const ov::Output<ov::Node> x = ours.begin()->get_source_output();
   const std::string name = tensor_name(x) + "/centered";
   if (const std::optional<Fold> fold = find_fold(x, ours, means.size())) {
-    std::vector<double> taken = change(fold->beta, means, -1);
-    for (double& value : taken) value = -value;
-    for (const ChannelAdd& sum : fold->sums) change(sum, taken, 1);
-    fold->beta.node->set_friendly_name(name);
+    const std::vector<double> taken = negated(change(fold->beta, negated(means)));
+    for (const ConstantAdd& sum : fold->sums) change(sum, taken);
+    fold->beta.add->set_friendly_name(name);
     return taken;
   }
   std::vector<float> negative;
@@ -161,13 +145,12 @@ void restore(const Layer& layer, const std::vector<double>& means) {
   for (size_t r = 0; r < rows; ++r)
     for (size_t c = 0; c < columns; ++c) product[r] += means[c] * static_cast<double>(weights[r * columns + c]);
   ov::Output<ov::Node> output = layer.node->output(0);
-  const auto readers = output.get_target_inputs();
-  if (readers.size() == 1) {
-    if (const auto bias = channel_add(readers.begin()->get_node(), rows)) {
-      change(*bias, product, 1);
+  if (const auto reader = only_reader(output))
+    if (const auto bias = channel_add(reader->get_node(), rows)) {
+      change(*bias, product);
       return;
     }
-  }
+  const auto readers = output.get_target_inputs();
   const auto restored = new_add(output, {product.begin(), product.end()}, layer.name + "/restored");
   restored->output(0).set_names(output.get_names());
   output.set_names({});

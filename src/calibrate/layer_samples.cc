@@ -11,6 +11,9 @@
 namespace dnateq {
 namespace {
 
+constexpr uint64_t kSeedStep = 1000003;  // a prime beyond all calls, so that no two layers' choices are one another's
+constexpr float kLeastVariance = 1e-6F;  // as layer normalizations add to it
+
 using Eigen::Index;
 
 bool is_convolution(const Layer& layer) {
@@ -129,7 +132,7 @@ void LayerSampler::patch_rows(const ov::Tensor& x, const ov::Shape& out, const s
 }
 
 std::vector<int64_t> LayerSampler::chosen(size_t call, const ov::Shape& output) const {
-  return choose(positions(layer_, output), share_, seed_ * 1000003 + call);
+  return choose(positions(layer_, output), share_, seed_ * kSeedStep + call);
 }
 
 Eigen::MatrixXf LayerSampler::inputs(size_t call, const ov::Tensor& x, const ov::Shape& output) const {
@@ -157,7 +160,7 @@ Eigen::VectorXf LayerSampler::norm_weights(size_t call, const ov::Tensor& norm_i
   const Eigen::MatrixXf rows = outputs(call, norm_input);
   const Eigen::VectorXf mean = rows.rowwise().mean();
   const Eigen::VectorXf variance = (rows.colwise() - mean).rowwise().squaredNorm() / static_cast<float>(rows.cols());
-  return (variance.array() + 1e-6F).inverse();
+  return (variance.array() + kLeastVariance).inverse();
 }
 
 LayerSamples join(std::vector<LayerSamples>&& parts) {

@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <openvino/openvino.hpp>
+#include <optional>
 #include <vector>
 
 #include "core/progress.h"
@@ -17,11 +18,10 @@
 namespace dnateq {
 
 struct LayerPlan {
-  TensorCode weights;          // level counts, family, arithmetic; or, if weights_fixed, the whole code
-  bool weights_fixed = false;  // use the code as it is, one scale for the tensor (the paper's way)
-  bool quantize_activations = true;
-  TensorCode activations;  // the whole code of the tensor entering the layer
-  bool any_cpu = false;    // levels of the weights that OpenVINO's kernels add exactly without VNNI too (pair_sums.h)
+  TensorCode weights;                     // level counts, family, arithmetic; or, if weights_fixed, the whole code
+  bool weights_fixed = false;             // use the code as it is, one scale for the tensor (the paper's way)
+  std::optional<TensorCode> activations;  // the whole code of the tensor entering the layer; none: it stays float32
+  bool any_cpu = false;  // levels of the weights that OpenVINO's kernels add exactly without VNNI too (pair_sums.h)
 };
 
 struct PassOptions {
@@ -34,6 +34,12 @@ struct PassOptions {
   std::filesystem::path checkpoints;       // folder for solved layers; empty = none
   Progress progress;
   std::string stage = "solving layers";
+};
+
+// A layer's codes under one plan.
+struct SolvedLayer {
+  LayerPlan plan;
+  LayerSolution solution;
 };
 
 // One solution a layer, in the order of prepared.layers.

@@ -41,7 +41,6 @@ std::vector<LayerPlan> plan_for(ov::Core& core, const PreparedModel& prepared, c
   }
   for (size_t l = 0; l < plan.size(); ++l) {
     plan[l].weights = with_level_counts(TensorCode{}, weight_bits);
-    plan[l].quantize_activations = activation_bits > 0;
     if (activation_bits > 0)
       plan[l].activations =
           fit_code(FitData::from_histogram(histograms[l]), with_level_counts(TensorCode{}, activation_bits)).code;
@@ -68,9 +67,9 @@ ModelPtr quantized(const PreparedModel& prepared, const std::vector<LayerPlan>& 
     const Layer& layer = prepared.layers[l];
     const std::vector<float> weights = layer.to_model_layout(decode_weights(solutions[l], layer.columns));
     nodes[l]->input(layer.weight_port).replace_source_output(constant(layer.weights()->get_shape(), weights));
-    if (layer.kind != LayerKind::kEmbedding && plan[l].quantize_activations) {
+    if (layer.kind != LayerKind::kEmbedding && plan[l].activations) {
       const auto state = std::make_shared<TapState>();
-      state->encoder = std::make_shared<Encoder>(plan[l].activations);
+      state->encoder = std::make_shared<Encoder>(*plan[l].activations);
       nodes[l]
           ->input(layer.activation_port)
           .replace_source_output(std::make_shared<Tap>(nodes[l]->input_value(layer.activation_port), state));

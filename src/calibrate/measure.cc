@@ -11,23 +11,24 @@
 #include "calibrate/sensitivity.h"
 #include "core/channel_scale.h"
 #include "dnateq/error.h"
+#include "graph/patterns.h"
 #include "graph/runner.h"
 #include "graph/subgraph.h"
-#include "graph/summand.h"
 
 namespace dnateq {
 namespace {
 
 namespace op = ov::opset13;
 
+constexpr int kMostWeightBits = 7;  // 8 would gain nothing on the INT8 that users have already
+constexpr int kFarthestBack = 16;   // operations that the sign of a tensor is followed through
+
 // Distinct tensors that enter quantized layers, in layer order.
 Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurements) {
   Outputs producers;
   for (const Layer& layer : prepared.layers) {
-    if (layer.kind == LayerKind::kEmbedding) {
-      measurements.activation_of_layer.push_back(-1);
-      continue;
-    }
+    LayerMeasurement& measured = measurements.layers.emplace_back();
+    if (layer.kind == LayerKind::kEmbedding) continue;
     const ov::Output<ov::Node> producer = layer.node->input_value(layer.activation_port);
     size_t at = static_cast<size_t>(std::find(producers.begin(), producers.end(), producer) - producers.begin());
     if (at == producers.size()) {
@@ -38,7 +39,7 @@ Outputs activation_tensors(const PreparedModel& prepared, Measurements& measurem
       measurements.activations.push_back(std::move(measurement));
     }
     ++measurements.activations[at].layers;
-    measurements.activation_of_layer.push_back(static_cast<int>(at));
+    measured.activation = at;
   }
   return producers;
 }
@@ -56,12 +57,11 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
   std::mutex mutex;
   Outputs tensors_wanted = producers;
   std::vector<size_t> adding_layers;
-  measurements.summand_limit.assign(prepared.layers.size(), 0);
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    const ov::Output<ov::Node> summand = summand_of(prepared.layers[l].node);
-    if (!summand.get_node()) continue;
+    const ov::Output<ov::Node> added = residual_operand_of(prepared.layers[l].node);
+    if (!added.get_node()) continue;
     adding_layers.push_back(l);
-    tensors_wanted.push_back(summand);
+    tensors_wanted.push_back(added);
   }
   std::vector<std::mutex> locks(producers.size());
   int64_t samples = 0;
@@ -88,7 +88,7 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
                     largest.push_back(largest_magnitude(tensors[t]));
                   const std::lock_guard lock(mutex);
                   for (size_t s = 0; s < largest.size(); ++s) {
-                    float& limit = measurements.summand_limit[adding_layers[s]];
+                    float& limit = measurements.layers[adding_layers[s]].residual_limit;
                     limit = std::max(limit, largest[s]);
                   }
                   samples += calls.sample_count(c);
@@ -128,7 +128,6 @@ void fit_activations(const MeasureOptions& options, Measurements& measurements) 
 }
 
 void measure_weights(const PreparedModel& prepared, const MeasureOptions& options, Measurements& measurements) {
-  measurements.weights.resize(prepared.layers.size());
   Task task(options.progress, "measuring weights", prepared.layers.size());
   tbb::parallel_for(size_t{0}, prepared.layers.size(), [&](size_t l) {
     const Layer& layer = prepared.layers[l];
@@ -150,7 +149,7 @@ void measure_weights(const PreparedModel& prepared, const MeasureOptions& option
     const FitData data = FitData::from_values(scaled, importance);
     for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) {
       const TensorCode request = with_level_counts(options.request, bits);
-      measurements.weights[l].relative_error[static_cast<size_t>(bits)] =
+      measurements.layers[l].weights.relative_error[static_cast<size_t>(bits)] =
           (options.uniform ? fit_uniform(data, request) : fit_code(data, request)).relative_error;
     }
     task.advance();
@@ -161,7 +160,7 @@ void measure_weights(const PreparedModel& prepared, const MeasureOptions& option
 
 bool cannot_be_negative(const ov::Output<ov::Node>& output, int depth) {
   const ov::Node* node = output.get_node();
-  if (depth > 16) return false;
+  if (depth > kFarthestBack) return false;
   if (ov::is_type<op::Relu>(node) || ov::is_type<op::Softmax>(node) || ov::is_type<ov::op::v1::Softmax>(node) ||
       ov::is_type<op::Sigmoid>(node) || ov::is_type<op::Abs>(node) || ov::is_type<op::Sqrt>(node) ||
       ov::is_type<op::Exp>(node) || ov::is_type<op::HSigmoid>(node) || ov::is_type<op::SoftPlus>(node))
@@ -200,10 +199,13 @@ void complete_divergence(WeightMeasurement& weights) {
   auto& divergence = weights.divergence;
   const auto& error = weights.relative_error;
   if (!(divergence[few] > 0) || !(error[few] > 0)) return divergence.fill(0);
+  // Two points and noise: a power far from 1 is noise.
+  constexpr double kLeastPower = 0.5, kMostPower = 2.0;
   // Divergence as a power of the error; beyond the measured widths proportional to it, as for small errors.
   double power = 1;
   if (divergence[many] > 0 && error[many] > 0 && error[many] < error[few])
-    power = std::clamp(std::log(divergence[few] / divergence[many]) / std::log(error[few] / error[many]), 0.5, 2.0);
+    power = std::clamp(std::log(divergence[few] / divergence[many]) / std::log(error[few] / error[many]), kLeastPower,
+                       kMostPower);
   const double at_few = divergence[few];
   for (size_t bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
     divergence[bits] = at_few * std::pow(error[std::min(bits, many)] / error[few], power) *
@@ -218,7 +220,9 @@ ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& pr
   Measurements measurements;
   const Outputs producers = activation_tensors(prepared, measurements);
   measure_histograms(core, prepared, calls, producers, options, measurements);
-  return {std::move(measurements.activations), std::move(measurements.activation_of_layer)};
+  ActivationHistograms histograms{std::move(measurements.activations), {}};
+  for (const LayerMeasurement& layer : measurements.layers) histograms.of_layer.push_back(layer.activation);
+  return histograms;
 }
 
 Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const MeasureOptions& options) {
@@ -238,37 +242,37 @@ AllocationItems allocation_items(const PreparedModel& prepared, const Measuremen
     result.fp32_values += static_cast<double>(layer.weight_elements);
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
-    if (layer.shares_weights_with >= 0) {  // its sensitivity counts where the codes are owned
-      result.item_of_weight.push_back(-1);
-      Allocatable& owner =
-          result.items[static_cast<size_t>(result.item_of_weight[static_cast<size_t>(layer.shares_weights_with)])];
+    if (layer.shares_weights_with) {  // its sensitivity counts where the codes are owned
+      result.of_weights.emplace_back();
+      Allocatable& owner = result.items[*result.of_weights[*layer.shares_weights_with]];
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-        owner.divergence[static_cast<size_t>(bits)] += measurements.weights[l].divergence[static_cast<size_t>(bits)];
+        owner.divergence[static_cast<size_t>(bits)] +=
+            measurements.layers[l].weights.divergence[static_cast<size_t>(bits)];
       if (layer.had_own_copy) owner.copies += static_cast<double>(layer.rows * layer.columns);
       continue;
     }
     Allocatable item;
     item.is_weights = true;
     item.values = static_cast<double>(layer.rows * layer.columns);
-    item.largest_bits = 7;
+    item.largest_bits = kMostWeightBits;
     for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
       item.overhead[static_cast<size_t>(bits)] =
           8.0 * static_cast<double>(weight_bytes(layer, bits)) - bits * item.values;
     for (int bits = kMinStoredBits; bits <= item.largest_bits; ++bits)
-      item.divergence[static_cast<size_t>(bits)] = measurements.weights[l].divergence[static_cast<size_t>(bits)];
-    result.item_of_weight.push_back(static_cast<int>(result.items.size()));
+      item.divergence[static_cast<size_t>(bits)] = measurements.layers[l].weights.divergence[static_cast<size_t>(bits)];
+    result.of_weights.emplace_back(result.items.size());
     result.items.push_back(item);
   }
   for (const ActivationMeasurement& m : measurements.activations) {
     if (weights_only) {
-      result.item_of_activation.push_back(-1);
+      result.of_activations.emplace_back();
       continue;
     }
     Allocatable item;
     item.values = m.values * m.layers;
     for (int bits = item.smallest_bits; bits <= item.largest_bits; ++bits)
       item.divergence[static_cast<size_t>(bits)] = m.sensitivity * m.fits[static_cast<size_t>(bits)].relative_error;
-    result.item_of_activation.push_back(static_cast<int>(result.items.size()));
+    result.of_activations.emplace_back(result.items.size());
     result.items.push_back(item);
   }
   return result;

@@ -37,7 +37,7 @@ struct ActivationMeasurement {  // one tensor that enters one or more quantized 
   double sensitivity = 0;                          // output divergence per relative squared error
 };
 
-struct WeightMeasurement {                                  // one layer
+struct WeightMeasurement {
   std::array<double, kMaxStoredBits + 1> relative_error{};  // nearest rounding, by stored bits, from 2
   // Output divergence when this layer alone is quantized with error-compensating rounding, by stored bits: measured at
   // kMeasuredWidths, in between and beyond by the shape of `relative_error`.
@@ -48,18 +48,32 @@ inline constexpr std::array<int, 2> kMeasuredWidths = {3, 5};
 // Fills `divergence` from its values at kMeasuredWidths.
 void complete_divergence(WeightMeasurement& weights);
 
+struct LayerMeasurement {
+  std::optional<size_t> activation;  // the tensor that enters it, in Measurements::activations; none for embeddings
+  float residual_limit = 0;  // largest |value| by which it enters a residual sum (graph/patterns.h); 0: it does not
+  WeightMeasurement weights;
+};
+
 struct Measurements {
   std::vector<ActivationMeasurement> activations;
-  std::vector<int> activation_of_layer;  // -1 for embeddings
-  std::vector<float> summand_limit;  // by layer: largest |value| by which it enters a sum (summand.h); 0: it does not
-  std::vector<WeightMeasurement> weights;
+  std::vector<LayerMeasurement> layers;  // in the order of PreparedModel::layers
   bool has_sensitivities = false;
+
+  // What enters the layer; null for embeddings.
+  const ActivationMeasurement* entering(size_t layer) const {
+    return layers[layer].activation ? &activations[*layers[layer].activation] : nullptr;
+  }
 };
 
 // The histograms alone, for analysis.
 struct ActivationHistograms {
   std::vector<ActivationMeasurement> tensors;
-  std::vector<int> of_layer;  // -1 for embeddings
+  std::vector<std::optional<size_t>> of_layer;  // in `tensors`; none for embeddings
+
+  // What enters the layer; null for embeddings.
+  const ActivationMeasurement* entering(size_t layer) const {
+    return of_layer[layer] ? &tensors[*of_layer[layer]] : nullptr;
+  }
 };
 ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& prepared, const Calls& calls, int threads,
                                          const Progress& progress);
@@ -82,10 +96,10 @@ struct MeasureOptions {
 Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const MeasureOptions& options);
 
 // The items that allocation chooses bits for: weights of all layers that own their codes, then activation tensors.
-// `item_of_weight[l]` and `item_of_activation[a]` index them (-1: none).
 struct AllocationItems {
   std::vector<Allocatable> items;
-  std::vector<int> item_of_weight, item_of_activation;
+  std::vector<std::optional<size_t>> of_weights;      // by layer, in `items`; none where another layer owns the codes
+  std::vector<std::optional<size_t>> of_activations;  // by activation tensor, likewise; none where these get no codes
   double fp32_values = 0;
 };
 // `weight_bytes(layer, stored bits)`: what the emitted file will hold for a layer's weights.

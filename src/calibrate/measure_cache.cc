@@ -12,6 +12,7 @@ namespace dnateq {
 namespace {
 
 constexpr int kCacheVersion = 5;
+constexpr int64_t kNoActivation = -1;  // in the file
 constexpr const char* kRemedy = "delete it, and the calibration data are measured again";
 
 Document fit_document(const FitResult& fit) {
@@ -82,11 +83,11 @@ void check_activations(const DocumentReader& reader, const Measurements& measure
                        const std::vector<Layer>& layers) {
   std::vector<int> readers(measurements.activations.size());
   for (size_t l = 0; l < layers.size(); ++l) {
-    const int a = measurements.activation_of_layer[l];
-    if (a >= static_cast<int>(readers.size())) reader.fail("'activation_of_layer' must hold indices of 'activations'");
-    if ((a < 0) != (layers[l].kind == LayerKind::kEmbedding))
+    const std::optional<size_t> a = measurements.layers[l].activation;
+    if (a && *a >= readers.size()) reader.fail("'activation_of_layer' must hold indices of 'activations'");
+    if (a.has_value() == (layers[l].kind == LayerKind::kEmbedding))
       reader.fail(fmt::format("'activation_of_layer' is wrong for layer '{}'", layers[l].name));
-    if (a >= 0) ++readers[static_cast<size_t>(a)];
+    if (a) ++readers[*a];
   }
   for (size_t a = 0; a < readers.size(); ++a)
     if (measurements.activations[a].layers != readers[a])
@@ -97,16 +98,17 @@ void check_activations(const DocumentReader& reader, const Measurements& measure
 
 void save_measurements(const Measurements& measurements, const std::string& key, const std::filesystem::path& file) {
   Document activations = Document::array(), weights = Document::array();
+  Document entering = Document::array(), residual_limits = Document::array();
   for (const ActivationMeasurement& m : measurements.activations) activations.push_back(activation_document(m));
-  for (const WeightMeasurement& m : measurements.weights)
-    weights.push_back({{"relative_error", m.relative_error}, {"divergence", m.divergence}});
-  const Document document = {{"version", kCacheVersion},
-                             {"key", key},
-                             {"activations", activations},
-                             {"activation_of_layer", measurements.activation_of_layer},
-                             {"weights", weights},
-                             {"has_sensitivities", measurements.has_sensitivities},
-                             {"summand_limit", measurements.summand_limit}};
+  for (const LayerMeasurement& m : measurements.layers) {
+    weights.push_back({{"relative_error", m.weights.relative_error}, {"divergence", m.weights.divergence}});
+    entering.push_back(m.activation ? static_cast<int64_t>(*m.activation) : kNoActivation);
+    residual_limits.push_back(m.residual_limit);
+  }
+  const Document document = {
+      {"version", kCacheVersion},        {"key", key},         {"activations", activations},
+      {"activation_of_layer", entering}, {"weights", weights}, {"has_sensitivities", measurements.has_sensitivities},
+      {"summand_limit", residual_limits}};
   write_file_atomically(file, Document::to_cbor(document));
 }
 
@@ -123,14 +125,18 @@ Measurements read_measurements(std::string_view bytes, const std::string& key, c
     reader.fail(fmt::format("'activations' must hold no more tensors than there are layers ({})", layers.size()));
   Measurements measurements;
   measurements.activations = reader.items("activations", "activation", read_activation);
-  for (const int64_t a : reader.counts("activation_of_layer", -1, std::numeric_limits<int>::max()))
-    measurements.activation_of_layer.push_back(static_cast<int>(a));
+  for (const int64_t a : reader.counts("activation_of_layer", kNoActivation, std::numeric_limits<int>::max())) {
+    LayerMeasurement& layer = measurements.layers.emplace_back();
+    if (a != kNoActivation) layer.activation = static_cast<size_t>(a);
+  }
   check_activations(reader, measurements, layers);
-  measurements.weights = reader.items("weights", "layer", read_weights);
-  for (const double limit : reader.numbers("summand_limit")) {
-    if (!(limit >= 0 && limit <= std::numeric_limits<float>::max()))
+  const std::vector<WeightMeasurement> weights = reader.items("weights", "layer", read_weights);
+  const std::vector<double> limits = reader.numbers("summand_limit");
+  for (size_t l = 0; l < layers.size(); ++l) {
+    if (!(limits[l] >= 0 && limits[l] <= std::numeric_limits<float>::max()))
       reader.fail("'summand_limit' must hold float32 numbers that are not negative");
-    measurements.summand_limit.push_back(static_cast<float>(limit));
+    measurements.layers[l].residual_limit = static_cast<float>(limits[l]);
+    measurements.layers[l].weights = weights[l];
   }
   measurements.has_sensitivities = reader.boolean("has_sensitivities");
   return measurements;

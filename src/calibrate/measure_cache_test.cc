@@ -45,11 +45,11 @@ Measurements sample() {
   for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) a.fits[static_cast<size_t>(bits)] = fit_of(bits);
   a.uniform8 = fit_of(8);
   a.sensitivity = 0.25;
-  m.activation_of_layer = {-1, 0, 0};
-  m.summand_limit = {0, 1.5F, 0};
-  m.weights.resize(3);
-  m.weights[1].relative_error[3] = 0.125;
-  m.weights[2].divergence[5] = 1e-6;
+  m.layers.resize(3);
+  m.layers[1].activation = m.layers[2].activation = 0;
+  m.layers[1].residual_limit = 1.5F;
+  m.layers[1].weights.relative_error[3] = 0.125;
+  m.layers[2].weights.divergence[5] = 1e-6;
   m.has_sensitivities = true;
   return m;
 }
@@ -97,11 +97,13 @@ TEST_F(MeasureCache, ComesBackWithEveryField) {
   }
   EXPECT_EQ(m.activations[0].uniform8.code, expected.activations[0].uniform8.code);
   EXPECT_EQ(m.activations[0].sensitivity, 0.25);
-  EXPECT_EQ(m.activation_of_layer, expected.activation_of_layer);
-  EXPECT_EQ(m.summand_limit, expected.summand_limit);
-  ASSERT_EQ(m.weights.size(), 3U);
-  EXPECT_EQ(m.weights[1].relative_error, expected.weights[1].relative_error);
-  EXPECT_EQ(m.weights[2].divergence, expected.weights[2].divergence);
+  ASSERT_EQ(m.layers.size(), 3U);
+  for (size_t l = 0; l < 3; ++l) {
+    EXPECT_EQ(m.layers[l].activation, expected.layers[l].activation);
+    EXPECT_EQ(m.layers[l].residual_limit, expected.layers[l].residual_limit);
+    EXPECT_EQ(m.layers[l].weights.relative_error, expected.layers[l].weights.relative_error);
+    EXPECT_EQ(m.layers[l].weights.divergence, expected.layers[l].weights.divergence);
+  }
   EXPECT_TRUE(m.has_sensitivities);
 }
 

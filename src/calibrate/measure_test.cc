@@ -31,7 +31,7 @@ class Measure : public ::testing::Test {
     throw Error("no layer " + name);
   }
   const ActivationMeasurement& entering(const Measurements& m, const std::string& name) const {
-    return m.activations.at(static_cast<size_t>(m.activation_of_layer.at(layer(name))));
+    return *m.entering(layer(name));
   }
 
   ov::Core core_;
@@ -42,26 +42,24 @@ class Measure : public ::testing::Test {
 
 TEST_F(Measure, SeesEveryTensorThatEntersALayerOnce) {
   const Measurements& m = measured();
-  ASSERT_EQ(m.activation_of_layer.size(), 7U);
-  ASSERT_EQ(m.weights.size(), 7U);
+  ASSERT_EQ(m.layers.size(), 7U);
   EXPECT_EQ(m.activations.size(), 6U);
-  EXPECT_EQ(m.activation_of_layer[layer("block2/a")], m.activation_of_layer[layer("block2/skip")]);
+  EXPECT_EQ(m.layers[layer("block2/a")].activation, m.layers[layer("block2/skip")].activation);
   EXPECT_EQ(entering(m, "block2/a").layers, 2);
   EXPECT_EQ(entering(m, "stem").layers, 1);
   EXPECT_EQ(entering(m, "stem").tensor, "image");
 }
 
-TEST_F(Measure, KnowsHowLargeSummandsBecome) {
+TEST_F(Measure, KnowsHowLargeOperandsOfResidualSumsBecome) {
   const Measurements& m = measured();
-  ASSERT_EQ(m.summand_limit.size(), prepared_.layers.size());
   for (const char* name : {"stem", "block1/a", "block2/a", "block2/skip", "classifier"})
-    EXPECT_EQ(m.summand_limit[layer(name)], 0) << name;
+    EXPECT_EQ(m.layers[layer(name)].residual_limit, 0) << name;
   const auto branch = prepared_.layers[layer("block1/b")].node;
   const auto alone = std::make_shared<ov::Model>(branch->outputs(), prepared_.model->get_parameters());
   float largest = 0;
   for (size_t c = 0; c < calls_.size(); ++c)
     for (const float value : infer(core_, alone, calls_.tensors(c))) largest = std::max(largest, std::fabs(value));
-  EXPECT_NEAR(m.summand_limit[layer("block1/b")], largest, 1e-4F * largest);
+  EXPECT_NEAR(m.layers[layer("block1/b")].residual_limit, largest, 1e-4F * largest);
 }
 
 TEST_F(Measure, HistogramsHoldEveryValueOfEverySample) {
@@ -105,7 +103,8 @@ TEST_F(Measure, TheSameAtAnyNumberOfThreads) {
     EXPECT_EQ(one.activations[a].sensitivity, other.activations[a].sensitivity);
     EXPECT_EQ(one.activations[a].fits[4].code, other.activations[a].fits[4].code);
   }
-  for (size_t l = 0; l < one.weights.size(); ++l) EXPECT_EQ(one.weights[l].divergence, other.weights[l].divergence);
+  for (size_t l = 0; l < one.layers.size(); ++l)
+    EXPECT_EQ(one.layers[l].weights.divergence, other.layers[l].weights.divergence);
 }
 
 TEST_F(Measure, SensitivitiesArePositiveForEveryMetric) {
@@ -113,9 +112,9 @@ TEST_F(Measure, SensitivitiesArePositiveForEveryMetric) {
     EXPECT_TRUE(m.has_sensitivities);
     for (const ActivationMeasurement& activation : m.activations)
       EXPECT_GT(activation.sensitivity, 0) << activation.tensor;
-    for (const WeightMeasurement& weights : m.weights)
+    for (const LayerMeasurement& layer : m.layers)
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-        EXPECT_GT(weights.divergence[static_cast<size_t>(bits)], 0);
+        EXPECT_GT(layer.weights.divergence[static_cast<size_t>(bits)], 0);
   };
   check(measured());  // KL
   MeasureOptions options;
@@ -136,7 +135,7 @@ TEST_F(Measure, ALouderPathIsMoreSensitive) {
   MeasureOptions options;
   options.metric = Metric::kCosine;
   const Measurements m = measured(options);
-  EXPECT_GT(m.weights[layer("loud")].divergence[3], 100 * m.weights[layer("quiet")].divergence[3]);
+  EXPECT_GT(m.layers[layer("loud")].weights.divergence[3], 100 * m.layers[layer("quiet")].weights.divergence[3]);
 }
 
 TEST_F(Measure, DivergenceFollowsTheErrorsShapeBetweenAndBeyondTheMeasuredWidths) {
@@ -171,7 +170,7 @@ TEST_F(Measure, SensitivitiesCanBeLeftOut) {
   options.uniform = true;
   const Measurements m = measured(options);
   EXPECT_FALSE(m.has_sensitivities);
-  for (const WeightMeasurement& weights : m.weights) EXPECT_THAT(weights.divergence, ::testing::Each(0));
+  for (const LayerMeasurement& layer : m.layers) EXPECT_THAT(weights.divergence, ::testing::Each(0));
 }
 
 TEST_F(Measure, UniformGridsAreNeverBetterThanTheCurves) {
@@ -184,14 +183,15 @@ TEST_F(Measure, UniformGridsAreNeverBetterThanTheCurves) {
     if (!curves.activations[a].non_negative) continue;  // levels may be split between the signs in another way
     EXPECT_LE(curves.activations[a].fits[4].relative_error, uniform.activations[a].fits[4].relative_error);
   }
-  for (size_t l = 0; l < curves.weights.size(); ++l)
-    EXPECT_LE(curves.weights[l].relative_error[3], uniform.weights[l].relative_error[3]);
+  for (size_t l = 0; l < curves.layers.size(); ++l)
+    EXPECT_LE(curves.layers[l].weights.relative_error[3], uniform.layers[l].weights.relative_error[3]);
 }
 
 TEST_F(Measure, HistogramsAloneAreThoseOfTheWholeMeasurement) {
   const Measurements& whole = measured();
   const ActivationHistograms alone = measure_activations(core_, prepared_, calls_, 2, {});
-  EXPECT_EQ(alone.of_layer, whole.activation_of_layer);
+  ASSERT_EQ(alone.of_layer.size(), whole.layers.size());
+  for (size_t l = 0; l < whole.layers.size(); ++l) EXPECT_EQ(alone.of_layer[l], whole.layers[l].activation);
   ASSERT_EQ(alone.tensors.size(), whole.activations.size());
   for (size_t a = 0; a < alone.tensors.size(); ++a) {
     EXPECT_EQ(alone.tensors[a].histogram.count(), whole.activations[a].histogram.count());
@@ -221,9 +221,7 @@ TEST_F(Measure, SurvivesTheCacheWithEveryField) {
   save_measurements(m, "key", folder / "measurements");
   const std::optional<Measurements> loaded = load_measurements("key", prepared_.layers, folder / "measurements");
   ASSERT_TRUE(loaded.has_value());
-  EXPECT_EQ(loaded->activation_of_layer, m.activation_of_layer);
   EXPECT_EQ(loaded->has_sensitivities, m.has_sensitivities);
-  EXPECT_EQ(loaded->summand_limit, m.summand_limit);
   ASSERT_EQ(loaded->activations.size(), m.activations.size());
   for (size_t a = 0; a < m.activations.size(); ++a) {
     const ActivationMeasurement &got = loaded->activations[a], &expected = m.activations[a];
@@ -244,9 +242,13 @@ TEST_F(Measure, SurvivesTheCacheWithEveryField) {
                 expected.fits[static_cast<size_t>(bits)].relative_error);
     }
   }
-  for (size_t l = 0; l < m.weights.size(); ++l) {
-    EXPECT_EQ(loaded->weights[l].relative_error, m.weights[l].relative_error);
-    EXPECT_EQ(loaded->weights[l].divergence, m.weights[l].divergence);
+  ASSERT_EQ(loaded->layers.size(), m.layers.size());
+  for (size_t l = 0; l < m.layers.size(); ++l) {
+    const LayerMeasurement &got = loaded->layers[l], &expected = m.layers[l];
+    EXPECT_EQ(got.activation, expected.activation);
+    EXPECT_EQ(got.residual_limit, expected.residual_limit);
+    EXPECT_EQ(got.weights.relative_error, expected.weights.relative_error);
+    EXPECT_EQ(got.weights.divergence, expected.weights.divergence);
   }
 }
 
@@ -260,21 +262,21 @@ TEST_F(Measure, AllocationItemsStateTheFilesBitsAndPredictedDivergence) {
   EXPECT_EQ(items.fp32_values, 8 * 27);
   ASSERT_EQ(items.items.size(), prepared_.layers.size() + m.activations.size());
   for (size_t l = 0; l < prepared_.layers.size(); ++l) {
-    const Allocatable& item = items.items.at(static_cast<size_t>(items.item_of_weight.at(l)));
+    const Allocatable& item = items.items.at(items.of_weights.at(l).value());
     EXPECT_TRUE(item.is_weights);
     EXPECT_EQ(item.values, static_cast<double>(prepared_.layers[l].rows * prepared_.layers[l].columns));
     EXPECT_NEAR(item.bits_in_all(4), 8.0 * static_cast<double>(bytes(prepared_.layers[l], 4)), 1e-6);
-    EXPECT_EQ(item.divergence[3], m.weights[l].divergence[3]);
+    EXPECT_EQ(item.divergence[3], m.layers[l].weights.divergence[3]);
   }
   for (size_t a = 0; a < m.activations.size(); ++a) {
-    const Allocatable& item = items.items.at(static_cast<size_t>(items.item_of_activation.at(a)));
+    const Allocatable& item = items.items.at(items.of_activations.at(a).value());
     EXPECT_FALSE(item.is_weights);
     EXPECT_EQ(item.values, m.activations[a].values * m.activations[a].layers);
     EXPECT_DOUBLE_EQ(item.divergence[3], m.activations[a].sensitivity * m.activations[a].fits[3].relative_error);
   }
   const AllocationItems weights = allocation_items(prepared_, m, true, bytes);
   EXPECT_EQ(weights.items.size(), prepared_.layers.size());
-  EXPECT_THAT(weights.item_of_activation, ::testing::Each(-1));
+  EXPECT_THAT(weights.of_activations, ::testing::Each(std::nullopt));
 }
 
 TEST_F(Measure, TiedWeightsAreOneItemWithBothSensitivities) {
@@ -288,8 +290,8 @@ TEST_F(Measure, TiedWeightsAreOneItemWithBothSensitivities) {
   const Measurements m = measure(core_, prepared_, calls, {});
   const AllocationItems items = allocation_items(prepared_, m, false, [](const Layer&, int) { return 100; });
   EXPECT_EQ(items.items.size(), 3U);
-  EXPECT_EQ(items.item_of_weight, (std::vector<int>{0, -1}));
-  EXPECT_DOUBLE_EQ(items.items[0].divergence[4], m.weights[0].divergence[4] + m.weights[1].divergence[4]);
+  EXPECT_EQ(items.of_weights, (std::vector<std::optional<size_t>>{0, std::nullopt}));
+  EXPECT_DOUBLE_EQ(items.items[0].divergence[4], m.layers[0].weights.divergence[4] + m.layers[1].weights.divergence[4]);
 }
 
 }  // namespace

@@ -288,7 +288,7 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
       task.advance();
     }
     for (size_t i = 0; i < stage.layers.size(); ++i) {
-      WeightMeasurement& m = measurements.weights[stage.layers[i]];
+      WeightMeasurement& m = measurements.layers[stage.layers[i]].weights;
       for (size_t w = 0; w < kMeasuredWidths.size(); ++w) {
         m.divergence[static_cast<size_t>(kMeasuredWidths[w])] = network.weights(i, solutions[w][stage.layers[i]]);
         task.advance();

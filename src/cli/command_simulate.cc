@@ -233,9 +233,8 @@ Workloads workload_of_recipe(const SimulateArguments& arguments, const CommonArg
   auto shapes = parse_shapes(arguments.shapes);
   if (const auto measured = measure_calibration(core, prepared, arguments, common, shapes))
     for (size_t l = 0; l < prepared.layers.size(); ++l)
-      if (measured->of_layer[l] >= 0)
-        statistics.activations[prepared.layers[l].name] =
-            measured->tensors[static_cast<size_t>(measured->of_layer[l])].histogram;
+      if (const ActivationMeasurement* entering = measured->entering(l))
+        statistics.activations[prepared.layers[l].name] = entering->histogram;
   for (const char* name : {"exact/model.xml", "model.xml"})  // the second one is exact where nothing else was emitted
     if (statistics.weight_counts.empty() && fs::is_regular_file(files.folder / name))
       statistics.weight_counts = emitted_code_counts(core, files.folder / name);

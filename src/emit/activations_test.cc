@@ -18,15 +18,14 @@ std::vector<LayerCodes> codes_for(const PreparedModel& prepared, int bits) {
   std::vector<LayerCodes> all;
   for (const Layer& layer : prepared.layers) {
     LayerCodes codes;
-    codes.weight_code = with_level_counts(TensorCode{}, 4);
-    codes.weight_code.base = 1.1;
-    codes.weight_code.alpha = 0.2;
-    codes.weight_code.beta = -0.1;
-    codes.weight_code.grid = 100;
+    codes.code = with_level_counts(TensorCode{}, 4);
+    codes.code.base = 1.1;
+    codes.code.alpha = 0.2;
+    codes.code.beta = -0.1;
+    codes.code.grid = 100;
     codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns), 1);
     codes.gamma.resize(static_cast<size_t>(layer.rows), to_float16(0.5F));
-    codes.has_activation_code = true;
-    codes.activation_code = with_level_counts(codes.weight_code, bits);
+    codes.activations = with_level_counts(codes.code, bits);
     codes.range_high = 4;
     codes.range_low = -4 * 128.0F / 127.0F;
     all.push_back(codes);
@@ -73,7 +72,7 @@ TEST_F(PassedTensors, OfTheSameNetworkInStandardOperationsAre8BitsWhereFakeQuant
   // A residual sum's other summand is not rounded here: block1/b, and both of block2's.
   EXPECT_EQ(elements_at(tensors, 8), 3 * 144 + 3 * 8 * 144 + 12 * 36 + 12);
   EXPECT_EQ(elements_at(tensors, 32), 8 * 144 + 3 * 12 * 36);
-  for (LayerCodes& layer : codes) layer.summand_limit = 4;
+  for (LayerCodes& layer : codes) layer.residual_limit = 4;
   EXPECT_LT(elements_at(passed_tensors(emit_standard(prepared, codes), calls), 32), elements_at(tensors, 32));
 }
 

@@ -4,30 +4,26 @@
 #include <cstdint>
 #include <memory>
 #include <openvino/openvino.hpp>
+#include <optional>
 #include <vector>
 
+#include "core/weight_codes.h"
 #include "dnateq/code.h"
 #include "dnateq/recipe.h"
 #include "graph/import.h"
 
 namespace dnateq {
 
-// The codes that the search decided on for one layer of PreparedModel::layers (same index):
-// w^ = gamma[row] * 2^scale_exponent * level.
-struct LayerCodes {
-  TensorCode weight_code;
-  std::vector<uint8_t> codes;   // rows x columns, row-major; empty: this layer stays FP32
-  std::vector<uint16_t> gamma;  // float16 channel scale per row; the value used everywhere is the rounded one
-  int scale_exponent = 0;       // of all rows' scales
-  std::vector<float> bias;      // per row, added to the layer's output; empty = none
-  bool has_activation_code = false;
-  TensorCode activation_code;           // code of the tensor entering the layer (exact emission)
-  float range_low = 0, range_high = 0;  // 8-bit uniform range of the same tensor (standard emission); low == 0:
-                                        // unsigned, else low = -high * 128 / 127, the signed 8-bit grid
+// The codes that the search decided on for one layer of PreparedModel::layers (same index). Without any it stays FP32.
+struct LayerCodes : WeightCodes {
+  std::optional<TensorCode> activations;  // of the tensor entering the layer (exact emission); none: it stays float32
+  float range_low = 0, range_high = 0;    // 8-bit uniform range of the same tensor (standard emission); low == 0:
+                                          // unsigned, else low = -high * 128 / 127, the signed 8-bit grid
   bool any_cpu = true;  // standard emission: levels that are not safe to add in 16 bits (core/pair_sums.h) are
                         // rounded to a coarser grid; false: the file is for CPUs with VNNI
-  float summand_limit =
-      0;  // standard emission: the layer's summand (summand.h) is rounded to 8 bits up to here; 0: not
+  // Standard emission: what the layer adds to a residual sum (graph/patterns.h) is rounded to 8 bits up to here; 0:
+  // not.
+  float residual_limit = 0;
 };
 
 // Standard operations only: weights as packed codes (u2/u3/u4/u6 constants, or planes of them) through a Gather of the

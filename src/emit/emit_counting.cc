@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "dnateq/error.h"
-#include "emit/emit_parts.h"
+#include "emit/emission_copy.h"
 #include "emit/image_nodes.h"
 #include "kernels/exponential.h"
 #include "ops/counting_layer.h"
@@ -57,13 +57,13 @@ std::shared_ptr<ov::Model> emit_counting(const PreparedModel& prepared, const st
   const Copy copy = decoded_copy(prepared, codes);
   copy.model->validate_nodes_and_infer_types();
   for (const auto& target : copy.targets) {
-    if (!target || target->layer->kind == LayerKind::kEmbedding || !target->codes->has_activation_code) continue;
+    if (!target || target->layer->kind == LayerKind::kEmbedding || !target->codes->activations) continue;
     const std::shared_ptr<ov::Node>& node = target->node;
     const std::vector<int64_t> shape(target->weight_shape.begin(), target->weight_shape.end());
     if (const std::string why = refusal_of(*target->layer, shape); !why.empty())
       throw Error(fmt::format("counting does not take layer '{}': {}", target->layer->name, why));
     try {
-      kernels::SharedBase(target->codes->activation_code, target->codes->weight_code);
+      kernels::SharedBase(*target->codes->activations, target->codes->code);
     } catch (const Error& error) {
       throw Error(fmt::format("layer '{}': {}", target->layer->name, error.what()));
     }

@@ -97,7 +97,7 @@ TEST(EmitCounting, LoadsThroughTheSharedLibraryAndFromTheModelCache) {
 TEST(EmitCounting, SaysWhatItDoesNotTake) {
   const PreparedModel prepared = save_and_import(core(), residual_cnn());
   std::vector<LayerCodes> codes = random_exponents(prepared);
-  codes[1].weight_code.base = 1.9;
+  codes[1].code.base = 1.9;
   EXPECT_THAT(error_of([&] { emit_counting(prepared, codes); }), ::testing::HasSubstr("block1/a"));
   EXPECT_THAT(error_of([&] { emit_counting(prepared, random_codes(prepared)); }), ::testing::HasSubstr("exponential"));
   const auto x = parameter("volume", {1, 2, 4, 4, 4});

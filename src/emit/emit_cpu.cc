@@ -1,6 +1,7 @@
+// Layers whose weights bind run on our packed operations; the others as in emit_standard.cc.
 #include <algorithm>
 
-#include "emit/emit_parts.h"
+#include "emit/emission_copy.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -12,20 +13,13 @@ using namespace emission;  // NOLINT: this file is one of its own
 std::vector<float> whole_bias(const Target& target, std::shared_ptr<ov::Node>& end) {
   std::vector<float> bias = target.codes->bias;
   end = target.node;
-  const auto consumers = target.node->output(0).get_target_inputs();
-  if (consumers.size() != 1) return bias;
-  const ov::Input<ov::Node> input = *consumers.begin();
-  const auto add = ov::as_type_ptr<op::Add>(input.get_node()->shared_from_this());
-  if (!add) return bias;
-  const auto constant = ov::as_type_ptr<op::Constant>(add->get_input_node_shared_ptr(1 - input.get_index()));
-  if (!constant || constant->get_element_type() != ov::element::f32 ||
-      !is_per_channel(constant->get_shape(), target.layer->bias_shape()) ||
-      add->get_output_partial_shape(0).rank() != target.node->get_output_partial_shape(0).rank())
+  const std::optional<ConstantAdd> joined = bias_add(target);
+  if (!joined || joined->sum().get_partial_shape().rank() != target.node->get_output_partial_shape(0).rank())
     return bias;
-  const std::vector<float> added = constant->cast_vector<float>();
+  const std::vector<float> added = joined->constant()->cast_vector<float>();
   bias.resize(static_cast<size_t>(target.layer->rows), 0.0F);
   for (size_t i = 0; i < bias.size(); ++i) bias[i] += added[added.size() == 1 ? 0 : i];
-  end = add;
+  end = joined->add->shared_from_this();
   return bias;
 }
 

@@ -1,7 +1,8 @@
+// Every layer on our operations: first as quantization beside float32 layers, then on levels (fuse_levels.h).
 #include <algorithm>
 #include <map>
 
-#include "emit/emit_parts.h"
+#include "emit/emission_copy.h"
 #include "emit/fuse_levels.h"
 #include "ops/ops.h"
 
@@ -11,12 +12,12 @@ using namespace emission;  // NOLINT: this file is one of its own
 
 Copy emission::decoded_copy(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   Copy copy = copy_for_emission(prepared, codes);
-  const auto quantizes = [&](size_t i) { return copy.targets[i]->codes->has_activation_code; };
+  const auto quantizes = [&](size_t i) { return copy.targets[i]->codes->activations.has_value(); };
   for (const auto& group : group_by_tensor(copy, quantizes)) {
     std::vector<std::pair<TensorCode, NodeOutput>> quantized;  // layers that read a tensor by the same code share it
     const NodeOutput tensor = activation_of(*group.front());
     for (const Target* target : group) {
-      const TensorCode& code = target->codes->activation_code;
+      const TensorCode& code = *target->codes->activations;
       auto found = std::find_if(quantized.begin(), quantized.end(), [&](const auto& q) { return q.first == code; });
       if (found == quantized.end()) {
         validate(code, target->layer->name);
@@ -66,7 +67,7 @@ std::shared_ptr<ov::Model> emit_exact(const PreparedModel& prepared, const std::
 }
 
 int64_t exact_weight_bytes(const Layer& layer, const LayerCodes& codes) {
-  if (codes.codes.empty() || layer.shares_weights_with >= 0) return 0;
+  if (codes.codes.empty() || layer.shares_weights_with) return 0;
   const ov::Shape shape = layer.node->get_input_shape(layer.weight_port);
   return weight_blob_bytes(weight_header(layer, codes, shape));
 }

@@ -1,3 +1,5 @@
+// Codes as constants and tables that OpenVINO folds to int8, and FakeQuantize where activations enter: what its INT8
+// passes look for.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -6,8 +8,8 @@
 
 #include "core/pack.h"
 #include "core/pair_sums.h"
-#include "emit/emit_parts.h"
-#include "graph/summand.h"
+#include "emit/emission_copy.h"
+#include "graph/patterns.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -64,21 +66,33 @@ struct Int8Levels {
 
 // Whether OpenVINO's kernels compute with the integers of the codes on every CPU.
 bool safe_as_stored(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
-  return codes.weight_code.arithmetic == Arithmetic::kInt8Grid &&
-         largest_pair_sum(codes.codes, columns, int8_level_table(codes.weight_code), pairs) <= kLargestPairSum;
+  return codes.code.arithmetic == Arithmetic::kInt8Grid &&
+         largest_pair_sum(codes.codes, columns, int8_level_table(codes.code), pairs) <= kLargestPairSum;
 }
 
 // Without VNNI, OpenVINO's kernels of 3-D grouped convolutions halve the levels beside signed activations, and an odd
 // one loses its half (docs/isa.md).
 bool halves_levels(const Target& target) {
   return target.layer->kind == LayerKind::kGroupConvolution && target.weight_shape.size() == 6 &&
-         target.codes->any_cpu && target.codes->has_activation_code && target.codes->range_low < 0;
+         target.codes->any_cpu && target.codes->activations && target.codes->range_low < 0;
+}
+
+// Real levels, or integers that cannot stay: the nearest multiples of `step` of an 8-bit grid up to the largest level.
+Int8Levels rounded_levels(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs, int step) {
+  const std::vector<float> levels = level_table(codes.code);
+  Int8Levels rounded;
+  const int top = safe_table(levels, kLargestLevel / step, codes.codes, columns, pairs, rounded.table);
+  for (int8_t& level : rounded.table) level = static_cast<int8_t>(step * level);
+  float largest = 0;
+  for (const float level : levels) largest = std::max(largest, std::fabs(level));
+  rounded.unit = largest / static_cast<float>(step * top);
+  return rounded;
 }
 
 // Levels that can be halved: those of the codes where they are even or can be doubled, else the nearest even ones.
 Int8Levels even_levels(const LayerCodes& codes, int64_t columns) {
   constexpr int kLargestHalf = kLargestLevel / 2;
-  const TensorCode& code = codes.weight_code;
+  const TensorCode& code = codes.code;
   if (code.arithmetic == Arithmetic::kInt8Grid) {
     Int8Levels levels{int8_level_table(code), static_cast<float>(1.0 / code.grid)};
     if (std::ranges::all_of(levels.table, [](int8_t level) { return level % 2 == 0; })) return levels;
@@ -87,27 +101,13 @@ Int8Levels even_levels(const LayerCodes& codes, int64_t columns) {
       return {levels.table, levels.unit / 2};
     }
   }
-  const std::vector<float> real = level_table(code);
-  Int8Levels halved;
-  const int top = safe_table(real, kLargestHalf, codes.codes, columns, {}, halved.table);
-  for (int8_t& level : halved.table) level = static_cast<int8_t>(2 * level);
-  float largest = 0;
-  for (const float level : real) largest = std::max(largest, std::fabs(level));
-  halved.unit = largest / static_cast<float>(2 * top);
-  return halved;
+  return rounded_levels(codes, columns, {}, 2);
 }
 
 Int8Levels int8_levels(const LayerCodes& codes, int64_t columns, const std::vector<ColumnPair>& pairs) {
-  const TensorCode& code = codes.weight_code;
+  const TensorCode& code = codes.code;
   if (safe_as_stored(codes, columns, pairs)) return {int8_level_table(code), static_cast<float>(1.0 / code.grid)};
-  // Real levels, or codes that were not solved for every CPU: the nearest of an 8-bit grid up to the largest.
-  const std::vector<float> levels = level_table(code);
-  Int8Levels rounded;
-  const int top = safe_table(levels, kLargestLevel, codes.codes, columns, pairs, rounded.table);
-  float largest = 0;
-  for (const float level : levels) largest = std::max(largest, std::fabs(level));
-  rounded.unit = largest / static_cast<float>(top);
-  return rounded;
+  return rounded_levels(codes, columns, pairs, 1);  // real, or not solved for every CPU
 }
 
 // What the layers that read this layer's stored weights ask of them.
@@ -115,7 +115,7 @@ std::vector<ColumnPair> pairs_of(const Copy& copy, size_t layer, const std::vect
   std::vector<ColumnPair> pairs;
   for (size_t i = 0; i < copy.targets.size() && pairs.empty(); ++i) {
     const auto& target = copy.targets[i];
-    if (target && !others[i] && target->codes->any_cpu && target->codes->has_activation_code && owner(copy, i) == layer)
+    if (target && !others[i] && target->codes->any_cpu && target->codes->activations && owner(copy, i) == layer)
       pairs = target->layer->added_pairs();
   }
   return pairs;
@@ -136,7 +136,7 @@ StandardWeights standard_weights(const Target& target, const std::vector<ColumnP
   const std::vector<uint8_t> ordered = target.layer->to_model_layout(codes.codes);
   NodeOutput indices;
   int shift = 0;
-  for (const Plane& plane : planes(codes.weight_code.stored_bits)) {
+  for (const Plane& plane : planes(codes.code.stored_bits)) {
     std::vector<uint8_t> bits(ordered.size());
     const unsigned mask = (1U << plane.bits) - 1U;
     for (size_t i = 0; i < bits.size(); ++i) bits[i] = static_cast<uint8_t>((ordered[i] >> shift) & mask);
@@ -152,15 +152,15 @@ StandardWeights standard_weights(const Target& target, const std::vector<ColumnP
     shift += plane.bits;
   }
 
-  const bool keep_real_levels = codes.weight_code.arithmetic == Arithmetic::kExponential && !codes.has_activation_code;
-  const size_t entries = size_t{1} << codes.weight_code.stored_bits;
+  const bool keep_real_levels = codes.code.arithmetic == Arithmetic::kExponential && !codes.activations;
+  const size_t entries = size_t{1} << codes.code.stored_bits;
   const auto gamma = std::make_shared<op::Constant>(ov::element::f16, target.channel_shape, codes.gamma.data());
   gamma->set_friendly_name(name + "/gamma");
   const NodeOutput wide_gamma = std::make_shared<op::Convert>(gamma, ov::element::f32);
   const auto axis = scalar<int32_t>(ov::element::i32, 0);
   StandardWeights weights;
   if (keep_real_levels) {
-    const auto table = op::Constant::create(ov::element::f32, ov::Shape{entries}, level_table(codes.weight_code));
+    const auto table = op::Constant::create(ov::element::f32, ov::Shape{entries}, level_table(codes.code));
     table->set_friendly_name(name + "/table");
     weights.levels = std::make_shared<op::Gather>(table, indices, axis);
     weights.scale = wide_gamma;
@@ -248,21 +248,21 @@ void quantize_activations(const std::vector<const Target*>& layers_of_tensor) {
   for (ov::Input<ov::Node>& input : inputs) input.replace_source_output(quantized);
 }
 
-void quantize_summands(const Copy& copy, const std::function<bool(size_t)>& wanted) {
+void quantize_residual_operands(const Copy& copy, const std::function<bool(size_t)>& wanted) {
   for (size_t i = 0; i < copy.targets.size(); ++i) {
-    if (!copy.targets[i] || !wanted(i) || !(copy.targets[i]->codes->summand_limit > 0)) continue;
-    const NodeOutput summand = summand_of(copy.targets[i]->node);
-    if (!summand.get_node()) continue;
-    ov::Input<ov::Node> sum = *summand.get_target_inputs().begin();
-    const float limit = copy.targets[i]->codes->summand_limit;
-    sum.replace_source_output(to_8_bits(summand, -limit * 128.0F / 127.0F, limit));
+    if (!copy.targets[i] || !wanted(i) || !(copy.targets[i]->codes->residual_limit > 0)) continue;
+    const NodeOutput operand = residual_operand_of(copy.targets[i]->node);
+    if (!operand.get_node()) continue;
+    ov::Input<ov::Node> sum = *operand.get_target_inputs().begin();
+    const float limit = copy.targets[i]->codes->residual_limit;
+    sum.replace_source_output(to_8_bits(operand, -limit * 128.0F / 127.0F, limit));
   }
 }
 
 }  // namespace
 
 bool can_read_blob(const Target& target) {
-  return target.codes->weight_code.arithmetic == Arithmetic::kInt8Grid && target.weight_shape.size() == 2;
+  return target.codes->code.arithmetic == Arithmetic::kInt8Grid && target.weight_shape.size() == 2;
 }
 
 void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* blobs) {
@@ -273,8 +273,8 @@ void emit_standard_layers(Copy& copy, const std::vector<bool>& others, Blobs* bl
       if (safe_as_stored(*copy.targets[i]->codes, copy.targets[i]->layer->columns, pairs_of(copy, from, others)))
         in_blobs.insert(from);
     }
-  const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->has_activation_code; };
-  quantize_summands(copy, quantized);
+  const auto quantized = [&](size_t i) { return !others[i] && copy.targets[i]->codes->activations; };
+  quantize_residual_operands(copy, quantized);
   bool any_cpu = true;
   for (size_t i = 0; i < copy.targets.size(); ++i)
     any_cpu = any_cpu && (!copy.targets[i] || !quantized(i) || copy.targets[i]->codes->any_cpu);
@@ -310,13 +310,13 @@ std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const st
 }
 
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes) {
-  if (codes.codes.empty() || layer.shares_weights_with >= 0) return 0;
+  if (codes.codes.empty() || layer.shares_weights_with) return 0;
   const int64_t elements = layer.rows * layer.columns;
-  const int64_t entries = int64_t{1} << codes.weight_code.stored_bits;
+  const int64_t entries = int64_t{1} << codes.code.stored_bits;
   int64_t bytes = layer.rows * static_cast<int64_t>(sizeof(uint16_t));
-  for (const emission::Plane& plane : emission::planes(codes.weight_code.stored_bits))
+  for (const emission::Plane& plane : emission::planes(codes.code.stored_bits))
     bytes += emission::plane_bytes(plane, elements);
-  const bool real = codes.weight_code.arithmetic == Arithmetic::kExponential && !codes.has_activation_code;
+  const bool real = codes.code.arithmetic == Arithmetic::kExponential && !codes.activations;
   constexpr int64_t kUnit = sizeof(float);
   return bytes + (real ? entries * static_cast<int64_t>(sizeof(float)) + (codes.scale_exponent != 0 ? kUnit : 0)
                        : entries + kUnit);

@@ -23,7 +23,7 @@ PreparedModel network_of(ov::Core& core, const ov::Shape& weights, const ov::Par
 // `grid_share` of 127 is the largest level.
 std::vector<LayerCodes> codes_of(const PreparedModel& prepared, bool is_signed, double grid_share = 1) {
   std::vector<LayerCodes> codes = random_codes(prepared);
-  codes[0].weight_code.grid *= grid_share;
+  codes[0].code.grid *= grid_share;
   codes[0].range_high = kRange;
   codes[0].range_low = is_signed ? -kRange * 128 / 127 : 0;
   return codes;
@@ -69,7 +69,7 @@ TEST(EvenLevels, ComputeWhatTheCodesSay) {
     for (const double share : {0.49, 1.0}) {  // levels that can be doubled, and such that must be rounded
       std::vector<LayerCodes> codes = codes_of(prepared, true, share);
       const std::vector<float> actual = infer(core, emit_standard(prepared, codes), {x});
-      codes[0].has_activation_code = false;  // floating point everywhere
+      codes[0].activations.reset();  // floating point everywhere
       codes[0].any_cpu = false;
       const std::vector<float> expected = infer(core, emit_standard(prepared, codes), {x});
       float largest = 0;

@@ -10,6 +10,7 @@
 
 #include "core/blob.h"
 #include "emit/image_nodes.h"
+#include "graph/patterns.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -91,29 +92,21 @@ int64_t groups_of(const Chain& chain) {
 
 // ---- what follows a layer ----
 
-std::shared_ptr<ov::Node> only_reader(const NodeOutput& output) {
-  const auto inputs = output.get_target_inputs();
-  return inputs.size() == 1 ? inputs.begin()->get_node()->shared_from_this() : nullptr;
-}
-
-NodeOutput other_summand(const ov::Node& add, const NodeOutput& one) {
+NodeOutput other_operand(const ov::Node& add, const NodeOutput& one) {
   return add.input_value(add.input_value(0) == one ? 1 : 0);
 }
 
 // One value a channel, or one for all, of a float32 constant.
-bool add_constant(Chain& chain, const ov::Node& add) {
-  const auto constant = ov::as_type_ptr<op::Constant>(other_summand(add, chain.end).get_node_shared_ptr());
-  if (!constant || constant->get_element_type() != ov::element::f32) return false;
+bool add_constant(Chain& chain, ov::Node& add) {
+  const std::optional<ConstantAdd> found = constant_add(&add);
+  if (!found || found->constant()->get_element_type() != ov::element::f32) return false;
   const auto rank = static_cast<size_t>(chain.end.get_partial_shape().rank().get_length());
-  const ov::Shape& shape = constant->get_shape();
   const auto channels = static_cast<size_t>(chain.header.rows);
-  if (shape.size() > rank) return false;
-  const size_t missing = rank - shape.size(), axis = chain.is_image ? 1 : rank - 1;
-  for (size_t i = 0; i < shape.size(); ++i)
-    if (shape[i] != 1 && (i + missing != axis || shape[i] != channels)) return false;
-  const std::vector<float> summand = constant->cast_vector<float>();
+  const ov::Shape shape = found->constant()->get_shape();
+  if (shape.size() > rank || !is_one_a_channel(shape, channels, chain.is_image ? rank - 2 : 0)) return false;
+  const std::vector<float> added = found->constant()->cast_vector<float>();
   chain.bias.resize(channels, 0.0F);
-  for (size_t i = 0; i < channels; ++i) chain.bias[i] += summand[summand.size() == 1 ? 0 : i];
+  for (size_t i = 0; i < channels; ++i) chain.bias[i] += added[added.size() == 1 ? 0 : i];
   return true;
 }
 
@@ -224,12 +217,13 @@ class Fusion {
   // Steps that one reader after the other allows. What a layer takes along reaches its end in the original too, so that
   // the layers still stand in some order; a sum of two layers goes to the first one.
   void extend(Chain& chain) {
-    while (const auto next = only_reader(chain.end)) {
+    while (const auto reader = only_reader(chain.end)) {
+      const auto next = reader->get_node()->shared_from_this();
       if (taken_.contains(next.get()) || next->get_output_size() != 1 ||
           next->get_output_element_type(0) != ov::element::f32)
         return;
       if (ov::is_type<op::Add>(next)) {
-        if (!add_summand(chain, *next)) return;
+        if (!add_operand(chain, *next)) return;
       } else if (!add_activation(chain, *next)) {
         return;
       }
@@ -239,10 +233,10 @@ class Fusion {
     }
   }
 
-  static bool add_summand(Chain& chain, const ov::Node& add) {
+  static bool add_operand(Chain& chain, ov::Node& add) {
     if (add.input_value(0) == add.input_value(1)) return false;
     if (!chain.steps.adds_residual && add_constant(chain, add)) return true;
-    const NodeOutput other = other_summand(add, chain.end);
+    const NodeOutput other = other_operand(add, chain.end);
     if (chain.steps.adds_residual || !same_shape(other.get_partial_shape(), chain.end.get_partial_shape()) ||
         !same_shape(add.get_output_partial_shape(0), chain.end.get_partial_shape()))
       return false;

@@ -142,15 +142,15 @@ TEST(FuseLevels, ComputesNoFloatsThatNobodyReads) {
 TEST(FuseLevels, LeavesLayersWithoutIntegersAsTheyAre) {
   const PreparedModel prepared = save_and_import(core(), residual_cnn());
   std::vector<LayerCodes> codes = random_codes(prepared);
-  codes[1].activation_code.arithmetic = Arithmetic::kExponential;
-  codes[2].weight_code.arithmetic = Arithmetic::kExponential;
-  codes[3].has_activation_code = false;
+  codes[1].activations->arithmetic = Arithmetic::kExponential;
+  codes[2].code.arithmetic = Arithmetic::kExponential;
+  codes[3].activations.reset();
   codes[5] = {};
   const ModelPtr fused = emit_exact(prepared, codes), decoded = emit_exact_decoded(prepared, codes);
   EXPECT_EQ(count_of(fused, "LevelConvolution") + count_of(fused, "LevelMatMul"), prepared.layers.size() - 4);
   const ov::Tensor x = random_tensor({2, 3, 12, 12}, 8);
   expect_near(infer(core(), fused, {x}), infer(core(), decoded, {x}));
-  for (LayerCodes& layer : codes) layer.has_activation_code = false;
+  for (LayerCodes& layer : codes) layer.activations.reset();
   EXPECT_EQ(infer(core(), emit_exact(prepared, codes), {x}), infer(core(), emit_exact_decoded(prepared, codes), {x}));
 }
 
@@ -161,9 +161,8 @@ TEST(FuseLevels, TakesLevelsOfTwoTablesAndManyCodes) {
   for (unsigned i = 0; i < 12; ++i) readers.push_back(convolution(std::to_string(i), a, {8, 8, 1, 1}, i, 1, 0));
   const PreparedModel prepared = save_and_import(core(), model_of(std::make_shared<op::Concat>(readers, 1), {x}));
   std::vector<LayerCodes> codes = random_codes(prepared);
-  for (size_t i = 0; i < codes.size(); ++i)
-    codes[i].activation_code = grid_code(5, 2.0 + 0.1 * double(i), i == 0 ? -1 : 0);
-  codes[3].weight_code = grid_code(4, 1.2, 0);  // integers up to 255
+  for (size_t i = 0; i < codes.size(); ++i) codes[i].activations = grid_code(5, 2.0 + 0.1 * double(i), i == 0 ? -1 : 0);
+  codes[3].code = grid_code(4, 1.2, 0);  // integers up to 255
   const ModelPtr fused = emit_exact(prepared, codes);
   EXPECT_EQ(count_of(fused, "LevelConvolution"), 13U);
   EXPECT_EQ(count_of(fused, "ExponentialEncode"), 1 + 12 - ops::LevelLayer::kMostLevelOutputs);
@@ -228,7 +227,7 @@ TEST(FuseLevels, WhatIsLeftToOpenVinosFloatsIsListed) {
   for (const FloatOperations& of : float_operations(*fused)) types.insert(of.type);
   EXPECT_EQ(types, (std::set<std::string>{"Add", "Gelu", "MVN", "MatMul", "Softmax"}));
   std::vector<LayerCodes> codes = random_codes(prepared);
-  codes[2].activation_code.arithmetic = Arithmetic::kExponential;  // a layer of real levels
+  codes[2].activations->arithmetic = Arithmetic::kExponential;  // a layer of real levels
   const std::string text = to_string(float_operations(*emit_exact(prepared, codes)));
   EXPECT_THAT(text, ::testing::HasSubstr("3 MatMul (first '"));
   EXPECT_THAT(text, ::testing::HasSubstr("1 Softmax ('"));

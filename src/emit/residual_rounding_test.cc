@@ -8,21 +8,20 @@ namespace dnateq::testing {
 namespace {
 
 // Codes that only have to be valid: 4 bits, every weight the same.
-std::vector<LayerCodes> codes_of(const PreparedModel& prepared, float summand_limit) {
+std::vector<LayerCodes> codes_of(const PreparedModel& prepared, float residual_limit) {
   std::vector<LayerCodes> all;
   for (const Layer& layer : prepared.layers) {
     LayerCodes codes;
-    codes.weight_code.grid = 100;
-    codes.weight_code.base = 1.3;
-    codes.weight_code.alpha = 0.1;
-    codes.weight_code.beta = 0;
+    codes.code.grid = 100;
+    codes.code.base = 1.3;
+    codes.code.alpha = 0.1;
+    codes.code.beta = 0;
     codes.codes.assign(static_cast<size_t>(layer.rows * layer.columns), 3);
     codes.gamma.assign(static_cast<size_t>(layer.rows), 0x2000);
-    codes.has_activation_code = true;
-    codes.activation_code = codes.weight_code;
+    codes.activations = codes.code;
     codes.range_high = 2;
     codes.range_low = layer.name == "b" ? 0.0F : -2.0F * 128 / 127;
-    codes.summand_limit = summand_limit;
+    codes.residual_limit = residual_limit;
     all.push_back(codes);
   }
   return all;

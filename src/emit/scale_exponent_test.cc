@@ -82,7 +82,7 @@ TEST(ScaleExponents, OfRealLevelsCostFourBytesMoreInStandard) {
   const PreparedModel prepared =
       save_and_import(core(), model_of(named<op::MatMul>("layer", x, random_constant({8, 16}, 1), false, true), {x}));
   std::vector<LayerCodes> codes = random_exponents(prepared);
-  codes[0].has_activation_code = false;
+  codes[0].activations.reset();
   codes[0].bias.clear();
   const ov::Tensor input = random_tensor({3, 16}, 5);
   const std::vector<float> plain = infer(core(), emit_standard(prepared, codes), {input});

@@ -35,7 +35,7 @@ inline std::vector<LayerCodes> random_codes(const PreparedModel& prepared, bool 
     const Layer& layer = prepared.layers[i];
     LayerCodes codes;
     const int bits = 3 + static_cast<int>(i % 3);
-    codes.weight_code = grid_code(bits, 1.2);
+    codes.code = grid_code(bits, 1.2);
     std::mt19937 random(static_cast<unsigned>(40 + i));
     for (int64_t k = 0; k < layer.rows * layer.columns; ++k)
       codes.codes.push_back(static_cast<uint8_t>(random() % (1U << bits)));
@@ -43,10 +43,9 @@ inline std::vector<LayerCodes> random_codes(const PreparedModel& prepared, bool 
     for (const float gamma : random_values(static_cast<size_t>(layer.rows), static_cast<unsigned>(70 + i), 0.3F))
       codes.gamma.push_back(to_float16((1.5F + gamma) / std::sqrt(fan_in)));
     codes.bias = random_values(static_cast<size_t>(layer.rows), static_cast<unsigned>(90 + i), 0.2F);
-    codes.has_activation_code = true;
     const auto source = layer.node->get_input_node_shared_ptr(layer.activation_port);
     const bool unsigned_input = ov::is_type<op::Relu>(source) || ov::is_type<op::MaxPool>(source);
-    codes.activation_code =
+    codes.activations =
         grid_code(spread ? 3 + static_cast<int>(i % 4) : 4, unsigned_input ? 4.0 : 3.0, unsigned_input ? 0 : -1);
     all.push_back(codes);
   }
@@ -74,11 +73,11 @@ inline std::vector<LayerCodes> random_exponents(const PreparedModel& prepared, b
   for (size_t i = 0; i < all.size(); ++i) {
     const int bits = 2 + static_cast<int>(i % 4);
     const double base = 1.1 + 0.9 / (1 << bits);
-    all[i].weight_code = real_code(bits, true, base, 1.2, beta_is_zero);
+    all[i].code = real_code(bits, true, base, 1.2, beta_is_zero);
     std::mt19937 random(static_cast<unsigned>(140 + i));
     for (uint8_t& code : all[i].codes)
-      code = static_cast<uint8_t>(random() % static_cast<unsigned>(1 + 2 * all[i].weight_code.positive_levels));
-    all[i].activation_code = real_code(bits, all[i].activation_code.negative_levels > 0, base, 3.0, beta_is_zero);
+      code = static_cast<uint8_t>(random() % static_cast<unsigned>(1 + 2 * all[i].code.positive_levels));
+    all[i].activations = real_code(bits, all[i].activations->negative_levels > 0, base, 3.0, beta_is_zero);
   }
   return all;
 }

@@ -339,8 +339,8 @@ TEST_F(Import, TiedWeightsBecomeOneConstantWhetherSharedOrCopied) {
   for (const bool copies : {false, true}) {
     const PreparedModel prepared = prepared_as_exact_as(tied_model(copies), {ids});
     ASSERT_THAT(names(prepared), ElementsAre("table", "hidden", "words"));
-    EXPECT_EQ(prepared.layers[0].shares_weights_with, -1);
-    EXPECT_EQ(prepared.layers[1].shares_weights_with, -1);
+    EXPECT_EQ(prepared.layers[0].shares_weights_with, std::nullopt);
+    EXPECT_EQ(prepared.layers[1].shares_weights_with, std::nullopt);
     EXPECT_EQ(prepared.layers[2].shares_weights_with, 0);
     EXPECT_EQ(prepared.layers[2].weights(), prepared.layers[0].weights());
     EXPECT_EQ(prepared.layers[2].weight_matrix(), prepared.layers[0].weight_matrix());
@@ -371,7 +371,7 @@ TEST_F(Import, NearlyProportionalWeightsAreNotShared) {
     }
   ov::Tensor ids(ov::element::i64, {1, 2});
   std::fill_n(ids.data<int64_t>(), 2, 7);
-  EXPECT_EQ(prepared_as_exact_as(model, {ids}).layers.at(2).shares_weights_with, -1);
+  EXPECT_EQ(prepared_as_exact_as(model, {ids}).layers.at(2).shares_weights_with, std::nullopt);
 }
 
 TEST_F(Import, UntiedLayersKeepWeightsOfTheirOwn) {
@@ -380,7 +380,8 @@ TEST_F(Import, UntiedLayersKeepWeightsOfTheirOwn) {
   ImportOptions options;
   options.untie = {"^words$"};
   for (const bool copies : {false, true})
-    EXPECT_EQ(prepared_as_exact_as(tied_model(copies), {ids}, options).layers.at(2).shares_weights_with, -1) << copies;
+    EXPECT_EQ(prepared_as_exact_as(tied_model(copies), {ids}, options).layers.at(2).shares_weights_with, std::nullopt)
+        << copies;
   options.untie = {"nothing"};
   EXPECT_THAT(refusal(tied_model(true), options), HasSubstr("--untie"));
 }
@@ -396,7 +397,7 @@ TEST_F(Import, EqualWeightsOfDifferentMeaningAreNotShared) {
   const auto c = named<op::MatMul>("c", last, constant({4, 4}, weights->cast_vector<float>()), false, true);
   const PreparedModel prepared = prepared_as_exact_as(model_of(c, {x}), {random_tensor({1, 4, 6, 6}, 2)});
   ASSERT_EQ(prepared.layers.size(), 3U);
-  for (const Layer& layer : prepared.layers) EXPECT_EQ(layer.shares_weights_with, -1) << layer.name;
+  for (const Layer& layer : prepared.layers) EXPECT_EQ(layer.shares_weights_with, std::nullopt) << layer.name;
 }
 
 TEST_F(Import, ClipsBecomeOneClamp) {

@@ -130,10 +130,13 @@ class Producers {
   std::unordered_map<const ov::Node*, int> known_;
 };
 
+constexpr int kLevelsAnOctave = 32;                            // 127 levels then span nearly four octaves
+constexpr float kStepsOfSigned = 254, kStepsOfUnsigned = 510;  // half steps of 127 and 255 up to the largest value
+
 // Beside coded layers, the exponential designs run it as a code of 7 exponent bits, in the base of set_precision().
 Operand int8_operand(double zero_fraction, std::string origin) {
   Operand operand;
-  operand.base = std::exp2(1.0 / 32);
+  operand.base = std::exp2(1.0 / kLevelsAnOctave);
   operand.zero_fraction = zero_fraction;
   operand.origin = std::move(origin);
   return operand;
@@ -146,7 +149,7 @@ double int8_zero_fraction(std::span<const float> rows, int64_t columns) {
   for (size_t begin = 0; begin < rows.size(); begin += width) {
     float largest = 0;
     for (size_t i = begin; i < begin + width; ++i) largest = std::max(largest, std::fabs(rows[i]));
-    const float half_step = largest / 254.0F;
+    const float half_step = largest / kStepsOfSigned;
     for (size_t i = begin; i < begin + width; ++i) zeros += std::fabs(rows[i]) < half_step || rows[i] == 0 ? 1 : 0;
   }
   return rows.empty() ? 0 : static_cast<double>(zeros) / static_cast<double>(rows.size());
@@ -157,7 +160,7 @@ double int8_zero_fraction(const Histogram& histogram) {
   if (histogram.count() == 0) return 0;
   const bool is_signed = histogram.minimum() < 0;
   const float largest = std::max(-histogram.minimum(), histogram.maximum());
-  const float half_step = largest / (is_signed ? 254.0F : 510.0F);
+  const float half_step = largest / (is_signed ? kStepsOfSigned : kStepsOfUnsigned);
   uint64_t zeros = histogram.zeros();
   for (const Histogram::Bin& bin : histogram.bins())
     if (std::fabs(bin.center) < half_step) zeros += bin.count;
@@ -339,7 +342,7 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
 
 std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& model) {
   std::map<std::string, CodeCounts> counts;
-  const std::string suffix = "/weights";  // as emit_parts names the blobs
+  const std::string suffix = "/weights";  // as emission_copy names the blobs
   for (const NodePtr& node : read_model(core, model)->get_ops()) {
     const auto constant = ov::as_type_ptr<op::Constant>(node);
     const std::string name = node->get_friendly_name();
@@ -430,8 +433,8 @@ void apply_bits(ModelWorkload& workload, const PreparedModel& prepared, int weig
                                                    with_level_counts({}, weight_bits));
       layer.weights = operand_of(solution.code, count_codes(solution.code, solution.codes), "nearest codes");
       const bool non_negative = cannot_be_negative(from.node->input_value(from.activation_port));
-      if (activations && activations->of_layer[index] >= 0) {
-        const Histogram& seen = activations->tensors[static_cast<size_t>(activations->of_layer[index])].histogram;
+      if (const ActivationMeasurement* entering = activations ? activations->entering(index) : nullptr) {
+        const Histogram& seen = entering->histogram;
         const TensorCode code = fit_activation(FitData::from_histogram(seen), {}, activation_bits, non_negative).code;
         layer.activations = operand_of(code, count_codes(code, seen), "nearest codes, calibration");
         workload.int8.layers[i].activations = int8_operand(int8_zero_fraction(seen), "int8: range of calibration");

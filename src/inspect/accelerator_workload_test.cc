@@ -168,11 +168,7 @@ TEST_F(AcceleratorWorkload, RecipeGivesBitsAndEmittedCodes) {
   for (const Layer& one : prepared.layers) {
     const LayerSolution solution =
         quantize_rows(one.weight_matrix(), {one.rows, one.columns, one.groups}, with_level_counts({}, 4));
-    LayerCodes codes;
-    codes.weight_code = solution.code;
-    codes.codes = solution.codes;
-    codes.gamma = solution.gamma;
-    emitted.push_back(codes);
+    static_cast<WeightCodes&>(emitted.emplace_back()) = solution;
     if (one.name == "block2/b") continue;  // left in FP32
     LayerRecipe entry;
     entry.name = one.name;

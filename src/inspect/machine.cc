@@ -20,9 +20,10 @@ namespace op = ov::opset13;
 template <typename Work>
 double seconds(const Work& work) {
   using Clock = std::chrono::steady_clock;
-  constexpr double kEnough = 0.05;
+  constexpr double kEnough = 0.05;  // seconds
+  constexpr int kFewestRuns = 3, kMostRuns = 1000;
   double best = 0, spent = 0;
-  for (int run = 0; run < 3 || (spent < kEnough && run < 1000); ++run) {
+  for (int run = 0; run < kFewestRuns || (spent < kEnough && run < kMostRuns); ++run) {
     const auto start = Clock::now();
     work();
     const double took = std::chrono::duration<double>(Clock::now() - start).count();

@@ -46,10 +46,8 @@ Json analyze(const std::string& model, const ImportOptions& options,
     Histogram weights;
     weights.add(layer.weight_matrix());
     describe(layer.name, layer.weights()->get_friendly_name(), "weights", weights);
-    const int a = activations.of_layer[l];
-    if (a >= 0)
-      describe(layer.name, activations.tensors[static_cast<size_t>(a)].tensor, "activations",
-               activations.tensors[static_cast<size_t>(a)].histogram);
+    if (const ActivationMeasurement* entering = activations.entering(l))
+      describe(layer.name, entering->tensor, "activations", entering->histogram);
   }
   return {{"model", model}, {"weights", votes["weights"]}, {"activations", votes["activations"]}, {"tensors", tensors}};
 }

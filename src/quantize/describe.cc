@@ -46,28 +46,26 @@ int64_t macs_of(const Layer& layer, const ActivationMeasurement& m) {
 }  // namespace
 
 void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
-                     const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
-                     QuantizeResult& result) {
+                     const std::vector<SolvedLayer>& solved, QuantizeResult& result) {
   Recipe& recipe = result.recipe;
   recipe.model_fingerprint = prepared.fingerprint;
   recipe.unquantized = prepared.unquantized;
   recipe.parameters = prepared.parameters;
-  std::map<int, TensorRecipe> described;  // activation tensors, once
+  std::map<size_t, TensorRecipe> described;  // activation tensors, once
   result.bytes_fp32 = 4 * prepared.parameters;
   result.bytes_int8 = result.bytes_fp32;
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
-    const LayerSolution& solution = solutions[l];
+    const auto& [plan, solution] = solved[l];
     LayerRecipe entry;
     entry.name = layer.name;
     entry.type = layer.node->get_type_name();
     const ov::Shape shape = layer.weights()->get_shape();
     entry.weight_shape.assign(shape.begin(), shape.end());
     entry.had_own_copy = layer.had_own_copy;
-    if (layer.shares_weights_with >= 0)
-      entry.shares_weights_with = prepared.layers[static_cast<size_t>(layer.shares_weights_with)].name;
+    if (layer.shares_weights_with) entry.shares_weights_with = prepared.layers[*layer.shares_weights_with].name;
     // A byte a weight and a float32 scale a channel, wherever the network holds weights of its own.
-    if (layer.shares_weights_with < 0 || layer.had_own_copy)
+    if (!layer.shares_weights_with || layer.had_own_copy)
       result.bytes_int8 -= 3 * layer.rows * layer.columns - 4 * layer.rows;
 
     const std::vector<float> weights = layer.weight_matrix();
@@ -82,7 +80,7 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
     w.rmae = solution.weight_rmae;
     w.sqnr_db = sqnr_db(solution.weight_relative_error);
     w.uniform_sqnr_db = sqnr_db(solution.uniform_relative_error);
-    w.sensitivity = measurements.weights[l].divergence[static_cast<size_t>(solution.code.stored_bits)];
+    w.sensitivity = measurements.layers[l].weights.divergence[static_cast<size_t>(solution.code.stored_bits)];
     w.distribution = best_of_paper_families(fit_distributions(raw));
     QuantizeResult::View view{layer.name, true, {}};
     std::vector<float> scaled(weights.size());
@@ -95,12 +93,12 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
     entry.output_sqnr_db = sqnr_db(solution.output_relative_error);
     entry.nearest_output_sqnr_db = sqnr_db(solution.nearest_output_relative_error);
 
-    const int a = measurements.activation_of_layer[l];
-    if (plan[l].quantize_activations && a >= 0) {
-      const ActivationMeasurement& m = measurements.activations[static_cast<size_t>(a)];
-      if (!described.contains(a)) described[a] = describe_activation(m, plan[l].activations);
+    if (plan.activations) {
+      const ActivationMeasurement& m = *measurements.entering(l);
+      const size_t a = *measurements.layers[l].activation;
+      if (!described.contains(a)) described[a] = describe_activation(m, *plan.activations);
       entry.activations = described[a];
-      entry.activations->code = plan[l].activations;
+      entry.activations->code = *plan.activations;
       entry.activations->centered = layer.centered;
       result.views.push_back({layer.name, false, m.histogram});
       entry.macs = macs_of(layer, m);
@@ -109,9 +107,9 @@ void describe_layers(const PreparedModel& prepared, const Measurements& measurem
   }
 }
 
-void describe_main_codes(const PreparedModel& prepared, const std::vector<LayerSolution>& solutions, Recipe& recipe) {
-  for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    const LayerSolution& solution = solutions[l];
+void describe_main_codes(const std::vector<SolvedLayer>& solved, Recipe& recipe) {
+  for (size_t l = 0; l < solved.size(); ++l) {
+    const LayerSolution& solution = solved[l].solution;
     StandardCodes standard;
     standard.code = solution.code;
     standard.scale_exponent = solution.scale_exponent;

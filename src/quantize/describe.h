@@ -12,9 +12,8 @@ namespace dnateq {
 // Fills layers (all but the bytes of their weights, which depend on the emission), unquantized layers and fingerprint
 // of `result.recipe`, the histograms and the sizes in FP32 and, estimated, in INT8.
 void describe_layers(const PreparedModel& prepared, const Measurements& measurements,
-                     const std::vector<LayerPlan>& plan, const std::vector<LayerSolution>& solutions,
-                     QuantizeResult& result);
+                     const std::vector<SolvedLayer>& solved, QuantizeResult& result);
 // Fills what layers say of the main emission's codes, where it has codes of its own.
-void describe_main_codes(const PreparedModel& prepared, const std::vector<LayerSolution>& solutions, Recipe& recipe);
+void describe_main_codes(const std::vector<SolvedLayer>& solved, Recipe& recipe);
 
 }  // namespace dnateq

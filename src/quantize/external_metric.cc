@@ -87,7 +87,8 @@ ExternalScore of_json(const Json& json, const std::string& name) {
 bool ExternalScore::has_score_of_its_own() const {
   if (per_sample.empty()) return true;
   const double average = mean_of(per_sample);
-  return std::fabs(score - average) > 1e-6 * std::max(std::fabs(average), std::fabs(score));
+  constexpr double kRounding = 1e-6;  // a command prints some digits only
+  return std::fabs(score - average) > kRounding * std::max(std::fabs(average), std::fabs(score));
 }
 
 ExternalScore parse_external_score(const std::string& text, const std::string& name) {

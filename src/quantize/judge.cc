@@ -17,6 +17,8 @@
 namespace dnateq {
 namespace {
 
+constexpr double kCosineRounding = 1e-6;  // computed in float32
+
 std::vector<double> picked(const std::vector<double>& values, const std::vector<int64_t>& numbers) {
   std::vector<double> result;
   for (const int64_t number : numbers) result.push_back(values[static_cast<size_t>(number)]);
@@ -51,12 +53,13 @@ std::vector<std::filesystem::path> Judge::original_files() const {
   return files;
 }
 
-const std::vector<double>& Judge::fp32_scores(Part& part) {
-  if (!part.reference)
-    part.reference = run_output(core_, only().original().model, *part.calls, only().output(), options_.threads,
-                                options_.progress, "running FP32");
-  if (!part.fp32_scores) part.fp32_scores = score(metric_, *part.reference, *part.reference, part.labels);
-  return *part.fp32_scores;
+const std::vector<double>& Judge::fp32_scores(SampleSet& samples) {
+  if (!samples.reference)
+    samples.reference = run_output(core_, only().original().model, *samples.calls, only().output(), options_.threads,
+                                   options_.progress, "running FP32");
+  if (!samples.fp32_scores)
+    samples.fp32_scores = score(metric_, *samples.reference, *samples.reference, samples.labels);
+  return *samples.fp32_scores;
 }
 
 const ExternalScore& Judge::external_reference() {
@@ -73,8 +76,8 @@ const ExternalScore& Judge::external_reference() {
   return *external_reference_;
 }
 
-std::vector<double> Judge::reference_scores(const Part& part) const {
-  return external() ? picked(external_reference_->per_sample, part.of_metric) : *part.fp32_scores;
+std::vector<double> Judge::reference_scores(const SampleSet& samples) const {
+  return external() ? picked(external_reference_->per_sample, samples.of_metric) : *samples.fp32_scores;
 }
 
 double Judge::base_of(const std::vector<double>& reference) const {
@@ -90,15 +93,11 @@ double Judge::base_of(const std::vector<double>& reference) const {
 
 size_t Judge::metric_samples() { return external() ? external_reference().per_sample.size() : 0; }
 
-int64_t Judge::samples_in(const Part& part) {
-  return part.calls ? part.calls->samples() : static_cast<int64_t>(part.of_metric.size());
-}
-
-double Judge::reference_score(Part& part) {
-  if (!external()) return mean(fp32_scores(part));
+double Judge::reference_score(SampleSet& samples) {
+  if (!external()) return mean(fp32_scores(samples));
   const ExternalScore& fp32 = external_reference();
-  return part.of_metric.empty() || fp32.has_score_of_its_own() ? fp32.score
-                                                               : mean(picked(fp32.per_sample, part.of_metric));
+  return samples.of_metric.empty() || fp32.has_score_of_its_own() ? fp32.score
+                                                                  : mean(picked(fp32.per_sample, samples.of_metric));
 }
 
 ExternalScore Judge::ask(const std::vector<std::filesystem::path>& models) {
@@ -123,14 +122,14 @@ ExternalScore Judge::ask(const std::vector<std::filesystem::path>& models) {
 
 // Beside those of the samples a score of its own is held to the limit as well: what is lost is the
 // more of the two. Nothing bounds it, though.
-EmissionLoss Judge::external_loss(const ExternalScore& said, Part& part) {
+EmissionLoss Judge::external_loss(const ExternalScore& said, SampleSet& samples) {
   EmissionLoss found;
   const ExternalScore& fp32 = external_reference();
   found.score = said.score;
   found.loss = loss_of(metric_, drop_type_, fp32.score, said.score);
-  if (part.of_metric.empty()) return found;
-  const std::vector<double> wanted = reference_scores(part);
-  found.scores = picked(said.per_sample, part.of_metric);
+  if (samples.of_metric.empty()) return found;
+  const std::vector<double> wanted = reference_scores(samples);
+  found.scores = picked(said.per_sample, samples.of_metric);
   const double base = base_of(wanted);
   for (size_t i = 0; i < wanted.size(); ++i) found.losses.push_back((wanted[i] - found.scores[i]) / base);
   const double mean_loss = mean(found.losses);
@@ -143,25 +142,26 @@ EmissionLoss Judge::external_loss(const ExternalScore& said, Part& part) {
   return found;
 }
 
-std::vector<double> Judge::scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage) {
-  fp32_scores(part);  // and the outputs that others are compared with
+std::vector<double> Judge::scores(const std::shared_ptr<ov::Model>& model, SampleSet& samples,
+                                  const std::string& stage) {
+  fp32_scores(samples);  // and the outputs that others are compared with
   const OutputValues outputs =
-      run_output(core_, model, *part.calls, only().output(), options_.threads, options_.progress, stage);
-  return score(metric_, outputs, *part.reference, part.labels);
+      run_output(core_, model, *samples.calls, only().output(), options_.threads, options_.progress, stage);
+  return score(metric_, outputs, *samples.reference, samples.labels);
 }
 
-EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part,
+EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emission, SampleSet& samples,
                          const std::string& stage) {
   if (external()) {
     external_reference();  // first
     std::vector<std::filesystem::path> models;
     for (size_t n = 0; n < networks_.size(); ++n) models.push_back(networks_[n]->save_candidate(codes[n], emission));
-    return external_loss(ask(models), part);
+    return external_loss(ask(models), samples);
   }
   EmissionLoss found;
-  const double reference = reference_score(part);
-  found.scores = scores(only().emitted(codes.front(), emission), part, stage);
-  const std::vector<double>& fp32 = fp32_scores(part);
+  const double reference = reference_score(samples);
+  found.scores = scores(only().emitted(codes.front(), emission), samples, stage);
+  const std::vector<double>& fp32 = fp32_scores(samples);
   const double base = base_of(fp32);
   for (size_t i = 0; i < fp32.size(); ++i)
     found.losses.push_back(loss_of(metric_, DropType::kAbsolute, fp32[i], found.scores[i]) / base);
@@ -170,19 +170,19 @@ EmissionLoss Judge::loss(const std::vector<Network::Codes>& codes, Emission emis
   return found;
 }
 
-LossRange Judge::range(const Part& part) const {
+LossRange Judge::range(const SampleSet& samples) const {
   switch (metric_) {
     case Metric::kTop1:
     case Metric::kTop5:
       return LossRange::sign();
     case Metric::kAgreement: {  // FP32 agrees with itself; of samples of several rows a share may
-      const OutputValues& fp32 = *part.reference;
+      const OutputValues& fp32 = *samples.reference;
       size_t rows = 0;
       for (size_t c = 0; c < fp32.values.size(); ++c) rows += fp32.values[c].size() / fp32.width[c];
-      return rows == part.fp32_scores->size() ? LossRange::zero_or_one() : LossRange::bounded(0, 1);
+      return rows == samples.fp32_scores->size() ? LossRange::zero_or_one() : LossRange::bounded(0, 1);
     }
-    case Metric::kCosine:  // FP32's cosine to itself is 1, rounding aside
-      return LossRange::bounded(-1e-6, 2 + 1e-6);
+    case Metric::kCosine:  // FP32's cosine to itself is 1
+      return LossRange::bounded(-kCosineRounding, 2 + kCosineRounding);
     case Metric::kCommand:
     case Metric::kFunction: {
       const ScoreRange& score = options_.metric_range;
@@ -202,7 +202,7 @@ ScoreRange Judge::score_range() const {
     case Metric::kAgreement:
       return {true, 0, 1};
     case Metric::kCosine:
-      return {true, -1 - 1e-6, 1 + 1e-6};
+      return {true, -1 - kCosineRounding, 1 + kCosineRounding};
     case Metric::kKl:
       return {};
     case Metric::kCommand:
@@ -212,34 +212,35 @@ ScoreRange Judge::score_range() const {
   return options_.metric_range;
 }
 
-std::optional<LossBound> Judge::bound(const EmissionLoss& found, const Part& part) const {
+std::optional<LossBound> Judge::bound(const EmissionLoss& found, const SampleSet& samples) const {
   if (found.losses.empty()) return {};
   if (relative())
-    return relative_upper_bound(reference_scores(part), found.scores, score_range(), kCertificateLevel, options_.seed);
-  return upper_bound(found.losses, range(part), kCertificateLevel, options_.seed);
+    return relative_upper_bound(reference_scores(samples), found.scores, score_range(), kCertificateLevel,
+                                options_.seed);
+  return upper_bound(found.losses, range(samples), kCertificateLevel, options_.seed);
 }
 
-bool Judge::can_certify(Part& part, double limit) {
+bool Judge::can_certify(SampleSet& samples, double limit) {
   if (external()) {
     if (external_reference().has_score_of_its_own()) return false;
   } else {
-    fp32_scores(part);
+    fp32_scores(samples);
   }
-  const std::vector<double> fp32 = reference_scores(part);
+  const std::vector<double> fp32 = reference_scores(samples);
   if (fp32.empty()) return false;
   if (relative())  // what a candidate's bound would be that gives every sample FP32's score
     return within(relative_upper_bound(fp32, fp32, score_range()).upper, limit);
-  return within(least_upper_bound(range(part), static_cast<int64_t>(fp32.size())), limit);
+  return within(least_upper_bound(range(samples), static_cast<int64_t>(fp32.size())), limit);
 }
 
-EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
+EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, const SampleSet& samples, bool held_out,
                                 bool certifies) const {
   EmissionResult result;
   result.emission = only().name_of(emission);
   result.score = found.score;
   result.loss = found.loss;
   result.samples = static_cast<int64_t>(found.losses.size());
-  const std::optional<LossBound> sure = bound(found, part);
+  const std::optional<LossBound> sure = bound(found, samples);
   if (!sure) return result;
   std::tie(result.low, result.high) =
       paired_interval(found.losses, std::vector<double>(found.losses.size()), options_.seed + 1);
@@ -251,9 +252,9 @@ EmissionResult Judge::result_of(Emission emission, const EmissionLoss& found, co
   result.certified = certifies && within(sure->upper, limit);
   if (!within(sure->upper, limit))
     result.samples_needed =
-        (relative() ? relative_samples_needed(reference_scores(part), found.scores, score_range(), limit,
+        (relative() ? relative_samples_needed(reference_scores(samples), found.scores, score_range(), limit,
                                               kCertificateLevel, options_.seed)
-                    : samples_needed(found.losses, range(part), limit, kCertificateLevel, options_.seed))
+                    : samples_needed(found.losses, range(samples), limit, kCertificateLevel, options_.seed))
             .value_or(0);
   return result;
 }
@@ -264,11 +265,11 @@ double Judge::loss_of_one(size_t n, const Network::Codes& codes) {
   return loss_of(metric_, drop_type_, external_reference().score, ask(models).score);
 }
 
-double Judge::int8_score(Part& part) {
+double Judge::int8_score(SampleSet& samples) {
   if (external()) {
     const ExternalScore said = options_.judge({options_.int8_model});
-    const bool same_samples = said.per_sample.size() == metric_samples() && !part.of_metric.empty();
-    return same_samples && !said.has_score_of_its_own() ? mean(picked(said.per_sample, part.of_metric)) : said.score;
+    const bool same_samples = said.per_sample.size() == metric_samples() && !samples.of_metric.empty();
+    return same_samples && !said.has_score_of_its_own() ? mean(picked(said.per_sample, samples.of_metric)) : said.score;
   }
   std::shared_ptr<ov::Model> model;
   try {
@@ -281,7 +282,7 @@ double Judge::int8_score(Part& part) {
     throw Error(
         fmt::format("'{}' has other outputs than '{}'; the INT8 model to compare with must be of the same network",
                     options_.int8_model.string(), only().prepared().file));
-  return mean(scores(model, part, "judging INT8"));
+  return mean(scores(model, samples, "judging INT8"));
 }
 
 void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions, double limit, int64_t searched) {

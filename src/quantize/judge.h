@@ -10,21 +10,12 @@
 #include <string>
 #include <vector>
 
-#include "graph/calls.h"
-#include "graph/evaluate.h"
 #include "quantize/network.h"
 #include "quantize/quantize.h"
+#include "quantize/sample_sets.h"
 #include "search/certificate.h"
 
 namespace dnateq {
-
-struct Part {                      // samples for one purpose, with their labels
-  std::unique_ptr<Calls> calls;    // none for external metrics
-  std::vector<int64_t> of_metric;  // by number, those of an external metric that gives a score a sample
-  std::vector<int64_t> labels;
-  std::optional<OutputValues> reference;           // FP32's outputs, once they were asked for
-  std::optional<std::vector<double>> fp32_scores;  // by sample, likewise
-};
 
 struct EmissionLoss {
   double score = 0, loss = 0;  // of all samples
@@ -47,43 +38,43 @@ class Judge {
   // As recipe and messages name it: a function by its own name.
   std::string metric_name() const;
   // Of the FP32 networks. Throws Error if a loss limit is relative to nothing.
-  double reference_score(Part& part);
+  double reference_score(SampleSet& samples);
   // How many samples an external metric gives a score of; 0 where it gives one number.
   size_t metric_samples();
-  static int64_t samples_in(const Part& part);
 
   // Of one emission of all networks with these codes, one for each network.
-  EmissionLoss loss(const std::vector<Network::Codes>& codes, Emission emission, Part& part, const std::string& stage);
+  EmissionLoss loss(const std::vector<Network::Codes>& codes, Emission emission, SampleSet& samples,
+                    const std::string& stage);
   // The same of the n-th network alone, by an external metric, the others as they were.
   double loss_of_one(size_t n, const Network::Codes& codes);
 
-  // What the loss on data not yet seen may be, for a candidate that was chosen without the samples of `part`. Nothing
-  // where the metric gives one number for all.
-  std::optional<LossBound> bound(const EmissionLoss& found, const Part& part) const;
-  // Whether the samples of `part` are enough to certify a limit at all: if none of them lost anything.
-  bool can_certify(Part& part, double limit);
+  // What the loss on data not yet seen may be, for a candidate that was chosen without the samples of `samples`.
+  // Nothing where the metric gives one number for all.
+  std::optional<LossBound> bound(const EmissionLoss& found, const SampleSet& samples) const;
+  // Whether the samples of `samples` are enough to certify a limit at all: if none of them lost anything.
+  bool can_certify(SampleSet& samples, double limit);
   // As the recipe has it: with the bound, whether that is within the limit, if there is one, and if not, how many
   // samples would bring it there. `held_out`: neither codes nor the search are of these samples, else there is no
   // bound. `certifies`: the candidate was chosen without them, or by a sequence of tests that keeps the error rate.
-  EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
+  EmissionResult result_of(Emission emission, const EmissionLoss& found, const SampleSet& samples, bool held_out,
                            bool certifies) const;
 
   // The score of somebody else's INT8 model of the only network.
-  double int8_score(Part& part);
+  double int8_score(SampleSet& samples);
 
  private:
   const Network& only() const { return *networks_.front(); }
-  std::vector<double> scores(const std::shared_ptr<ov::Model>& model, Part& part, const std::string& stage);
-  const std::vector<double>& fp32_scores(Part& part);
+  std::vector<double> scores(const std::shared_ptr<ov::Model>& model, SampleSet& samples, const std::string& stage);
+  const std::vector<double>& fp32_scores(SampleSet& samples);
   // FP32's scores by sample, which must have been asked for; empty where the metric gives one number.
-  std::vector<double> reference_scores(const Part& part) const;
+  std::vector<double> reference_scores(const SampleSet& samples) const;
   // What absolute losses are divided by. Throws Error if that is 0.
   double base_of(const std::vector<double>& reference) const;
   std::vector<std::filesystem::path> original_files() const;
   const ExternalScore& external_reference();
   ExternalScore ask(const std::vector<std::filesystem::path>& models);
-  EmissionLoss external_loss(const ExternalScore& said, Part& part);
-  LossRange range(const Part& part) const;  // of an absolute loss
+  EmissionLoss external_loss(const ExternalScore& said, SampleSet& samples);
+  LossRange range(const SampleSet& samples) const;  // of an absolute loss
   ScoreRange score_range() const;
 
   ov::Core& core_;

@@ -13,6 +13,20 @@
 #include "quantize/describe.h"
 
 namespace dnateq {
+namespace {
+
+// As keys of measurements and checkpoints have it: -1 where the layer owns its weights.
+int64_t owner_of(const Layer& layer) {
+  return layer.shares_weights_with ? static_cast<int64_t>(*layer.shares_weights_with) : -1;
+}
+
+std::vector<SolvedLayer> solved(const std::vector<LayerPlan>& plan, std::vector<LayerSolution> solutions) {
+  std::vector<SolvedLayer> layers;
+  for (size_t l = 0; l < plan.size(); ++l) layers.push_back({plan[l], std::move(solutions[l])});
+  return layers;
+}
+
+}  // namespace
 
 Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOptions& options)
     : core_(core), input_(input), options_(options), progress_(options.progress), prepared_(*input.prepared) {
@@ -60,7 +74,7 @@ void Network::measure(const Calls& calls) {
                                   input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
                                   options_.strategy, to_string(metric_), output_, options_.seed, calls.digest());
   for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
-    facts += fmt::format("|{} {}{}", layer.name, layer.shares_weights_with, layer.centered ? " centered" : "");
+    facts += fmt::format("|{} {}{}", layer.name, owner_of(layer), layer.centered ? " centered" : "");
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
   const std::filesystem::path file = measurements / "measurements.cbor";
   const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
@@ -86,7 +100,7 @@ void Network::measure(const Calls& calls) {
   }
   items_ = allocation_items(prepared_, measurements_, !low_bit_activations_, [&](const Layer& layer, int bits) {
     LayerCodes codes;  // only its sizes matter
-    codes.weight_code = with_level_counts(request_, bits);
+    codes.code = with_level_counts(request_, bits);
     codes.codes.resize(static_cast<size_t>(layer.rows * layer.columns));
     codes.gamma.resize(static_cast<size_t>(layer.rows));
     return weight_bytes(layer, codes);
@@ -99,16 +113,15 @@ void Network::measure(const Calls& calls) {
 // Rows of activations that a call at batch 1 gives a layer.
 double Network::expected_rows(size_t l) const {
   if (options_.expected_rows > 0) return static_cast<double>(options_.expected_rows);
-  const int a = measurements_.activation_of_layer[l];
-  return a < 0 ? 0
-               : measurements_.activations[static_cast<size_t>(a)].values /
-                     static_cast<double>(prepared_.layers[l].columns * prepared_.layers[l].groups);
+  const ActivationMeasurement* entering = measurements_.entering(l);
+  const Layer& layer = prepared_.layers[l];
+  return entering == nullptr ? 0 : entering->values / static_cast<double>(layer.columns * layer.groups);
 }
 
 int64_t Network::weight_bytes(const Layer& layer, const LayerCodes& codes) const {
   const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
   const bool blob =
-      options_.emit_exact || (options_.packed && runs_packed(layer, codes.weight_code.stored_bits, expected_rows(l)));
+      options_.emit_exact || (options_.packed && runs_packed(layer, codes.code.stored_bits, expected_rows(l)));
   return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
 }
 
@@ -124,7 +137,7 @@ std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& cod
   if (!options_.packed) return emit_standard(prepared_, codes);
   std::vector<bool> packed;
   for (size_t l = 0; l < codes.size(); ++l)
-    packed.push_back(runs_packed(prepared_.layers[l], codes[l].weight_code.stored_bits, expected_rows(l)));
+    packed.push_back(runs_packed(prepared_.layers[l], codes[l].code.stored_bits, expected_rows(l)));
   return emit_cpu(prepared_, codes, packed);
 }
 
@@ -138,36 +151,33 @@ std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
   std::vector<LayerPlan> plan;
   for (size_t l = 0; l < prepared_.layers.size(); ++l) {
     LayerPlan layer;
-    const int weight_item = items_.item_of_weight[l];
-    if (weight_item >= 0) layer.weights = with_level_counts(request_, bits[static_cast<size_t>(weight_item)]);
-    const int a = measurements_.activation_of_layer[l];
-    layer.quantize_activations = a >= 0 && !options_.weights_only;
-    if (layer.quantize_activations) {
-      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
-      const int item = items_.item_of_activation[static_cast<size_t>(a)];
-      layer.activations =
-          item >= 0 ? m.fits[static_cast<size_t>(bits[static_cast<size_t>(item)])].code : m.uniform8.code;
-      if (shares_base()) layer.weights.base = layer.activations.base;
+    if (const auto item = items_.of_weights[l]) layer.weights = with_level_counts(request_, bits[*item]);
+    const ActivationMeasurement* entering = measurements_.entering(l);
+    if (entering != nullptr && !options_.weights_only) {
+      const auto item = items_.of_activations[*measurements_.layers[l].activation];
+      layer.activations = item ? entering->fits[static_cast<size_t>(bits[*item])].code : entering->uniform8.code;
+      if (shares_base()) layer.weights.base = layer.activations->base;
     }
-    if (a < 0 && shares_base()) layer.weights.family = Family::kFree;  // no partner to share with
+    if (entering == nullptr && shares_base()) layer.weights.family = Family::kFree;  // no partner to share with
     layer.any_cpu = !low_bit_activations_ && on_int8_kernels(l, layer.weights.stored_bits);
     plan.push_back(layer);
   }
   return plan;
 }
 
-std::vector<LayerPlan> Network::main_plan_for(std::vector<LayerPlan> plan) const {
-  for (size_t l = 0; l < plan.size(); ++l) {
-    const int a = measurements_.activation_of_layer[l];
-    if (a >= 0 && plan[l].quantize_activations)
-      plan[l].activations = measurements_.activations[static_cast<size_t>(a)].uniform8.code;
-    plan[l].any_cpu = on_int8_kernels(l, plan[l].weights.stored_bits);
+std::vector<LayerPlan> Network::main_plan_for(const std::vector<SolvedLayer>& shared) const {
+  std::vector<LayerPlan> plan;
+  for (size_t l = 0; l < shared.size(); ++l) {
+    LayerPlan layer = shared[l].plan;
+    if (layer.activations) layer.activations = measurements_.entering(l)->uniform8.code;
+    layer.any_cpu = on_int8_kernels(l, layer.weights.stored_bits);
+    plan.push_back(layer);
   }
   return plan;
 }
 
-std::vector<LayerSolution> Network::run(const std::vector<LayerPlan>& plan, const Calls& calls,
-                                        const std::string& stage, const std::string& key) const {
+std::vector<SolvedLayer> Network::run(const std::vector<LayerPlan>& plan, const Calls& calls, const std::string& stage,
+                                      const std::string& key) const {
   PassOptions pass;
   pass.solve.uniform = options_.strategy == "uniform";
   pass.solve.keep_base = options_.counting;
@@ -177,24 +187,20 @@ std::vector<LayerSolution> Network::run(const std::vector<LayerPlan>& plan, cons
   pass.stage = stage;
   pass.checkpoints = directory() / "measurements" / ("pass-" + key);
   std::filesystem::create_directories(pass.checkpoints);
-  return run_pass(core_, prepared_, calls, plan, pass);
+  return solved(plan, run_pass(core_, prepared_, calls, plan, pass));
 }
 
 Network::Codes Network::solve_first(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
   Codes codes;
-  codes.shared.plan = plan_for(bits);
-  codes.shared.solutions = run(codes.shared.plan, calls, stage, key_of(bits, calls));
+  codes.shared = run(plan_for(bits), calls, stage, key_of(bits, calls));
   return codes;
 }
 
 void Network::solve_main(Codes& codes, std::span<const int> bits, const Calls& calls, const std::string& stage) const {
   // Alone, the main emission was solved for its own activations already; without activations there is no difference.
   if (codes.main || !options_.emit_standard || !low_bit_activations_) return;
-  Solved main;
-  main.plan = main_plan_for(codes.shared.plan);
-  main.solutions =
-      run(main.plan, calls, fmt::format("{} ({})", stage, name_of(Emission::kMain)), key_of(bits, calls) + "-main");
-  codes.main = std::move(main);
+  codes.main = run(main_plan_for(codes.shared), calls, fmt::format("{} ({})", stage, name_of(Emission::kMain)),
+                   key_of(bits, calls) + "-main");
 }
 
 Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, const std::string& stage) const {
@@ -203,12 +209,11 @@ Network::Codes Network::solve(std::span<const int> bits, const Calls& calls, con
   return codes;
 }
 
-Network::Codes Network::complete(std::vector<LayerPlan> plan, const Calls& calls) const {
+Network::Codes Network::complete(const std::vector<LayerPlan>& plan, const Calls& calls) const {
   PassOptions pass;
   pass.threads = options_.threads;
   pass.progress = progress_;
-  std::vector<LayerSolution> solutions = run_pass(core_, prepared_, calls, plan, pass);
-  return {{std::move(plan), std::move(solutions)}, {}};
+  return {solved(plan, run_pass(core_, prepared_, calls, plan, pass)), {}};
 }
 
 std::string Network::key_of(std::span<const int> bits, const Calls& calls) const {
@@ -219,25 +224,18 @@ std::string Network::key_of(std::span<const int> bits, const Calls& calls) const
   return to_hex(fnv1a(std::as_bytes(std::span(rest)), fnv1a(std::as_bytes(bits))));
 }
 
-std::vector<LayerCodes> Network::layer_codes(const Solved& solved) const {
+std::vector<LayerCodes> Network::layer_codes(const std::vector<SolvedLayer>& solved) const {
   std::vector<LayerCodes> all;
-  for (size_t l = 0; l < prepared_.layers.size(); ++l) {
-    const LayerSolution& solution = solved.solutions[l];
+  for (size_t l = 0; l < solved.size(); ++l) {
     LayerCodes codes;
-    codes.weight_code = solution.code;
-    codes.codes = solution.codes;
-    codes.gamma = solution.gamma;
-    codes.scale_exponent = solution.scale_exponent;
-    codes.bias = solution.bias;
-    codes.has_activation_code = solved.plan[l].quantize_activations;
+    static_cast<WeightCodes&>(codes) = solved[l].solution;
     codes.any_cpu = options_.target_isa == TargetIsa::kAny;
-    codes.activation_code = solved.plan[l].activations;
-    const int a = measurements_.activation_of_layer[l];
-    if (codes.has_activation_code && a >= 0) {
-      const ActivationMeasurement& m = measurements_.activations[static_cast<size_t>(a)];
-      codes.range_high = magnitudes(m.uniform8.code).back();
-      codes.range_low = m.non_negative ? 0.0F : -codes.range_high * 128.0F / 127.0F;
-      codes.summand_limit = measurements_.summand_limit[l];
+    codes.activations = solved[l].plan.activations;
+    if (codes.activations) {
+      const ActivationMeasurement& entering = *measurements_.entering(l);
+      codes.range_high = magnitudes(entering.uniform8.code).back();
+      codes.range_low = entering.non_negative ? 0.0F : -codes.range_high * 128.0F / 127.0F;
+      codes.residual_limit = measurements_.layers[l].residual_limit;
     }
     all.push_back(std::move(codes));
   }
@@ -297,22 +295,22 @@ void Network::describe(const Codes& codes, QuantizeResult& result) const {
   recipe.strategy = options_.strategy;
   recipe.seed = options_.seed;
   recipe.target_isa = options_.target_isa;
-  describe_layers(prepared_, measurements_, codes.shared.plan, codes.shared.solutions, result);
+  describe_layers(prepared_, measurements_, codes.shared, result);
   const std::vector<LayerCodes> layers = layer_codes(codes.shared);
   for (size_t l = 0; l < layers.size(); ++l)
     recipe.layers[l].weights.bytes = recipe.layers[l].shares_weights_with.empty()
                                          ? weight_bytes(prepared_.layers[l], layers[l])
                                          : second_form_bytes(l, layers[l]);
-  if (codes.main) describe_main_codes(prepared_, codes.main->solutions, recipe);
+  if (codes.main) describe_main_codes(*codes.main, recipe);
 }
 
 int64_t Network::second_form_bytes(size_t l, const LayerCodes& codes) const {
-  const Layer& owner = prepared_.layers[static_cast<size_t>(prepared_.layers[l].shares_weights_with)];
-  const int bits = codes.weight_code.stored_bits;
+  const Layer& owner = prepared_.layers[*prepared_.layers[l].shares_weights_with];
+  const int bits = codes.code.stored_bits;
   const auto o = static_cast<size_t>(&owner - prepared_.layers.data());
   const bool packed = runs_packed(prepared_.layers[l], bits, expected_rows(l));
   if (options_.emit_exact || !options_.packed || packed == runs_packed(owner, bits, expected_rows(o)) ||
-      codes.weight_code.arithmetic == Arithmetic::kInt8Grid)
+      codes.code.arithmetic == Arithmetic::kInt8Grid)
     return 0;
   return packed ? exact_weight_bytes(owner, codes) : standard_weight_bytes(owner, codes);
 }

@@ -23,18 +23,16 @@ enum class Emission { kMain, kExact };
 
 class Network {
  public:
-  struct Solved {
-    std::vector<LayerPlan> plan;
-    std::vector<LayerSolution> solutions;
-  };
   // Codes of every layer under one allocation. Rounding and biases make up for what a layer's inputs lack, so that each
   // emission has those of its own where it computes with other activations: `main` holds the main emission's beside
   // `exact`, of the same widths; else all emissions share one solution.
   struct Codes {
-    Solved shared;
-    std::optional<Solved> main;
+    std::vector<SolvedLayer> shared;
+    std::optional<std::vector<SolvedLayer>> main;
 
-    const Solved& of(Emission emission) const { return emission == Emission::kMain && main ? *main : shared; }
+    const std::vector<SolvedLayer>& of(Emission emission) const {
+      return emission == Emission::kMain && main ? *main : shared;
+    }
   };
 
   // The references must outlive the network. Throws Error if nothing in it can be quantized, or it has no such output.
@@ -59,7 +57,7 @@ class Network {
   Codes solve_first(std::span<const int> bits, const Calls& calls, const std::string& stage) const;
   void solve_main(Codes& codes, std::span<const int> bits, const Calls& calls, const std::string& stage) const;
   // The same for a plan that fixes the codes (the paper's).
-  Codes complete(std::vector<LayerPlan> plan, const Calls& calls) const;
+  Codes complete(const std::vector<LayerPlan>& plan, const Calls& calls) const;
 
   // Those asked for, in the order in which they are judged: what most likely misses a limit first.
   const std::vector<Emission>& emissions() const { return emissions_; }
@@ -85,11 +83,11 @@ class Network {
   bool on_int8_kernels(size_t layer, int bits) const;
   std::vector<LayerPlan> plan_for(std::span<const int> bits) const;
   // The main emission's plan of the same widths, where `exact` is written too: 8-bit activations.
-  std::vector<LayerPlan> main_plan_for(std::vector<LayerPlan> plan) const;
-  std::vector<LayerSolution> run(const std::vector<LayerPlan>& plan, const Calls& calls, const std::string& stage,
-                                 const std::string& key) const;
+  std::vector<LayerPlan> main_plan_for(const std::vector<SolvedLayer>& shared) const;
+  std::vector<SolvedLayer> run(const std::vector<LayerPlan>& plan, const Calls& calls, const std::string& stage,
+                               const std::string& key) const;
   std::string key_of(std::span<const int> bits, const Calls& calls) const;
-  std::vector<LayerCodes> layer_codes(const Solved& solved) const;
+  std::vector<LayerCodes> layer_codes(const std::vector<SolvedLayer>& solved) const;
   double expected_rows(size_t layer) const;
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
   // Of layer `l`, which shares its weights: `cpu` keeps them a second time where OpenVINO's operations cannot read the

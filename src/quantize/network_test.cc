@@ -73,14 +73,14 @@ TEST_F(BothEmissions, HaveCodesOfTheirOwnAndTheMainOneComesNearerToFp32ByThem) {
   const Network::Codes codes = solve(both);
   ASSERT_TRUE(codes.main.has_value());
   size_t differing = 0;
-  for (size_t l = 0; l < codes.main->solutions.size(); ++l) {
-    EXPECT_EQ(codes.main->solutions[l].code.stored_bits, codes.shared.solutions[l].code.stored_bits);
-    if (codes.main->plan[l].quantize_activations) {
-      EXPECT_EQ(codes.main->plan[l].activations.stored_bits, 8);
+  for (size_t l = 0; l < codes.main->size(); ++l) {
+    EXPECT_EQ((*codes.main)[l].solution.code.stored_bits, codes.shared[l].solution.code.stored_bits);
+    if ((*codes.main)[l].plan.activations) {
+      EXPECT_EQ((*codes.main)[l].plan.activations->stored_bits, 8);
     }
-    differing += codes.main->solutions[l].codes != codes.shared.solutions[l].codes ? 1 : 0;
+    differing += (*codes.main)[l].solution.codes != codes.shared[l].solution.codes ? 1 : 0;
   }
-  EXPECT_GT(differing, codes.main->solutions.size() / 2);
+  EXPECT_GT(differing, codes.main->size() / 2);
 
   Network::Codes one_solution = codes;
   one_solution.main.reset();
@@ -99,11 +99,11 @@ TEST_F(BothEmissions, TellInTheRecipeWhatTheCodesOfEachAre) {
   both.describe(codes, result);
   for (size_t l = 0; l < result.recipe.layers.size(); ++l) {
     const LayerRecipe& layer = result.recipe.layers[l];
-    EXPECT_EQ(layer.weights.code, codes.shared.solutions[l].code);
+    EXPECT_EQ(layer.weights.code, codes.shared[l].solution.code);
     ASSERT_TRUE(layer.standard_weights.has_value());
-    EXPECT_EQ(layer.standard_weights->code, codes.main->solutions[l].code);
+    EXPECT_EQ(layer.standard_weights->code, (*codes.main)[l].solution.code);
     EXPECT_NEAR(layer.standard_weights->output_sqnr_db,
-                -10 * std::log10(codes.main->solutions[l].output_relative_error), 1e-6);
+                -10 * std::log10((*codes.main)[l].solution.output_relative_error), 1e-6);
   }
   options_.emit_exact = false;
   const Network alone = network("alone");

@@ -2,15 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 
 #include "dnateq/error.h"
+#include "quantize/limit_search.h"
 
 namespace dnateq {
 namespace {
 
-constexpr double kTargetBits = 5;  // a tensor, where neither bits nor loss nor thresholds are asked for
+// A tensor, where neither bits nor loss nor thresholds are asked for: about the paper's own mean, 4.83 (40 % less than
+// INT8).
+constexpr double kTargetBits = 5;
 
 std::vector<PaperLayer> fit_layers(const Network& network) {
   const PreparedModel& prepared = network.prepared();
@@ -18,13 +22,13 @@ std::vector<PaperLayer> fit_layers(const Network& network) {
   std::vector<PaperLayer> layers;
   Task task(network.progress(), "paper's fits", prepared.layers.size());
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
-    const int a = measurements.activation_of_layer[l];
-    const bool with_activations = a >= 0 && network.has_low_bit_activations();
+    const ActivationMeasurement* entering = measurements.entering(l);
+    const bool with_activations = entering != nullptr && network.has_low_bit_activations();
     FitData activations;
     bool non_negative = false;
     if (with_activations) {
-      activations = FitData::from_histogram(measurements.activations[static_cast<size_t>(a)].histogram);
-      non_negative = measurements.activations[static_cast<size_t>(a)].non_negative;
+      activations = FitData::from_histogram(entering->histogram);
+      non_negative = entering->non_negative;
     }
     layers.push_back(fit_paper_layer(FitData::from_values(prepared.layers[l].weight_matrix()),
                                      with_activations ? &activations : nullptr, non_negative));
@@ -33,34 +37,102 @@ std::vector<PaperLayer> fit_layers(const Network& network) {
   return layers;
 }
 
-}  // namespace
-
+// How steps name a pair.
 std::string to_string(const PaperThresholds& thresholds) {
   return fmt::format("Thr_w {:.3g}, Thr_act {:.3g}", thresholds.weights, thresholds.activations);
 }
 
-PaperSearch::PaperSearch(const Network& network, const Calls& calls, const QuantizeOptions& options)
+Candidate candidate_of(const PaperPlans& plans, const PaperPlan& plan) {
+  Candidate candidate;
+  candidate.allocation = plans.allocation_of(plan);
+  candidate.networks.push_back(plans.codes_of(plan));
+  return candidate;
+}
+
+// The codes of a plan serve every emission. The references must outlive the front.
+CandidateFront pairs_in_order(const PaperPlans& plans, const std::vector<PaperFrontPoint>& points) {
+  CandidateFront front;
+  for (const PaperFrontPoint& point : points) {
+    front.allocations.push_back(plans.allocation_of(point.pair.plan));
+    front.divergences.push_back(point.error);
+  }
+  front.first = [&](size_t point, const std::string&) { return candidate_of(plans, points[point].pair.plan); };
+  front.rest = [](Candidate&, size_t, const std::string&) {};
+  front.note = [&](size_t point) { return to_string(points[point].pair.thresholds); };
+  return front;
+}
+
+struct TakenPair {
+  PaperPair pair;
+  bool certifies = false;                           // as in SearchOutcome
+  std::vector<std::pair<PaperPlan, double>> known;  // plans that were judged, and their losses
+  std::string chosen_by;                            // as in ThresholdStudy
+};
+
+TakenPair take_within_limit(SearchRun& run, const PaperPlans& plans) {
+  const std::vector<PaperFrontPoint> points = plans.front();
+  const LimitSearchResult found = search_within_limit(run, pairs_in_order(plans, points));
+  TakenPair taken{points[found.point].pair, found.certified, {}, "loss"};
+  for (const auto& [point, loss] : found.judged) taken.known.emplace_back(points[point].pair.plan, loss);
+  return taken;
+}
+
+TakenPair take_without_judging(const SearchRun& run, const PaperPlans& plans) {
+  return {plans.choose(), run.samples.held_out(), {}, run.options.weight_threshold ? "given" : "bits"};
+}
+
+// Of the worst emission; noted as a step.
+double judge_plan(SearchRun& run, const PaperPlans& plans, const PaperPlan& plan, const PaperThresholds& first,
+                  SampleSet& samples) {
+  const Candidate candidate = candidate_of(plans, plan);
+  double loss = -std::numeric_limits<double>::infinity();
+  for (const Emission emission : run.emissions())
+    loss = std::max(loss, run.judge.loss(candidate.networks, emission, samples, "judging").loss);
+  run.note_step(candidate.allocation, loss, to_string(first));
+  return loss;
+}
+
+}  // namespace
+
+SearchOutcome search_by_paper(SearchRun& run) {
+  const PaperPlans plans(run.only(), run.samples.solve(0), run.options);
+  const bool limited = run.options.max_loss.has_value();
+  const TakenPair taken = limited ? take_within_limit(run, plans) : take_without_judging(run, plans);
+  // Without a limit no loss decides anything, so the grid's may be of the samples that judge the result.
+  SampleSet few;
+  if (!limited && !run.judge.external()) few = run.samples.some_of_judge();
+  SampleSet& samples = limited ? run.samples.search() : few;
+  ThresholdStudy study = plans.study(
+      taken.pair.thresholds, taken.known,
+      [&](const PaperPlan& plan, const PaperThresholds& first) { return judge_plan(run, plans, plan, first, samples); },
+      [&] { return run.out_of_time(); });
+  study.chosen_by = taken.chosen_by;
+  if (!run.judge.external()) study.samples = samples.size();
+  return {candidate_of(plans, taken.pair.plan), taken.certifies, std::move(study)};
+}
+
+PaperPlans::PaperPlans(const Network& network, const Calls& calls, const QuantizeOptions& options)
     : network_(network), calls_(calls), options_(options), layers_(fit_layers(network)) {}
 
-const PaperChoice& PaperSearch::choice_of(const PaperPlan& plan, size_t layer) const {
+const PaperChoice& PaperPlans::choice_of(const PaperPlan& plan, size_t layer) const {
   return layers_[layer].by_exponent_bits[static_cast<size_t>(plan[layer])];
 }
 
-Allocation PaperSearch::allocation_of(const PaperPlan& plan) const {
+Allocation PaperPlans::allocation_of(const PaperPlan& plan) const {
   const AllocationItems& items = network_.items();
   const Measurements& measurements = network_.measurements();
   std::vector<int> bits(items.items.size(), 0);
   for (size_t l = 0; l < plan.size(); ++l) {
     const PaperChoice& choice = choice_of(plan, l);
-    if (items.item_of_weight[l] >= 0) bits[static_cast<size_t>(items.item_of_weight[l])] = choice.weights.stored_bits;
-    const int a = measurements.activation_of_layer[l];
-    if (a >= 0 && items.item_of_activation[static_cast<size_t>(a)] >= 0 && choice.activations)
-      bits[static_cast<size_t>(items.item_of_activation[static_cast<size_t>(a)])] = choice.activations->stored_bits;
+    if (items.of_weights[l]) bits[*items.of_weights[l]] = choice.weights.stored_bits;
+    const std::optional<size_t> entering = measurements.layers[l].activation;
+    if (entering && items.of_activations[*entering] && choice.activations)
+      bits[*items.of_activations[*entering]] = choice.activations->stored_bits;
   }
   return summarize(items.items, bits, items.fp32_values);
 }
 
-Network::Codes PaperSearch::codes_of(const PaperPlan& plan) const {
+Network::Codes PaperPlans::codes_of(const PaperPlan& plan) const {
   const Measurements& measurements = network_.measurements();
   std::vector<LayerPlan> codes;
   for (size_t l = 0; l < plan.size(); ++l) {
@@ -68,27 +140,24 @@ Network::Codes PaperSearch::codes_of(const PaperPlan& plan) const {
     LayerPlan layer;
     layer.weights = choice.weights;
     layer.weights_fixed = true;
-    layer.quantize_activations = choice.activations.has_value();
-    const int a = measurements.activation_of_layer[l];
-    if (choice.activations) layer.activations = *choice.activations;
-    if (!layer.quantize_activations && a >= 0 && !options_.weights_only) {
-      layer.quantize_activations = true;
-      layer.activations = measurements.activations[static_cast<size_t>(a)].uniform8.code;
-    }
+    layer.activations = choice.activations;
+    const ActivationMeasurement* entering = measurements.entering(l);
+    if (!layer.activations && entering != nullptr && !options_.weights_only)
+      layer.activations = entering->uniform8.code;
     codes.push_back(layer);
   }
-  return network_.complete(std::move(codes), calls_);
+  return network_.complete(codes, calls_);
 }
 
-PaperJudge PaperSearch::judge_of_bits() const {
+PaperJudge PaperPlans::judge_of_bits() const {
   PaperJudge judge;
   judge.bits = [this](const PaperPlan& plan) { return tensor_mean(allocation_of(plan)); };
   return judge;
 }
 
-std::vector<PaperFrontPoint> PaperSearch::front() const { return paper_front(layers_, judge_of_bits()); }
+std::vector<PaperFrontPoint> PaperPlans::front() const { return paper_front(layers_, judge_of_bits()); }
 
-PaperPair PaperSearch::choose() const {
+PaperPair PaperPlans::choose() const {
   if (options_.weight_threshold && options_.activation_threshold) {
     const PaperThresholds given{*options_.weight_threshold, *options_.activation_threshold};
     return {given, paper_plan(layers_, given)};
@@ -104,7 +173,7 @@ PaperPair PaperSearch::choose() const {
   return pair;
 }
 
-ThresholdStudy PaperSearch::study(
+ThresholdStudy PaperPlans::study(
     const PaperThresholds& taken, const std::vector<std::pair<PaperPlan, double>>& known,
     const std::function<double(const PaperPlan& plan, const PaperThresholds& first)>& loss_of,
     const std::function<bool()>& out_of_time) const {

@@ -1,6 +1,6 @@
 // The search of the paper on one network: thresholds on the relative mean absolute error (RMAE) of weights and
 // activations, and a grid of them for the recipe (DNA-TEQ, section IV). What to try is paper_sweep's, and what a loss
-// limit allows loss_search's; here are fits, and plans as codes.
+// limit allows loss_search's; here are fits, plans as codes, and the judging of both.
 #pragma once
 
 #include <functional>
@@ -12,18 +12,20 @@
 #include "graph/calls.h"
 #include "quantize/network.h"
 #include "quantize/quantize.h"
+#include "quantize/search_run.h"
 #include "search/allocation.h"
 #include "search/paper_sweep.h"
 
 namespace dnateq {
 
-// How steps and messages name a pair.
-std::string to_string(const PaperThresholds& thresholds);
+// The pair of thresholds for the only network, and the grid around it.
+SearchOutcome search_by_paper(SearchRun& run);
 
-class PaperSearch {
+// The network's layers, fitted, and what plans of exponent bits come to on them.
+class PaperPlans {
  public:
-  // Fits all layers. The references must outlive the search.
-  PaperSearch(const Network& network, const Calls& calls, const QuantizeOptions& options);
+  // Fits all layers. The references must outlive the plans.
+  PaperPlans(const Network& network, const Calls& calls, const QuantizeOptions& options);
 
   Allocation allocation_of(const PaperPlan& plan) const;
   Network::Codes codes_of(const PaperPlan& plan) const;

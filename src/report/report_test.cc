@@ -13,7 +13,6 @@
 #include "report/advice.h"
 #include "report/document.h"
 #include "report/tensor_view.h"
-#include "report/uniform_grid.h"
 
 namespace dnateq {
 namespace {
@@ -292,29 +291,6 @@ TEST(LevelsTest, ThresholdsLieBetweenTheLevels) {
       EXPECT_LE(thresholds[i], levels[i + 1]);
     }
   }
-}
-
-TEST(UniformGridTest, FindsTheGridOfDataOnAGrid) {
-  Histogram histogram;
-  for (int i = -3; i <= 4; ++i) histogram.add(std::vector<float>(size_t(50 + i), 0.25F * float(i)));
-  const UniformGrid grid = best_uniform_grid(histogram.bins(), 3, 4);
-  EXPECT_NEAR(grid.step, 0.25, 0.25 / 100);  // the histogram's bins are 1/128 wide
-}
-
-TEST(UniformGridTest, IsNoWorseThanAnyScannedStep) {
-  Histogram histogram;
-  histogram.add(values_of(true, 3));
-  const std::vector<Histogram::Bin> bins = histogram.bins();
-  const UniformGrid grid = best_uniform_grid(bins, 7, 8);
-  for (double step = 0.02; step < 0.4; step += 0.001)
-    EXPECT_LE(grid.squared_error, uniform_squared_error(bins, step, 7, 8) * 1.0005) << step;
-}
-
-TEST(UniformGridTest, NoValuesOrNoLevelsGiveNoGrid) {
-  EXPECT_EQ(best_uniform_grid({}, 3, 4).step, 0);
-  Histogram histogram;
-  histogram.add(std::vector<float>(10, -1.0F));
-  EXPECT_EQ(best_uniform_grid(histogram.bins(), 0, 7).step, 0);
 }
 
 TEST(AdviceTest, TheLayerThatHurtsMostComesFirstWithACommand) {

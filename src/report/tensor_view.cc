@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/distribution.h"
-#include "report/uniform_grid.h"
+#include "core/uniform_grid.h"
 
 namespace dnateq {
 namespace {

@@ -13,6 +13,11 @@ namespace dnateq {
 namespace {
 
 constexpr double kWidestGap = 0.1;  // mean bits between neighbours of the front
+constexpr double kRounding = 1e-9;  // mean bits: a budget allows the allocation that it is the mean of
+
+// Logarithms of the prices of a mean bit that the front has one allocation of each of: from one that no tensor pays to
+// one that all do, a factor of 1.28 apart. A squared error falls by 4 a bit, so that is a sixth of a bit.
+constexpr double kHighestLogPrice = 6, kLowestLogPrice = -22, kLogPriceStep = 0.25;
 
 double values_of(const std::vector<Allocatable>& items, bool weights) {
   double sum = 0;
@@ -82,7 +87,7 @@ void allocate_kind(const std::vector<Allocatable>& items, bool weights, double b
     uint16_t from = 0;
     uint8_t width = 0;
   };
-  const double limit = budget * (1 + 1e-12);
+  const double limit = budget * (1 + 1e-12);  // sums of bits are rounded
   std::vector<size_t> members;
   double fewest = 0;
   for (size_t i = 0; i < items.size(); ++i) {
@@ -163,7 +168,7 @@ Allocation allocate_to_bits(const std::vector<Allocatable>& items, double weight
 std::vector<Allocation> allocation_front(const std::vector<Allocatable>& items, double fp32_values) {
   const double weights = std::max(1.0, values_of(items, true)), activations = std::max(1.0, values_of(items, false));
   std::vector<Allocation> front;
-  for (double log_price = 6; log_price >= -22; log_price -= 0.25) {
+  for (double log_price = kHighestLogPrice; log_price >= kLowestLogPrice; log_price -= kLogPriceStep) {
     const double price = std::exp(log_price);  // of one mean bit
     Allocation next = summarize(items, choose(items, price / weights, price / activations), fp32_values);
     if (front.empty() || next.bits != front.back().bits) front.push_back(std::move(next));
@@ -182,8 +187,8 @@ std::vector<Allocation> allocation_front(const std::vector<Allocatable>& items, 
     const int parts = static_cast<int>(std::max(weight_gap, activation_gap) / kWidestGap) + 1;
     for (int part = 1; part < parts; ++part) {
       const double share = static_cast<double>(part) / parts;
-      Allocation between = allocate_to_bits(items, from.weight_bits + share * weight_gap + 1e-9,
-                                            from.activation_bits + share * activation_gap + 1e-9, fp32_values);
+      Allocation between = allocate_to_bits(items, from.weight_bits + share * weight_gap + kRounding,
+                                            from.activation_bits + share * activation_gap + kRounding, fp32_values);
       const Allocation& last = filled.back();
       if (between.bits != last.bits && between.divergence <= last.divergence && between.divergence >= to.divergence &&
           between.weight_bits >= last.weight_bits && between.activation_bits >= last.activation_bits)

@@ -33,14 +33,19 @@ void shuffle(std::vector<double>& values, std::mt19937_64& random) {
   for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[random() % i]);
 }
 
+// Of a range: scores are computed, and a cosine may be 1 + 1e-16.
+constexpr double kSlack = 1e-6;
+constexpr double kCountless = 1e15;  // samples: beyond it a count is only said to be too many
+// Bounds lie on a grid of 32 points to the octave, so a limit between two of them is met by the lower one alone.
+constexpr double kClearOfTheGrid = 1 - 1.0 / 64;
+
 void check(std::span<const double> losses, const LossRange& range) {
   for (const double loss : losses) {
     bool fits = std::isfinite(loss);
     if (range.kind == LossKind::kUnbounded) fits = !std::isnan(loss);
     if (range.kind == LossKind::kZeroOrOne) fits = loss == 0 || loss == 1;
     if (range.kind == LossKind::kSign) fits = loss == 0 || loss == 1 || loss == -1;
-    // Scores are computed, and a cosine may be 1 + 1e-16.
-    const double slack = 1e-6 * (range.highest - range.lowest);
+    const double slack = kSlack * (range.highest - range.lowest);
     if (range.kind == LossKind::kBounded) fits = loss >= range.lowest - slack && loss <= range.highest + slack;
     if (!fits && range.kind == LossKind::kUnbounded) throw Error("a sample's loss is not a number (NaN)");
     if (!fits) throw Error(fmt::format("a sample's loss is {}, outside [{}, {}]", loss, range.lowest, range.highest));
@@ -106,7 +111,7 @@ bool would_certify(const std::vector<double>& values, int64_t n, const LossRange
 
 int64_t by_normal(double deviation, double slack, double level) {
   const double ratio = normal_quantile(level) * deviation / slack;
-  return static_cast<int64_t>(std::ceil(std::min(ratio * ratio, 1e15)));
+  return static_cast<int64_t>(std::ceil(std::min(ratio * ratio, kCountless)));
 }
 
 // reference - candidate - r·|reference|, sample by sample, where `sign` is that of the reference's mean.
@@ -128,7 +133,7 @@ void check_pairs(std::span<const double> reference, std::span<const double> cand
         fmt::format("the reference has {} sample scores and the candidate {}; the same samples in the same order "
                     "are compared",
                     reference.size(), candidate.size()));
-  const double slack = 1e-6 * (range.highest - range.lowest);
+  const double slack = kSlack * (range.highest - range.lowest);
   for (const auto& scores : {reference, candidate})
     for (const double score : scores) {
       if (!std::isfinite(score)) throw Error("a sample's score is not a finite number");
@@ -233,10 +238,10 @@ std::optional<int64_t> samples_needed(std::span<const double> losses, const Loss
     const std::vector<double> values = clamped(losses, range);
     constexpr int64_t kMost = 1'000'000;
     const double rule_of_three = -std::log(1 - level) * (range.highest - limit) / (limit - loss);
-    const int64_t start = std::max({normal, n, static_cast<int64_t>(std::min(rule_of_three, 1e15) / 2)});
+    const int64_t start = std::max({normal, n, static_cast<int64_t>(std::min(rule_of_three, kCountless) / 2)});
     for (int64_t many = start; many <= kMost; many += many / 10 + 1)
-      if (would_certify(values, many, range, limit * (1 - 1.0 / 64), level, seed)) return many;
-    return std::max(start, static_cast<int64_t>(std::min(rule_of_three, 1e15)));
+      if (would_certify(values, many, range, limit * kClearOfTheGrid, level, seed)) return many;
+    return std::max(start, static_cast<int64_t>(std::min(rule_of_three, kCountless)));
   }
   const auto [lost, gained] = discordant(losses);
   const double lost_share = static_cast<double>(lost) / static_cast<double>(n);
@@ -274,10 +279,10 @@ std::optional<int64_t> relative_samples_needed(std::span<const double> reference
   constexpr int64_t kMost = 1'000'000;
   const double rule_of_three = -std::log(1 - level) * of_excess.highest / slack;
   const int64_t start = std::max({bound.samples, by_normal(deviation_of(excess_values, -slack), slack, level),
-                                  static_cast<int64_t>(std::min(rule_of_three, 1e15) / 2)});
+                                  static_cast<int64_t>(std::min(rule_of_three, kCountless) / 2)});
   for (int64_t many = start; many <= kMost; many += many / 10 + 1)
     if (would_certify(excess_values, many, of_excess, 0, level, seed)) return many;
-  return std::max(start, static_cast<int64_t>(std::min(rule_of_three, 1e15)));
+  return std::max(start, static_cast<int64_t>(std::min(rule_of_three, kCountless)));
 }
 
 double least_upper_bound(const LossRange& range, int64_t samples, double level) {

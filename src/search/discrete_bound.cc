@@ -18,6 +18,11 @@ double binomial_probability(int64_t k, int64_t n, double p) {
   return std::exp(log_choose(nd, kd) + kd * std::log(p) + (nd - kd) * std::log1p(-p));
 }
 
+constexpr double kNothing = 1e-17;        // of a sum: less than its last bit
+constexpr double kLeastDensity = 1e-250;  // below, a recursion of products would lose it
+// Standard deviations of the number of gains that are summed over: beyond them lies less than 1e-15.
+constexpr double kDeviations = 8;
+
 // P(at most k of n): the shorter tail is added up, outwards from k, until nothing is added any more.
 double at_most(int64_t k, int64_t n, double p) {
   if (k < 0) return 0;
@@ -28,14 +33,14 @@ double at_most(int64_t k, int64_t n, double p) {
   double sum = 0;
   if (lower) {
     double term = binomial_probability(k, n, p);
-    for (int64_t i = k; i >= 0 && term > sum * 1e-17; --i) {
+    for (int64_t i = k; i >= 0 && term > sum * kNothing; --i) {
       sum += term;
       term *= static_cast<double>(i) / (static_cast<double>(n - i + 1) * odds);
     }
     return std::min(sum, 1.0);
   }
   double term = binomial_probability(k + 1, n, p);
-  for (int64_t i = k + 1; i <= n && term > sum * 1e-17; ++i) {
+  for (int64_t i = k + 1; i <= n && term > sum * kNothing; ++i) {
     sum += term;
     term *= static_cast<double>(n - i) * odds / static_cast<double>(i + 1);
   }
@@ -52,8 +57,9 @@ class LowOutcomes {
   double probability(double p, double q) const {
     const double spread = std::sqrt(static_cast<double>(n_) * q * (1 - q));
     const double middle = static_cast<double>(n_) * q;
-    const auto first = static_cast<int64_t>(std::max(0.0, std::floor(middle - 8 * spread - 8)));
-    const auto last = static_cast<int64_t>(std::min(static_cast<double>(n_), std::ceil(middle + 8 * spread + 20)));
+    const auto first = static_cast<int64_t>(std::max(0.0, std::floor(middle - kDeviations * spread - 8)));
+    const auto last =
+        static_cast<int64_t>(std::min(static_cast<double>(n_), std::ceil(middle + kDeviations * spread + 20)));
     const double given = std::min(p / (1 - q), 1.0);  // a loss, given that it is no gain
     const double odds = given / (1 - given);
     // For b gains, a is the most losses that are low enough, and `cumulative` the probability of at most that many
@@ -61,7 +67,7 @@ class LowOutcomes {
     int64_t a = most_losses(first);
     double gain = binomial_probability(first, n_, q), cumulative = at_most(a, n_ - first, given);
     double density = a >= 0 ? binomial_probability(a, n_ - first, given) : 0, sum = 0;
-    bool exact = density > 1e-250 || a < 0;  // below, the recursion would lose it
+    bool exact = density > kLeastDensity || a < 0;
     for (int64_t b = first; b <= last; ++b) {
       sum += gain * cumulative;
       gain *= static_cast<double>(n_ - b) * q / (static_cast<double>(b + 1) * (1 - q));
@@ -84,7 +90,7 @@ class LowOutcomes {
       } else if (!exact || before < 0) {
         cumulative = at_most(a, others, given);
         density = a >= 0 ? binomial_probability(a, others, given) : 0;
-        exact = density > 1e-250 || a < 0;
+        exact = density > kLeastDensity || a < 0;
       } else {
         for (int64_t i = before; i < a; ++i) {
           density *= static_cast<double>(others - i) * odds / static_cast<double>(i + 1);

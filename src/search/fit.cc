@@ -1,17 +1,34 @@
 #include "search/fit.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
+
+#include "core/uniform_grid.h"
 
 namespace dnateq {
 namespace {
 
-constexpr double kFlatBase = 1.0 + 1e-6;  // stands for base -> 1: the uniform grid
-constexpr double kSmallestLevel = 1e-4;   // L(0) relative to the largest level, at least
-constexpr int kBucketShift = 14;          // of a pool: nine mantissa bits survive
-constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
+constexpr double kFlatBase = 1.0 + 1e-6;     // stands for base -> 1: the uniform grid
+constexpr double kSmallestLevel = 1e-4;      // L(0) relative to the largest level, at least
+constexpr double kLeastDeterminant = 1e-12;  // relative; below it, all values lie at one level
+
+// Alternating least squares ends in the next minimum. It starts from levels up to these shares of the largest value,
+// each about two thirds of the one before, and where beta is free from these first levels in units of the uniform
+// grid's.
+constexpr double kClips[] = {1.0, 0.7, 0.45, 0.25};
+constexpr double kSmallestLevels[] = {0.1, 0.35, 0.9};
+constexpr int kMostAlternations = 40;  // it mostly ends before, by gaining less than this share of the error
+constexpr double kLeastGain = 1e-6;
+
+// Total bends of a curve, log(base) * (levels - 1), that a search of the base starts from: from the uniform grid to a
+// largest step 180 times the smallest, denser where most tensors end. Between them it goes on by halves.
+constexpr double kBends[] = {0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 3.6, 4.3, 5.2};
+constexpr double kFirstBendStep = 0.3, kLastBendStep = 0.03;
+
+// The paper's walk over bases: 1.01, 1.02, ... as long as the error falls; 10 is far beyond where that ends.
+constexpr double kPaperStepsPerUnit = 100;
+constexpr int kPaperSteps = 900;
 
 struct Line {
   double alpha = 0, beta = 0;
@@ -63,7 +80,7 @@ Line least_squares(double base, std::span<const double> weight, std::span<const 
   }
   if (beta_is_zero) return {pp > 0 ? ps / pp : 0.0, 0.0};
   const double determinant = w * pp - p * p;
-  if (!(determinant > 1e-12 * w * pp)) return {};
+  if (!(determinant > kLeastDeterminant * w * pp)) return {};
   const double alpha = (w * ps - p * s) / determinant;  // for levels alpha * (b^i - 1) + offset
   const double offset = (s * pp - p * ps) / determinant;
   return {alpha, offset - alpha};
@@ -74,11 +91,11 @@ Candidate alternate(const FitData& data, const TensorCode& request, double base,
   std::vector<double> weight(static_cast<size_t>(count)), sum(static_cast<size_t>(count));
   Candidate best;
   best.base = base;
-  for (int step = 0; step < 40; ++step) {
+  for (int step = 0; step < kMostAlternations; ++step) {
     const std::vector<double> levels = levels_of(base, line, count);
     if (!ascending(levels)) break;
     const double error = data.squared_error(levels, request.negative_levels, request.positive_levels);
-    if (!(error < best.error * (1 - 1e-6))) {
+    if (!(error < best.error * (1 - kLeastGain))) {
       if (error < best.error) best = {error, base, line};
       break;
     }
@@ -166,16 +183,13 @@ double largest_value(const FitData& data, const TensorCode& request) {
 
 Candidate best_uniform(const FitData& data, const TensorCode& request) {
   const int count = level_count(request);
-  const double largest = largest_value(data, request);
-  Candidate best;
-  for (int i = 1; i <= 80; ++i) {
-    const double top = largest * i / 80.0;
-    const Line line = spanning(kFlatBase, count, top / count, top);
-    const std::vector<double> levels = levels_of(kFlatBase, line, count);
-    const double error = data.squared_error(levels, request.negative_levels, request.positive_levels);
-    if (error < best.error) best = {error, kFlatBase, line};
-  }
-  return best;
+  const auto ending_at = [&](double top) {
+    Candidate candidate{0, kFlatBase, spanning(kFlatBase, count, top / count, top)};
+    candidate.error = data.squared_error(levels_of(kFlatBase, candidate.line, count), request.negative_levels,
+                                         request.positive_levels);
+    return candidate;
+  };
+  return ending_at(best_end(largest_value(data, request), [&](double top) { return ending_at(top).error; }));
 }
 
 Candidate best_for_base(const FitData& data, const TensorCode& request, double base) {
@@ -183,7 +197,7 @@ Candidate best_for_base(const FitData& data, const TensorCode& request, double b
   const int count = level_count(request);
   const double largest = largest_value(data, request);
   Candidate best;
-  for (const double clip : {1.0, 0.7, 0.45, 0.25}) {
+  for (const double clip : kClips) {
     const double top = largest * clip;
     const auto try_line = [&](Line line) {
       const Candidate candidate = alternate(data, request, base, line, beta_is_zero);
@@ -193,7 +207,7 @@ Candidate best_for_base(const FitData& data, const TensorCode& request, double b
       try_line({top * std::exp(-(count - 1) * std::log(base)), 0.0});
     } else {
       const double uniform_step = top / count;
-      for (const double smallest : {0.1, 0.35, 0.9}) try_line(spanning(base, count, smallest * uniform_step, top));
+      for (const double smallest : kSmallestLevels) try_line(spanning(base, count, smallest * uniform_step, top));
     }
   }
   return best;
@@ -202,144 +216,6 @@ Candidate best_for_base(const FitData& data, const TensorCode& request, double b
 }  // namespace
 
 double sqnr_db(double relative_error) { return -10.0 * std::log10(std::max(relative_error, 1e-12)); }
-
-FitData FitData::from_histogram(const Histogram& histogram) {
-  FitData data;
-  std::vector<std::pair<double, double>> points[2];
-  for (const Histogram::Bin& bin : histogram.bins())
-    points[bin.center < 0].emplace_back(std::fabs(static_cast<double>(bin.center)), static_cast<double>(bin.count));
-  data.build(points);
-  data.weight_ += static_cast<double>(histogram.zeros());
-  return data;
-}
-
-FitData FitData::from_values(std::span<const float> values, std::span<const float> weights) {
-  ValuePool pool;
-  for (size_t i = 0; i < values.size(); ++i)
-    pool.add(values[i], weights.empty() ? 1.0 : static_cast<double>(weights[i]));
-  return pool.data();
-}
-
-ValuePool::ValuePool() : buckets_(kBuckets) {}
-
-void ValuePool::add(float value, double weight) {
-  if (value == 0.0F) {
-    zero_weight_ += weight;
-    return;
-  }
-  Bucket& bucket = buckets_[std::bit_cast<uint32_t>(value) >> kBucketShift];
-  bucket.w += weight;
-  bucket.wx += weight * std::fabs(static_cast<double>(value));
-}
-
-void ValuePool::merge(const ValuePool& other) {
-  for (size_t key = 0; key < kBuckets; ++key) {
-    buckets_[key].w += other.buckets_[key].w;
-    buckets_[key].wx += other.buckets_[key].wx;
-  }
-  zero_weight_ += other.zero_weight_;
-}
-
-FitData ValuePool::data() const {
-  FitData data;
-  std::vector<std::pair<double, double>> points[2];
-  for (size_t key = 0; key < kBuckets; ++key)
-    if (buckets_[key].w > 0)
-      points[key >= kBuckets / 2].emplace_back(buckets_[key].wx / buckets_[key].w, buckets_[key].w);
-  data.build(points);
-  data.weight_ += zero_weight_;
-  return data;
-}
-
-void FitData::build(std::vector<std::pair<double, double>> (&points)[2]) {
-  for (int s = 0; s < 2; ++s) {
-    std::sort(points[s].begin(), points[s].end());
-    Side& side = sides_[s];
-    side.w = side.wx = side.wxx = {0.0};
-    for (const auto& [x, w] : points[s]) {
-      side.x.push_back(x);
-      side.w.push_back(side.w.back() + w);
-      side.wx.push_back(side.wx.back() + w * x);
-      side.wxx.push_back(side.wxx.back() + w * x * x);
-    }
-    weight_ += side.w.back();
-    magnitude_ += side.wx.back();
-    power_ += side.wxx.back();
-  }
-}
-
-// visit(level index or -1 for zero, weight, sum of magnitudes, sum of squares), once a side and level.
-template <typename Visit>
-void FitData::for_each_segment(std::span<const double> levels, int negative_levels, int positive_levels,
-                               Visit visit) const {
-  for (int s = 0; s < 2; ++s) {
-    const Side& side = sides_[s];
-    if (side.x.empty()) continue;
-    const int count = s == 1 ? negative_levels : positive_levels;
-    size_t begin = 0;
-    for (int i = -1; i < count; ++i) {
-      size_t end = side.x.size();
-      if (i + 1 < count) {
-        const double low = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
-        const double threshold = (low + levels[static_cast<size_t>(i + 1)]) / 2;
-        end = static_cast<size_t>(
-            std::lower_bound(side.x.begin() + static_cast<std::ptrdiff_t>(begin), side.x.end(), threshold) -
-            side.x.begin());
-      }
-      if (end > begin)
-        visit(i, side.w[end] - side.w[begin], side.wx[end] - side.wx[begin], side.wxx[end] - side.wxx[begin]);
-      begin = end;
-    }
-  }
-}
-
-double FitData::squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const {
-  double error = 0;
-  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
-    const double level = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
-    error += std::max(0.0, wxx - 2 * level * wx + level * level * w);
-  });
-  return error;
-}
-
-double FitData::squared_error(const TensorCode& code) const {
-  const Encoder encoder(code);
-  double error = 0;
-  for (int s = 0; s < 2; ++s) {
-    const Side& side = sides_[s];
-    for (size_t i = 0; i < side.x.size(); ++i) {
-      const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
-      const double difference = static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x)));
-      error += (side.w[i + 1] - side.w[i]) * difference * difference;
-    }
-  }
-  return error;
-}
-
-double FitData::absolute_error(const TensorCode& code) const {
-  const Encoder encoder(code);
-  double error = 0;
-  for (int s = 0; s < 2; ++s) {
-    const Side& side = sides_[s];
-    for (size_t i = 0; i < side.x.size(); ++i) {
-      const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
-      error += (side.w[i + 1] - side.w[i]) *
-               std::fabs(static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x))));
-    }
-  }
-  return error;
-}
-
-void FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
-                     std::span<double> sum) const {
-  std::fill(weight.begin(), weight.end(), 0.0);
-  std::fill(sum.begin(), sum.end(), 0.0);
-  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double) {
-    if (i < 0) return;
-    weight[static_cast<size_t>(i)] += w;
-    sum[static_cast<size_t>(i)] += wx;
-  });
-}
 
 FitResult fit_uniform(const FitData& data, const TensorCode& request, int largest_level) {
   if (!(largest_value(data, request) > 0)) return trivial(request, largest_level);
@@ -356,7 +232,7 @@ FitResult fit_code(const FitData& data, const TensorCode& request, int largest_l
   const int count = level_count(request);
   if (request.family == Family::kPow2)
     return snap(data, request, best_for_base(data, request, std::exp2(1.0 / request.pow2_q)), largest_level);
-  // The base is searched through the curve's total bend, log(base) * (levels - 1): comparable at every level count.
+  // The base is searched through the curve's total bend, which is comparable at every level count.
   const double steps = std::max(1, count - 1);
   Candidate best;
   double best_bend = 0;
@@ -367,8 +243,8 @@ FitResult fit_code(const FitData& data, const TensorCode& request, int largest_l
       best_bend = bend;
     }
   };
-  for (const double bend : {0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 3.6, 4.3, 5.2}) try_bend(bend);
-  for (double width = 0.3; width > 0.03; width /= 2) {
+  for (const double bend : kBends) try_bend(bend);
+  for (double width = kFirstBendStep; width > kLastBendStep; width /= 2) {
     const double center = best_bend;
     try_bend(std::max(0.0, center - width));
     try_bend(center + width);
@@ -402,8 +278,8 @@ FitResult fit_paper(const FitData& data, const TensorCode& request) {
   if (!(largest_value(data, request) > 0)) return trivial(request);
   FitResult best;
   double best_error = std::numeric_limits<double>::infinity();
-  for (int step = 1; step <= 900; ++step) {
-    const FitResult trial = paper_with_base(data, request, 1.0 + step / 100.0);
+  for (int step = 1; step <= kPaperSteps; ++step) {
+    const FitResult trial = paper_with_base(data, request, 1.0 + step / kPaperStepsPerUnit);
     const double error = data.absolute_error(trial.code);
     if (error >= best_error) break;
     best_error = error;

@@ -11,6 +11,11 @@ namespace dnateq {
 namespace {
 
 constexpr double kWorthAnotherTry = 0.05;  // bits between a candidate that is good enough and the next to try
+// Tries without a margin, after those with one found nothing that could be certified: they start where those ended.
+constexpr size_t kTriesAfterMargins = 3;
+// A loss of almost nothing would have the divergence grow without bounds: it counts as this share of the limit, at
+// least, so that no step has it grow more than fourfold.
+constexpr double kLeastShareOfLimit = 0.25;
 // With a bound one margin above the loss, and the two parts' losses differing by chance by .86 margins (one standard
 // deviation; equal parts), 2.4 margins within the limit are certified 19 times of 20; 3, as the first guess was chosen
 // among several.
@@ -25,7 +30,7 @@ class Search {
     const bool certifying = static_cast<bool>(steps_.certify);
     if (certifying) bisect(true, options_.most_tries);
     // Without a candidate that could be certified, the one to deliver is the best by its estimate.
-    if (!certifying || !fewest(true)) bisect(false, certifying ? 3 : options_.most_tries);
+    if (!certifying || !fewest(true)) bisect(false, certifying ? kTriesAfterMargins : options_.most_tries);
     fill_gaps();
     const std::optional<size_t> best = fewest(false);
     result_.least_loss = tried(least_loss()).estimate.loss;
@@ -75,7 +80,7 @@ class Search {
   // grows about in proportion to it, a margin with its root, as a standard deviation does: f loss + sqrt(f) margin =
   // limit.
   double growth(const LossEstimate& estimate, double margins) const {
-    const double limit = options_.limit, loss = std::max(estimate.loss, limit / 4);
+    const double limit = options_.limit, loss = std::max(estimate.loss, limit * kLeastShareOfLimit);
     const double margin = margins > 0 ? margins * estimate.margin : 0;
     const double root = (std::sqrt(margin * margin + 4 * loss * limit) - margin) / (2 * loss);
     return root * root;
@@ -239,6 +244,35 @@ LossSearchResult search_for_loss(const std::vector<FrontPoint>& front, const Los
   return Search(front, options, steps).run();
 }
 
-bool within(double loss, double limit) { return loss <= limit + 1e-9; }
+bool within(double loss, double limit) {
+  constexpr double kRounding = 1e-9;
+  return loss <= limit + kRounding;
+}
+
+LossEstimate estimate_of_forms(size_t forms, double limit, const std::function<LossEstimate(size_t form)>& estimate) {
+  double worst = -std::numeric_limits<double>::infinity(), highest = worst;  // loss, and loss with its margin
+  for (size_t form = 0; form < forms; ++form) {
+    const LossEstimate found = estimate(form);
+    worst = std::max(worst, found.loss);
+    highest = std::max(highest, found.loss + found.margin);
+    if (!within(found.loss, limit)) break;
+  }
+  return {worst, highest - worst};
+}
+
+LossJudgement judgement_of_forms(size_t forms, const std::function<LossJudgement(size_t form)>& judge) {
+  std::optional<LossJudgement> worst;
+  for (size_t form = 0; form < forms; ++form) {
+    const LossJudgement found = judge(form);
+    if (!worst || found.upper > worst->upper) worst = found;
+  }
+  return worst.value_or(LossJudgement{});
+}
+
+double expected_margin(double loss, double upper, int64_t searched, int64_t certifying) {
+  const double here = upper - loss;
+  if (!std::isfinite(here)) return 0;
+  return here * std::sqrt(static_cast<double>(searched) / static_cast<double>(certifying));
+}
 
 }  // namespace dnateq

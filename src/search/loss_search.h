@@ -6,8 +6,8 @@
 //   predicted divergence, for the fewest bits whose loss together with the margin that a certificate will ask for is
 //   within the limit;
 // - on the *certification part* those that the search part found within the limit are tested from most bits to fewest,
-// each at the full
-//   level, up to the first that fails; the last that passed is taken. While all pass, candidates of fewer bits follow.
+//   each at the full level, up to the first that fails; the last that passed is taken. While all pass, candidates of
+//   fewer bits follow.
 //
 // Why the loss of the one taken exceeds the limit with a probability of at most 1 - level: which candidates stand in
 // the sequence, and in what order, follows from the search part alone (as long as all pass, the certification part has
@@ -51,7 +51,7 @@ struct LossJudgement {
 
 struct LossSearchOptions {
   double limit = 0;
-  double first_bits = 4;    // where the search starts
+  double first_bits = 4;    // where the search starts: most networks end within a bit of it
   size_t most_tries = 5;    // candidates made while looking for the fewest bits; a few more where it is not found
   size_t most_further = 2;  // and beyond the first certified ones
 };
@@ -90,5 +90,13 @@ LossSearchResult search_for_loss(const std::vector<FrontPoint>& front, const Los
 
 // Whether a loss meets its limit, rounding aside: 0.88 - 0.87 is more than 0.01.
 bool within(double loss, double limit);
+
+// Of a candidate that is written in several forms. A form after the first that misses the limit is not asked for.
+LossEstimate estimate_of_forms(size_t forms, double limit, const std::function<LossEstimate(size_t form)>& estimate);
+LossJudgement judgement_of_forms(size_t forms, const std::function<LossJudgement(size_t form)>& judge);
+
+// How far above a loss its bound by `certifying` samples will lie, where the bound by the `searched` ones is `upper`; 0
+// where these bound nothing.
+double expected_margin(double loss, double upper, int64_t searched, int64_t certifying);
 
 }  // namespace dnateq

@@ -326,6 +326,33 @@ TEST(CertifiedSearchWorstCase, KeepsTheErrorRateWhereEveryCandidateIsALittleTooB
   EXPECT_GE(wrong, 0.01 * kSearches) << "the test is far more careful than it says";
 }
 
+TEST(LossSearch, ACandidateLosesWhatItsWorstFormDoes) {
+  const std::vector<LossEstimate> forms = {{0.002, 0.006}, {0.004, 0.001}, {0.003, 0.002}};
+  size_t asked = 0;
+  const auto estimate = [&](size_t form) { return ++asked, forms[form]; };
+  const LossEstimate worst = estimate_of_forms(forms.size(), 0.01, estimate);
+  EXPECT_EQ(worst.loss, 0.004);
+  EXPECT_DOUBLE_EQ(worst.loss + worst.margin, 0.008) << "of whichever form a bound would lie highest for";
+  EXPECT_EQ(asked, 3U);
+  asked = 0;
+  EXPECT_EQ(estimate_of_forms(forms.size(), 0.003, estimate).loss, 0.004);
+  EXPECT_EQ(asked, 2U) << "the second misses the limit already";
+}
+
+TEST(LossSearch, ACandidateIsJudgedByTheFormWithTheHighestBound) {
+  const std::vector<LossJudgement> forms = {{0.004, 0.006, 100}, {0.003, 0.009, 700}, {0.001, 0.002, {}}};
+  const LossJudgement worst = judgement_of_forms(forms.size(), [&](size_t form) { return forms[form]; });
+  EXPECT_EQ(worst.loss, 0.003);
+  EXPECT_EQ(worst.upper, 0.009);
+  EXPECT_EQ(worst.samples_needed, 700);
+}
+
+TEST(LossSearch, AMarginShrinksWithTheRootOfTheSamplesThatCertify) {
+  EXPECT_DOUBLE_EQ(expected_margin(0.01, 0.03, 500, 500), 0.02);
+  EXPECT_DOUBLE_EQ(expected_margin(0.01, 0.03, 500, 2000), 0.01);
+  EXPECT_EQ(expected_margin(0.01, std::numeric_limits<double>::infinity(), 500, 500), 0);
+}
+
 TEST(LossSearch, ALossMeetsItsLimitWhateverTheRounding) {
   EXPECT_GT(0.88 - 0.87, 0.01);
   EXPECT_TRUE(within(0.88 - 0.87, 0.01));

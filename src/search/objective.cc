@@ -8,12 +8,18 @@ using Eigen::Index;
 using Eigen::MatrixXf;
 using Eigen::VectorXf;
 
+namespace {
+
+constexpr float kSmallestFloat16 = 6.0e-8F, kLargestFloat16 = 65504.0F;
+
+}  // namespace
+
 RowScale rounded_scale(float gamma) {
   RowScale scale;
   scale.bits = to_float16(gamma);
   scale.value = from_float16(scale.bits);
   if (scale.value == 0 || !std::isfinite(scale.value)) {  // beyond float16: the nearest usable scale
-    scale.value = std::fabs(gamma) < 1 ? std::copysign(6.0e-8F, gamma) : std::copysign(65504.0F, gamma);
+    scale.value = std::copysign(std::fabs(gamma) < 1 ? kSmallestFloat16 : kLargestFloat16, gamma);
     scale.bits = to_float16(scale.value);
     scale.value = from_float16(scale.bits);
   }

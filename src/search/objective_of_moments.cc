@@ -1,3 +1,4 @@
+// The objective of a layer with more positions than inputs: its second moments are held, inputs x inputs.
 #include <tbb/parallel_for.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The objective of a layer with more inputs than positions: the samples themselves are held, positions x inputs.
 #include <tbb/parallel_for.h>
 
 #include <Eigen/Cholesky>

@@ -38,8 +38,11 @@ const PaperChoice& choose_paper(const PaperLayer& layer, double weight_threshold
 int exponent_bits(const PaperChoice& choice) { return choice.weights.stored_bits - 1; }
 
 std::vector<double> paper_thresholds() {
+  // RMAE of 4-bit codes is about .1 to .2, and halves a bit: from looser than 3 exponent bits ever are to tighter
+  // than 7.
+  constexpr double kLoosest = 0.30, kTightest = 0.005, kStep = 0.8;
   std::vector<double> thresholds;
-  for (double threshold = 0.30; threshold > 0.005; threshold *= 0.8) thresholds.push_back(threshold);
+  for (double threshold = kLoosest; threshold > kTightest; threshold *= kStep) thresholds.push_back(threshold);
   return thresholds;
 }
 

@@ -25,6 +25,9 @@ using Eigen::VectorXf;
 // 3; at 32,000 positions (ResNet-20) anything between 0.02 and 0.3 gives the same.
 constexpr double kDampingPerScarcity = 5.0, kMostDamping = 3.0;
 
+// Of a row that holds nothing but zeros: any scale does that float16 has with all its digits.
+constexpr float kScaleOfZeros = 1e-4F;
+
 // How many equally weighted positions say as much (Kish's effective sample size).
 double effective_positions(const LayerSamples& samples) {
   if (samples.weights.size() == 0) return std::max(1.0, static_cast<double>(samples.inputs.rows()));
@@ -67,7 +70,7 @@ RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_g
     for (Index r = 0; r < w.rows(); ++r) {
       const float power = (w.row(r).array().square() * importance_of(r).array()).sum() / importance_of(r).sum();
       float gamma = std::sqrt(power);
-      if (!(gamma > 0)) gamma = 1e-4F;
+      if (!(gamma > 0)) gamma = kScaleOfZeros;
       // The longer side of the code goes where the row reaches farther.
       if (request.positive_levels > request.negative_levels && -w.row(r).minCoeff() > w.row(r).maxCoeff())
         gamma = -gamma;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/pair_sums.h"
+#include "core/weight_codes.h"
 #include "dnateq/code.h"
 
 namespace dnateq {
@@ -42,12 +43,7 @@ struct SolveOptions {
   bool keep_base = false;
 };
 
-struct LayerSolution {
-  TensorCode code;
-  std::vector<uint8_t> codes;                         // rows x columns
-  std::vector<uint16_t> gamma;                        // float16, per row
-  int scale_exponent = 0;                             // a row's scale is gamma * 2^scale_exponent
-  std::vector<float> bias;                            // per row, to be added to the output; empty without samples
+struct LayerSolution : WeightCodes {                  // without samples there is no bias
   double weight_relative_error = 0, weight_rmae = 0;  // against the original W
   double uniform_relative_error = 0;                  // best clipped uniform grid, same counts and scales per row
   double output_relative_error = 0;                   // against the target, bias included

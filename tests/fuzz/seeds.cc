@@ -8,13 +8,13 @@
 #include <utility>
 #include <vector>
 
+#include "calibrate/measure.h"
+#include "core/blob.h"
 #include "core/document.h"
 #include "core/histogram.h"
 #include "core/pack.h"
 #include "data/test_files.h"
 #include "job/job_file.h"
-#include "core/blob.h"
-#include "calibrate/measure.h"
 #include "report/report_file.h"
 #include "search/solution_file.h"
 
@@ -137,9 +137,9 @@ void write_results(const Corpus& corpus) {
   save_solution(solution, corpus.file("solution", "bias.cbor"));
 
   Measurements m;
-  m.activation_of_layer = {-1, 0, 0};
-  m.summand_limit = {0, 1.5F, 0};
-  m.weights.resize(3);
+  m.layers.resize(3);
+  m.layers[1].activation = m.layers[2].activation = 0;
+  m.layers[1].residual_limit = 1.5F;
   m.activations.resize(1);
   m.activations[0].tensor = "x";
   m.activations[0].layers = 2;

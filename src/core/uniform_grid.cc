@@ -1,9 +1,26 @@
-#include "report/uniform_grid.h"
+#include "core/uniform_grid.h"
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace dnateq {
+namespace {
+
+constexpr int kEnds = 80;         // the codes of recipes depend on it
+constexpr int kRefinements = 16;  // by the golden ratio: 1/2000 of their distance
+
+}  // namespace
+
+double best_end(double largest, const std::function<double(double end)>& error_of) {
+  double best = largest, least = std::numeric_limits<double>::infinity();
+  for (int i = 1; i <= kEnds; ++i) {
+    const double end = largest * i / double(kEnds);
+    const double error = error_of(end);
+    if (error < least) best = end, least = error;
+  }
+  return best;
+}
 
 double uniform_squared_error(std::span<const Histogram::Bin> bins, double step, int negative_levels,
                              int positive_levels) {
@@ -28,21 +45,12 @@ UniformGrid best_uniform_grid(std::span<const Histogram::Bin> bins, int negative
   const auto error_of = [&](double step) {
     return uniform_squared_error(bins, step, negative_levels, positive_levels);
   };
-  // The error is not convex in the step, so scan first: ratio 0.94 a step reaches clips at 1.4 % of the range. Then a
-  // golden-section search between the neighbours of the best.
-  constexpr double kRatio = 0.94;
-  constexpr int kScan = 70;
-  best.step = unclipped;
-  best.squared_error = error_of(unclipped);
-  double step = unclipped;
-  for (int i = 1; i < kScan; ++i) {
-    step *= kRatio;
-    const double error = error_of(step);
-    if (error < best.squared_error) best.step = step, best.squared_error = error;
-  }
+  best.step = best_end(unclipped, error_of);
+  best.squared_error = error_of(best.step);
+  // Finer, by a golden-section search between the neighbours.
   constexpr double kGolden = 0.6180339887498949;
-  double low = best.step * kRatio, high = best.step / kRatio;
-  for (int i = 0; i < 16; ++i) {
+  double low = best.step - unclipped / kEnds, high = best.step + unclipped / kEnds;
+  for (int i = 0; i < kRefinements; ++i) {
     const double left = high - kGolden * (high - low), right = low + kGolden * (high - low);
     const double left_error = error_of(left), right_error = error_of(right);
     if (left_error < best.squared_error) best.step = left, best.squared_error = left_error;

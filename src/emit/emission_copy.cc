@@ -1,4 +1,4 @@
-#include "emit/emit_parts.h"
+#include "emit/emission_copy.h"
 
 #include <algorithm>
 #include <unordered_map>
@@ -31,19 +31,18 @@ ov::Shape channel_shape(const Layer& layer, const ov::Shape& weights) {
 }
 
 bool same_weights(const LayerCodes& a, const LayerCodes& b) {
-  return a.weight_code == b.weight_code && a.gamma == b.gamma && a.scale_exponent == b.scale_exponent &&
-         a.codes == b.codes;
+  return a.code == b.code && a.gamma == b.gamma && a.scale_exponent == b.scale_exponent && a.codes == b.codes;
 }
 
 void check(const Layer& layer, const LayerCodes& codes) {
-  validate(codes.weight_code, layer.name);
+  validate(codes.code, layer.name);
   const auto rows = static_cast<size_t>(layer.rows), columns = static_cast<size_t>(layer.columns);
   if (codes.codes.size() != rows * columns || codes.gamma.size() != rows)
     throw Error("Layer '" + layer.name + "': codes or channel scales do not match its weights of " +
                 std::to_string(rows) + " x " + std::to_string(columns) + ".");
   if (codes.scale_exponent < kLeastScaleExponent || codes.scale_exponent > kMostScaleExponent)
     throw Error("Layer '" + layer.name + "': the exponent of its channel scales is out of range.");
-  const unsigned limit = 1U << codes.weight_code.stored_bits;
+  const unsigned limit = 1U << codes.code.stored_bits;
   if (std::any_of(codes.codes.begin(), codes.codes.end(), [limit](uint8_t code) { return code >= limit; }))
     throw Error("Layer '" + layer.name + "': a code does not fit in its stored bits.");
 }
@@ -89,13 +88,13 @@ Copy copy_for_emission(const PreparedModel& prepared, const std::vector<LayerCod
 }
 
 size_t owner(const Copy& copy, size_t i) {
-  const int earlier = copy.targets[i]->layer->shares_weights_with;
-  if (earlier < 0) return i;
-  const auto& other = copy.targets.at(static_cast<size_t>(earlier));
+  const std::optional<size_t> earlier = copy.targets[i]->layer->shares_weights_with;
+  if (!earlier) return i;
+  const auto& other = copy.targets.at(*earlier);
   const bool same = other && other->weight_shape == copy.targets[i]->weight_shape &&
                     other->layer->weights_transposed == copy.targets[i]->layer->weights_transposed &&
                     same_weights(*other->codes, *copy.targets[i]->codes);
-  return same ? static_cast<size_t>(earlier) : i;
+  return same ? *earlier : i;
 }
 
 NodeOutput activation_of(const Target& target) { return target.node->input_value(target.layer->activation_port); }
@@ -121,12 +120,14 @@ void replace_and_keep_names(const std::shared_ptr<ov::Node>& old_node, const Nod
   old_node->output(0).replace(to);
 }
 
-bool is_per_channel(ov::Shape shape, const ov::Shape& channels) {
-  if (ov::shape_size(shape) == 1) return shape.size() <= channels.size();
-  while (shape.size() > channels.size() && shape.front() == 1) shape.erase(shape.begin());
-  if (shape.size() > channels.size()) return false;
-  return std::equal(shape.rbegin(), shape.rend(), channels.rbegin()) &&
-         ov::shape_size(shape) == ov::shape_size(channels);
+std::optional<ConstantAdd> bias_add(const Target& target) {
+  const std::optional<ConstantAdd> found = constant_add_after(target.node->output(0));
+  if (!found || found->constant()->get_element_type() != ov::element::f32) return {};
+  const Layer& layer = *target.layer;
+  const ov::Shape shape = found->constant()->get_shape();
+  if (!is_one_a_channel(shape, static_cast<size_t>(layer.rows), layer.axes_behind_channels())) return {};
+  const bool widens = ov::shape_size(shape) == 1 && shape.size() > layer.bias_shape().size();
+  return widens ? std::nullopt : found;
 }
 
 void add_bias(const Target& target) {
@@ -136,26 +137,12 @@ void add_bias(const Target& target) {
     throw Error("Layer '" + target.layer->name + "': the bias has " + std::to_string(bias.size()) + " values for " +
                 std::to_string(target.layer->rows) + " channels.");
   const ov::Shape shape = target.layer->bias_shape();
-  const auto consumers = target.node->output(0).get_target_inputs();
-  if (consumers.size() == 1) {
-    const ov::Input<ov::Node> input = *consumers.begin();
-    ov::Node* add = input.get_node();
-    if (ov::is_type<op::Add>(add)) {
-      const size_t other = 1 - input.get_index();
-      const auto constant = ov::as_type_ptr<op::Constant>(add->get_input_node_shared_ptr(other));
-      if (constant && constant->get_element_type() == ov::element::f32 &&
-          is_per_channel(constant->get_shape(), shape)) {
-        std::vector<float> sum = constant->cast_vector<float>();
-        if (sum.size() == 1) sum.resize(bias.size(), sum[0]);
-        for (size_t i = 0; i < sum.size(); ++i) sum[i] += bias[i];
-        const ov::Shape& old = constant->get_shape();
-        const auto merged = op::Constant::create(ov::element::f32, old.size() > shape.size() ? old : shape, sum);
-        merged->set_friendly_name(constant->get_friendly_name());
-        add->input(other).replace_source_output(merged);
-        return;
-      }
-    }
+  if (const std::optional<ConstantAdd> joined = bias_add(target)) {
+    const ov::Shape old = joined->constant()->get_shape();
+    joined->change(std::vector<double>(bias.begin(), bias.end()), old.size() > shape.size() ? old : shape);
+    return;
   }
+  const auto consumers = target.node->output(0).get_target_inputs();
   const auto added = std::make_shared<op::Add>(target.node, op::Constant::create(ov::element::f32, shape, bias));
   added->set_friendly_name(target.node->get_friendly_name() + "/dnateq_bias");
   added->output(0).set_names(target.node->output(0).get_names());
@@ -165,7 +152,7 @@ void add_bias(const Target& target) {
 
 BlobHeader weight_header(const Layer& layer, const LayerCodes& codes, const ov::Shape& shape) {
   BlobHeader header;
-  header.code = codes.weight_code;
+  header.code = codes.code;
   header.has_codes = true;
   header.transposed = layer.weights_transposed;
   header.scale_exponent = codes.scale_exponent;

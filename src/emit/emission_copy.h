@@ -1,4 +1,4 @@
-// What the emissions share: the copy of the network that they rewrite, and its pieces. For emit*.cc alone.
+// The copy of the network that an emission rewrites, and what all of them do to it. For emit*.cc alone.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 
 #include "core/blob.h"
 #include "emit/emit.h"
+#include "graph/patterns.h"
 
 namespace dnateq::emission {
 
@@ -48,8 +49,8 @@ std::vector<std::vector<const Target*>> group_by_tensor(const Copy& copy, const 
 
 void replace_and_keep_names(const std::shared_ptr<ov::Node>& old_node, const NodeOutput& replacement);
 
-// True if `shape` is one value per channel or one for all, along the axis where `channels` is not one.
-bool is_per_channel(ov::Shape shape, const ov::Shape& channels);
+// The addition of a constant that follows the layer and that its bias can join.
+std::optional<ConstantAdd> bias_add(const Target& target);
 
 // Adds the layer's bias: into the constant of the Add that follows, else as a new Add.
 void add_bias(const Target& target);

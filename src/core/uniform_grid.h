@@ -2,11 +2,16 @@
 // histogram. It is what an exponential code has to beat at the same number of codes.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "core/histogram.h"
 
 namespace dnateq {
+
+// Where a grid should end: of 80 ends up to `largest`, evenly apart, the first of least error. The error is not convex
+// in it.
+double best_end(double largest, const std::function<double(double end)>& error_of);
 
 struct UniformGrid {
   double step = 0;  // 0 = no grid: no values, or no levels

@@ -1,0 +1,19 @@
+// One layer's weights as codes, rows x columns: w^ = gamma[row] * 2^scale_exponent * level.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dnateq/code.h"
+
+namespace dnateq {
+
+struct WeightCodes {
+  TensorCode code;
+  std::vector<uint8_t> codes;   // row-major
+  std::vector<uint16_t> gamma;  // float16 channel scale per row; the value used everywhere is the rounded one
+  int scale_exponent = 0;       // of all rows' scales
+  std::vector<float> bias;      // per row, added to the layer's output; empty = none
+};
+
+}  // namespace dnateq

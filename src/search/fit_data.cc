@@ -1,0 +1,153 @@
+#include "search/fit_data.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace dnateq {
+namespace {
+
+constexpr int kBucketShift = 14;  // of a pool: nine mantissa bits survive
+constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
+
+}  // namespace
+
+FitData FitData::from_histogram(const Histogram& histogram) {
+  FitData data;
+  std::vector<std::pair<double, double>> points[2];
+  for (const Histogram::Bin& bin : histogram.bins())
+    points[bin.center < 0].emplace_back(std::fabs(static_cast<double>(bin.center)), static_cast<double>(bin.count));
+  data.build(points);
+  data.weight_ += static_cast<double>(histogram.zeros());
+  return data;
+}
+
+FitData FitData::from_values(std::span<const float> values, std::span<const float> weights) {
+  ValuePool pool;
+  for (size_t i = 0; i < values.size(); ++i)
+    pool.add(values[i], weights.empty() ? 1.0 : static_cast<double>(weights[i]));
+  return pool.data();
+}
+
+ValuePool::ValuePool() : buckets_(kBuckets) {}
+
+void ValuePool::add(float value, double weight) {
+  if (value == 0.0F) {
+    zero_weight_ += weight;
+    return;
+  }
+  Bucket& bucket = buckets_[std::bit_cast<uint32_t>(value) >> kBucketShift];
+  bucket.w += weight;
+  bucket.wx += weight * std::fabs(static_cast<double>(value));
+}
+
+void ValuePool::merge(const ValuePool& other) {
+  for (size_t key = 0; key < kBuckets; ++key) {
+    buckets_[key].w += other.buckets_[key].w;
+    buckets_[key].wx += other.buckets_[key].wx;
+  }
+  zero_weight_ += other.zero_weight_;
+}
+
+FitData ValuePool::data() const {
+  FitData data;
+  std::vector<std::pair<double, double>> points[2];
+  for (size_t key = 0; key < kBuckets; ++key)
+    if (buckets_[key].w > 0)
+      points[key >= kBuckets / 2].emplace_back(buckets_[key].wx / buckets_[key].w, buckets_[key].w);
+  data.build(points);
+  data.weight_ += zero_weight_;
+  return data;
+}
+
+void FitData::build(std::vector<std::pair<double, double>> (&points)[2]) {
+  for (int s = 0; s < 2; ++s) {
+    std::sort(points[s].begin(), points[s].end());
+    Side& side = sides_[s];
+    side.w = side.wx = side.wxx = {0.0};
+    for (const auto& [x, w] : points[s]) {
+      side.x.push_back(x);
+      side.w.push_back(side.w.back() + w);
+      side.wx.push_back(side.wx.back() + w * x);
+      side.wxx.push_back(side.wxx.back() + w * x * x);
+    }
+    weight_ += side.w.back();
+    magnitude_ += side.wx.back();
+    power_ += side.wxx.back();
+  }
+}
+
+// visit(level index or -1 for zero, weight, sum of magnitudes, sum of squares), once a side and level.
+template <typename Visit>
+void FitData::for_each_segment(std::span<const double> levels, int negative_levels, int positive_levels,
+                               Visit visit) const {
+  for (int s = 0; s < 2; ++s) {
+    const Side& side = sides_[s];
+    if (side.x.empty()) continue;
+    const int count = s == 1 ? negative_levels : positive_levels;
+    size_t begin = 0;
+    for (int i = -1; i < count; ++i) {
+      size_t end = side.x.size();
+      if (i + 1 < count) {
+        const double low = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
+        const double threshold = (low + levels[static_cast<size_t>(i + 1)]) / 2;
+        end = static_cast<size_t>(
+            std::lower_bound(side.x.begin() + static_cast<std::ptrdiff_t>(begin), side.x.end(), threshold) -
+            side.x.begin());
+      }
+      if (end > begin)
+        visit(i, side.w[end] - side.w[begin], side.wx[end] - side.wx[begin], side.wxx[end] - side.wxx[begin]);
+      begin = end;
+    }
+  }
+}
+
+double FitData::squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const {
+  double error = 0;
+  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
+    const double level = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
+    error += std::max(0.0, wxx - 2 * level * wx + level * level * w);
+  });
+  return error;
+}
+
+double FitData::squared_error(const TensorCode& code) const {
+  const Encoder encoder(code);
+  double error = 0;
+  for (int s = 0; s < 2; ++s) {
+    const Side& side = sides_[s];
+    for (size_t i = 0; i < side.x.size(); ++i) {
+      const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
+      const double difference = static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x)));
+      error += (side.w[i + 1] - side.w[i]) * difference * difference;
+    }
+  }
+  return error;
+}
+
+double FitData::absolute_error(const TensorCode& code) const {
+  const Encoder encoder(code);
+  double error = 0;
+  for (int s = 0; s < 2; ++s) {
+    const Side& side = sides_[s];
+    for (size_t i = 0; i < side.x.size(); ++i) {
+      const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
+      error += (side.w[i + 1] - side.w[i]) *
+               std::fabs(static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x))));
+    }
+  }
+  return error;
+}
+
+void FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
+                     std::span<double> sum) const {
+  std::fill(weight.begin(), weight.end(), 0.0);
+  std::fill(sum.begin(), sum.end(), 0.0);
+  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double) {
+    if (i < 0) return;
+    weight[static_cast<size_t>(i)] += w;
+    sum[static_cast<size_t>(i)] += wx;
+  });
+}
+
+}  // namespace dnateq

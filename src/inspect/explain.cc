@@ -408,7 +408,7 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
 }
 
 // A copy whose inputs have no open axes; the model as it is where nobody gave shapes and ours do not fit.
-std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplainOptions& options) {
+std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplanationOptions& options) {
   std::map<std::string, ov::PartialShape> shapes;
   std::set<std::string> unused;
   for (const auto& [name, shape] : options.shapes) unused.insert(name);
@@ -455,7 +455,7 @@ bool is_ours(const NodePtr& op) {
 
 }  // namespace
 
-Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, const ExplainOptions& options) {
+Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, const ExplanationOptions& options) {
   const auto fixed = with_shapes(*model, options);
   const Source source(*fixed);
   const ov::CompiledModel compiled = core.compile_model(fixed, "CPU", ov::hint::inference_precision(ov::element::f32),

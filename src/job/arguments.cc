@@ -1,5 +1,3 @@
-#include "job/arguments.h"
-
 #include <fmt/format.h>
 
 #include <charconv>
@@ -10,6 +8,7 @@
 
 #include "dnateq/error.h"
 #include "graph/evaluate.h"
+#include "job/quantize_options.h"
 #include "quantize/external_metric.h"
 
 namespace dnateq {

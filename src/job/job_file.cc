@@ -8,7 +8,9 @@
 
 #include "core/document.h"
 #include "dnateq/code.h"
+#include "dnateq/error.h"
 #include "graph/evaluate.h"
+#include "job/quantize_options.h"
 
 namespace dnateq {
 namespace {

@@ -21,6 +21,7 @@
 
 #include "core/hash.h"
 #include "core/isa.h"
+#include "core/option.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
 
@@ -225,17 +226,17 @@ void normalize_matmuls(const std::shared_ptr<ov::Model>& model) {
 class LayerFinder {
  public:
   LayerFinder(PreparedModel& prepared, const ImportOptions& options) : prepared_(prepared) {
-    only_ = compile(options.only, "--only");
-    ignore_ = compile(options.ignore, "--ignore");
-    untie_ = compile(options.untie, "--untie");
+    only_ = compile(options.only, "only");
+    ignore_ = compile(options.ignore, "ignore");
+    untie_ = compile(options.untie, "untie");
   }
 
   void run() {
     for (const auto& node : prepared_.model->get_ordered_ops()) visit(node);
-    check_matched(only_, "--only");
-    check_matched(ignore_, "--ignore");
+    check_matched(only_, "only");
+    check_matched(ignore_, "ignore");
     share_tied_weights();
-    check_matched(untie_, "--untie");
+    check_matched(untie_, "untie");
   }
 
  private:
@@ -245,13 +246,13 @@ class LayerFinder {
     bool matched = false;
   };
 
-  static std::vector<Pattern> compile(const std::vector<std::string>& texts, const char* option) {
+  static std::vector<Pattern> compile(const std::vector<std::string>& texts, const char* key) {
     std::vector<Pattern> patterns;
     for (const std::string& text : texts) {
       try {
         patterns.push_back({text, std::regex(text)});
       } catch (const std::regex_error&) {
-        throw Error(fmt::format("{} '{}' is not a regular expression; see --help", option, text));
+        throw Error(fmt::format("{} '{}' is not a regular expression", option(key), text));
       }
     }
     return patterns;
@@ -264,10 +265,10 @@ class LayerFinder {
     return any;
   }
 
-  void check_matched(const std::vector<Pattern>& patterns, const char* option) const {
+  void check_matched(const std::vector<Pattern>& patterns, const char* key) const {
     for (const Pattern& pattern : patterns)
       if (!pattern.matched)
-        throw Error(fmt::format("{} '{}' matches no layer of '{}'; `dnateq inspect` lists the names", option,
+        throw Error(fmt::format("{} '{}' matches no layer of '{}'; `dnateq inspect` lists the names", option(key),
                                 pattern.text, prepared_.file));
   }
 
@@ -541,9 +542,10 @@ std::string refusal_of_target(const std::string& target_isa) {
   if (target_isa != to_string(TargetIsa::kVnni) || adds_products_exactly()) return {};
   const std::string cap = onednn_cap();
   return fmt::format(
-      "was made with --target-isa vnni, and {}, where OpenVINO's kernels would compute wrong numbers with it; "
-      "quantize with --target-isa any",
-      cap.empty() ? "this CPU has no VNNI" : fmt::format("ONEDNN_MAX_CPU_ISA={} takes VNNI away", cap));
+      "was made with {}, and {}, where OpenVINO's kernels would compute wrong numbers with it; quantize with {}",
+      option("target_isa", "vnni"),
+      cap.empty() ? "this CPU has no VNNI" : fmt::format("ONEDNN_MAX_CPU_ISA={} takes VNNI away", cap),
+      option("target_isa", "any"));
 }
 
 int64_t count_parameters(const ov::Model& model) {

@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "core/blob.h"
+#include "core/option.h"
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
@@ -434,7 +435,8 @@ std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const Explanation
   if (!unused.empty()) {
     std::string names;
     for (const auto& [name, shape] : shapes) names += (names.empty() ? "" : ", ") + name;
-    throw Error(fmt::format("there is no input '{}' for --shape; the inputs are {}", *unused.begin(), names));
+    throw Error(
+        fmt::format("there is no input '{}' for {}; the inputs are {}", *unused.begin(), option("shape"), names));
   }
   auto copy = model.clone();
   try {

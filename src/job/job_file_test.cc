@@ -121,7 +121,7 @@ TEST(Options, OfAnUnknownStrategyAreRefused) {
   QuantizeArguments a;
   a.strategy = "papre";
   EXPECT_THAT(error_of([&] { options_of(a, 1, {}, false, false); }),
-              AllOf(HasSubstr("--strategy 'papre'"), HasSubstr("optimal, paper or uniform")));
+              AllOf(HasSubstr("strategy 'papre'"), HasSubstr("optimal, paper or uniform")));
 }
 
 TEST(JobFile, ThatIsMissingIsNamed) {

@@ -11,6 +11,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/option.h"
 #include "data/split.h"
 #include "dnateq/error.h"
 #include "graph/calls.h"
@@ -59,7 +60,8 @@ class Job {
     if (networks_.size() > 1 && !judge_by_.external())
       throw Error("several networks are judged together by a metric of your own; give one");
     if (networks_.size() > 1 && options.strategy == "paper")
-      throw Error("the paper's search knows one network; use --strategy optimal for several");
+      throw Error(
+          fmt::format("the paper's search knows one network; use {} for several", option("strategy", "optimal")));
   }
 
   std::vector<QuantizeResult> run() {
@@ -98,8 +100,8 @@ class Job {
     const Samples& calibration = *only().input().calibration;
     if (judge_by_.external()) {
       if (validation_ != nullptr || !labels_.empty())
-        throw Error(fmt::format("the metric {} judges by samples of its own; leave --validation and --labels out",
-                                judge_by_.metric_name()));
+        throw Error(fmt::format("the metric {} judges by samples of its own; leave {} and {} out",
+                                judge_by_.metric_name(), option("validation"), option("labels")));
       split_ = split_for_external_metric(calibration, options_.seed);
       for (const auto& network : networks_) {
         const Samples& own = *network->input().calibration;
@@ -110,7 +112,7 @@ class Job {
       return;
     }
     if (validation_ == nullptr && !labels_.empty())
-      throw Error("--labels belong to --validation samples; give those too");
+      throw Error(fmt::format("{} belong to {} samples; give those too", option("labels"), option("validation")));
     split_ = split_samples(calibration, validation_, options_.max_loss.has_value(), options_.seed);
     const Samples& judged = split_.from_validation ? *validation_ : calibration;
     solve_.push_back(part_of(calibration, split_.solve).calls);
@@ -289,15 +291,17 @@ class Job {
     const LossSearchResult result = search_for_loss(points, search, steps);
     if (result.verdict == LossVerdict::kOutOfTime)
       throw Error(
-          fmt::format("the time of --budget was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least "
-                      "that was reached; raise --budget or --max-drop",
-                      search.limit, judge_by_.metric_name(), result.least_loss));
+          fmt::format("the time of {} was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least that "
+                      "was reached; raise {} or {}",
+                      option("budget"), search.limit, judge_by_.metric_name(), result.least_loss, option("budget"),
+                      option("max_drop")));
     if (result.verdict == LossVerdict::kCannotMeet)
-      throw Error(fmt::format(
-          "a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise --max-drop, {}",
-          search.limit, judge_by_.metric_name(), result.least_loss,
-          options_.strategy == "paper" ? "or use --strategy optimal"
-                                       : "give more calibration samples, or leave layers out with --ignore"));
+      throw Error(
+          fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise {}, {}",
+                      search.limit, judge_by_.metric_name(), result.least_loss, option("max_drop"),
+                      options_.strategy == "paper"
+                          ? "or use " + option("strategy", "optimal")
+                          : "give more calibration samples, or leave layers out with " + option("ignore")));
     // Where a candidate of more bits failed, the samples that judge have had their say: no second try of another.
     certifies_ = result.verdict == LossVerdict::kCertified;
     return result.point;

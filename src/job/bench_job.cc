@@ -22,7 +22,7 @@ void check_file(const std::string& path, const char* what) {
 void check(const BenchOptions& options) {
   check_file(options.model, "model file");
   if (fs::is_directory(options.model))
-    throw Error(fmt::format("'{}' is a folder; give the FP32 model's file, and results with {}", options.model,
+    throw Error(fmt::format("'{}' is a folder; give the FP32 model's file, and result folders as {}", options.model,
                             option("result")));
   for (const std::string& folder : options.results) {
     check_file(folder, "result folder");

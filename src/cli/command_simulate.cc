@@ -28,15 +28,16 @@ std::string bits(const Json& number) {
 
 // The parts of the time, the largest first, those below 1 % left out.
 std::string binds(const Json& cycles) {
-  std::vector<std::pair<int64_t, const char*>> parts = {{cycles.at("compute"), "compute"},
-                                                        {cycles.at("memory_stall"), "memory"},
-                                                        {cycles.at("post_processing"), "post-processing"},
-                                                        {cycles.at("drain"), "drain"}};
+  std::vector<std::pair<int64_t, const char*>> parts = {
+      {cycles.at("compute").get<int64_t>(), "compute"},
+      {cycles.at("memory_stall").get<int64_t>(), "memory"},
+      {cycles.at("post_processing").get<int64_t>(), "post-processing"},
+      {cycles.at("drain").get<int64_t>(), "drain"}};
   std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
   for (const auto& [part, name] : parts) {
-    const double percent =
-        100.0 * static_cast<double>(part) / static_cast<double>(std::max<int64_t>(cycles.at("total"), 1));
+    const double percent = 100.0 * static_cast<double>(part) /
+                           static_cast<double>(std::max<int64_t>(cycles.at("total").get<int64_t>(), 1));
     if (percent >= 1) text += fmt::format("{}{} {:.0f} %", text.empty() ? "" : ", ", name, percent);
   }
   return text;
@@ -45,9 +46,9 @@ std::string binds(const Json& cycles) {
 // "shift n = 4, q = 4, 10 bits"
 std::string lane_text(const std::string& design, const Json& lane) {
   std::string text = design;
-  if (const int bits_of_exponent = lane.at("exponent_bits"); bits_of_exponent > 0)
+  if (const int bits_of_exponent = lane.at("exponent_bits").get<int>(); bits_of_exponent > 0)
     text += fmt::format(" n = {},", bits_of_exponent);
-  if (const int q = lane.at("q"); q > 0) text += fmt::format(" q = {},", q);
+  if (const int q = lane.at("q").get<int>(); q > 0) text += fmt::format(" q = {},", q);
   text += fmt::format(" {} bits", lane.at("counter_bits").get<int>());
   if (lane.at("storage") == "sram") text += " in SRAM";
   const auto variant = lane.at("variant").get<std::string>();
@@ -136,7 +137,8 @@ void print_origins(const Json& document) {
   for (const Json& layer : workload.at("left_out")) fmt::print("not simulated: {}\n", layer.get<std::string>());
   std::vector<std::string> lanes;
   for (const Json& design : document.at("designs"))
-    if (!design.at("lane").is_null()) lanes.push_back(lane_text(design.at("design"), design.at("lane")));
+    if (!design.at("lane").is_null())
+      lanes.push_back(lane_text(design.at("design").get<std::string>(), design.at("lane")));
   fmt::print("lanes: {}\n", fmt::join(lanes, "; "));
   const Json& config = document.at("config");
   fmt::print("energies of processing elements: {}, {}\n", config.at("energies").at("file").get<std::string>(),

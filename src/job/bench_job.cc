@@ -42,7 +42,7 @@ std::string without_prefix(const std::string& line) {
   return line.starts_with(kPrefix) ? line.substr(kPrefix.size()) : line;
 }
 
-std::string run_script(const Command& command, const Watch& watch) {
+std::string run_script(const Invocation& command, const Watch& watch) {
   Watch own{{}, watch.goes_on};
   if (watch.say) own.say = [&](const std::string& line) { watch.say(without_prefix(line)); };
   try {
@@ -80,7 +80,7 @@ std::vector<std::string> words_of(const BenchOptions& options) {
 BenchResult run_bench_job(const BenchOptions& options, const Installation& installation, const Watch& watch) {
   check(options);
   const fs::path scripts = scripts_folder(installation);
-  Command command;
+  Invocation command;
   if (!installation.python.empty()) command.environment["DNATEQ_PYTHON"] = installation.python.string();
   if (options.peers) {
     command.words = {(scripts / "tools" / "peers.sh").string(), peers_folder(scripts).string()};

@@ -47,9 +47,9 @@ fs::path int8_model_for(const QuantizeArguments& arguments, const PreparedModel&
   fs::create_directories(folder, failed);
   fs::remove(key_file, ignored);
   if (say) say(fmt::format("NNCF makes an INT8 model to compare with ({}: without)", option("int8", "none")));
-  Command command{{peers_python(scripts).string(), (scripts / "bench" / "nncf_int8.py").string(), arguments.model,
-                   "--calibration", data.string(), "-o", model.string()},
-                  {}};
+  Invocation command{{peers_python(scripts).string(), (scripts / "bench" / "nncf_int8.py").string(), arguments.model,
+                      "--calibration", data.string(), "-o", model.string()},
+                     {}};
   if (has_attention(prepared)) command.words.insert(command.words.end(), {"--model-type", "transformer"});
   if (!failed && run_to_log(command, folder / "nncf.log")) {
     write_file_atomically(key_file, key);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/test_document.h"
+#include "job/quantize_options.h"
 
 namespace dnateq {
 namespace {

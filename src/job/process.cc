@@ -33,7 +33,7 @@ std::vector<char*> pointers(std::vector<std::string>& words) {
   return all;
 }
 
-std::vector<std::string> variables(const Command& command) {
+std::vector<std::string> variables(const Invocation& command) {
   std::vector<std::string> all;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string text = *variable;
@@ -45,7 +45,7 @@ std::vector<std::string> variables(const Command& command) {
 
 // Starts it with these files as its standard output and error. Between fork and exec nothing is allocated: other
 // threads of ours may have held the allocator's lock.
-pid_t start(const Command& command, int output, int errors) {
+pid_t start(const Invocation& command, int output, int errors) {
   std::vector<std::string> words = command.words, settings = variables(command);
   const std::vector<char*> arguments = pointers(words), environment = pointers(settings);
   const pid_t parent = getpid(), child = fork();
@@ -129,7 +129,7 @@ class Lines {
 
 }  // namespace
 
-bool run_to_log(const Command& command, const std::filesystem::path& log) {
+bool run_to_log(const Invocation& command, const std::filesystem::path& log) {
   const int file = open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   pid_t child = -1;
   try {
@@ -142,7 +142,7 @@ bool run_to_log(const Command& command, const std::filesystem::path& log) {
   return status_of(child) == 0;
 }
 
-std::string run_and_read(const Command& command, const Watch& watch) {
+std::string run_and_read(const Invocation& command, const Watch& watch) {
   using Clock = std::chrono::steady_clock;
   Pipe output, errors;
   const pid_t child = start(command, output.writing(), errors.writing());

@@ -15,9 +15,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-Command shell(const std::string& script) { return {{"/bin/sh", "-c", script}, {}}; }
+Invocation shell(const std::string& script) { return {{"/bin/sh", "-c", script}, {}}; }
 
-std::string error_of(const Command& command, const Watch& watch = {}) {
+std::string error_of(const Invocation& command, const Watch& watch = {}) {
   try {
     run_and_read(command, watch);
   } catch (const Error& error) {
@@ -43,7 +43,7 @@ TEST(RunAndRead, TheLastLineIsWhyItFails) {
 }
 
 TEST(RunAndRead, GivesTheProgramVariablesBesideOurs) {
-  Command command = shell("printf %s \"$DNATEQ_TEST $HOME\"");
+  Invocation command = shell("printf %s \"$DNATEQ_TEST $HOME\"");
   command.environment = {{"DNATEQ_TEST", "set"}, {"HOME", "elsewhere"}};
   EXPECT_EQ(run_and_read(command, {}), "set elsewhere");
 }

@@ -3,7 +3,6 @@
 import contextlib
 import math
 import operator
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -48,17 +47,10 @@ def patterns(name: str, value: Any) -> list[str]:
     return [text(f"a pattern of {name}", pattern) for pattern in value]
 
 
-def python_names(sentence: str) -> str:
-    """The library's sentences name the program's options; a Python user knows them as keywords."""
-    names = {"ignore": "ignored", "resume": "resume=True"}
-    sentence = re.sub(r"(?<!\S)-o\b", "directory", sentence.replace("; see --help", ""))
-    return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")), sentence)
-
-
 @contextlib.contextmanager
 def library_errors() -> Iterator[None]:
     """The library's errors as ValueError."""
     try:
         yield
     except _core.Error as error:
-        raise ValueError(python_names(str(error))) from None
+        raise ValueError(str(error)) from None

@@ -1,17 +1,19 @@
-"""The program dnateq, which lies in this package, and the jobs that are best done by a process of their own."""
+"""The program dnateq, which lies in this package, and the jobs that time and simulate what the others made."""
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import openvino
 
+from dnateq import _core, _watch
+from dnateq._checks import library_errors, real, text, whole
+
 _HERE = Path(__file__).parent
+_LISTS = ("alexnet", "resnet50", "transformer")
+_LONGEST = 86400
 
 
 def program() -> Path:
@@ -39,19 +41,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "DNATEQ_PYTHON": sys.executable, "LD_LIBRARY_PATH": f"{libraries}:{before}" if before else libraries}
 
 
-def run(arguments: Sequence[str]) -> Any:
-    """Runs the program to its end and parses the JSON that it prints. Raises ValueError with its sentence."""
-    finished = subprocess.run([program(), *arguments, "--json"], env=environment(), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False)
-    if finished.returncode != 0:
-        lines = [line for line in finished.stderr.splitlines() if line.strip()]
-        sentence = lines[-1].removeprefix("dnateq: ") if lines else f"the program stopped with {finished.returncode}"
-        raise ValueError(sentence)
-    return json.loads(finished.stdout)
-
-
 def _folder_of(result: Any) -> str:
     return str(os.fspath(getattr(result, "directory", result)))
+
+
+def _shapes(shapes: Mapping[str, Sequence[int]] | None) -> list[str]:
+    return [f"{name}={','.join(map(str, shape))}" for name, shape in (shapes or {}).items()]
 
 
 def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: bool = False,
@@ -74,26 +69,30 @@ def bench(model: str | os.PathLike[str], results: Sequence[Any] = (), *, peers: 
         The document of `dnateq bench --json`: medians in milliseconds and ratios.
 
     Raises:
-        ValueError: what the program says.
+        ValueError: a file or a number is not what it should be.
 
     Examples:
         >>> dnateq.bench("resnet.onnx", [result], seconds=5)["results"]  # doctest: +SKIP
     """
-    arguments = ["bench", os.fspath(model), "--batch", str(batch), "--threads", str(threads), "--seconds", str(seconds)]
-    for result in results:
-        arguments += ["--result", _folder_of(result)]
-    arguments += ["--peers"] if peers else []
-    arguments += ["--layers"] if layers else []
-    arguments += ["--calibration", os.fspath(calibration)] if calibration is not None else []
-    for name, shape in (shapes or {}).items():
-        arguments += ["--shape", f"{name}={','.join(map(str, shape))}"]
-    return run(arguments)
+    _watch.use()
+    options = _core.BenchOptions()
+    options.model, options.results = os.fspath(model), [_folder_of(result) for result in results]
+    options.calibration = os.fspath(calibration) if calibration is not None else ""
+    options.shapes = _shapes(shapes)
+    options.batch, options.threads = whole("batch", batch, 1, 1 << 20), whole("threads", threads, 1, 1024)
+    options.seconds = real("seconds", seconds)
+    if not 0 <= options.seconds <= _LONGEST:
+        raise ValueError(f"seconds is {seconds}; it must lie between 0 and {_LONGEST}")
+    options.peers, options.layers, options.quiet = bool(peers), bool(layers), True
+    with library_errors():
+        return _watch.run(_core.bench(options, program(), Path(sys.executable)), False)
 
 
 def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = None,
              bits_are: str | None = None, batch: int = 1, settings: Mapping[str, float] | None = None,
              config: str | os.PathLike[str] | None = None, calibration: str | os.PathLike[str] | None = None,
-             directory: str | os.PathLike[str] | None = None, model: str | os.PathLike[str] | None = None) -> Any:
+             directory: str | os.PathLike[str] | None = None, model: str | os.PathLike[str] | None = None,
+             shapes: Mapping[str, Sequence[int]] | None = None) -> Any:
     """Cycles, bytes, energy and area of a network on accelerators in 3D-stacked memory, beside an INT8 one.
 
     Args:
@@ -108,30 +107,35 @@ def simulate(network: Any, *, designs: Sequence[str] = (), bits: str | None = No
         calibration: a model's inputs, to measure zeros and exponents of its activations on.
         directory: where to leave `result.json`, `layers.csv` and `report.html`.
         model: the FP32 network's file, of a result's folder or a recipe; a result of `quantize` in this process has it at hand.
+        shapes: shape of each input of a model by name, where it leaves them open; `NAME*` stands for all whose names begin so.
 
     Returns:
         The document of `dnateq simulate --json`: `{"designs": [{"design", "cycles", "total_energy_pj", ...}]}`; energy in
         picojoules, area in square micrometres.
 
     Raises:
-        ValueError: what the program says.
+        ValueError: a file, a name or a number is not what it should be.
 
     Examples:
         >>> dnateq.simulate("resnet50", bits="3")["designs"][0]["design"]
         'int8'
     """
-    arguments = ["simulate", _folder_of(network), "--batch", str(batch)]
-    for design in designs:
-        arguments += ["--design", design]
+    options = _core.SimulateOptions()
+    options.network, options.batch = _folder_of(network), whole("batch", batch, 1, 1 << 20)
+    options.designs = [text("a design", design) for design in designs]
     model = model if model is not None else getattr(getattr(network, "_keep", None), "model", None)
-    arguments += ["--model", os.fspath(model)] if model is not None else []
-    arguments += ["--bits", bits] if bits is not None else []
-    arguments += ["--bits-are", bits_are] if bits_are is not None else []
-    for key, value in (settings or {}).items():
-        arguments += ["--set", f"{key}={value:.17g}"]
-    arguments += ["--config", os.fspath(config)] if config is not None else []
-    arguments += ["--calibration", os.fspath(calibration)] if calibration is not None else []
-    if directory is not None:
-        return run([*arguments, "-o", os.fspath(directory)])
-    with tempfile.TemporaryDirectory(prefix="dnateq-") as folder:
-        return run([*arguments, "-o", folder])
+    options.model = os.fspath(model) if model is not None else ""
+    options.bits = text("bits", bits) if bits is not None else ""
+    if bits_are not in (None, "stored", "exponent"):
+        raise ValueError(f"bits_are is '{bits_are}'; give stored or exponent")
+    options.bits_are = bits_are or ""
+    options.settings = [f"{key}={real(f'settings[{key!r}]', value):.17g}" for key, value in (settings or {}).items()]
+    options.shapes = _shapes(shapes)
+    options.config = os.fspath(config) if config is not None else ""
+    options.calibration = os.fspath(calibration) if calibration is not None else ""
+    options.directory = os.fspath(directory) if directory is not None else ""
+    options.threads = 0
+    if options.network not in _LISTS:  # those need no OpenVINO
+        _watch.use()
+    with library_errors():
+        return _watch.run(_core.simulate(options), False)

@@ -14,7 +14,7 @@ import numpy as np
 import openvino
 
 from dnateq import _core, _watch
-from dnateq._checks import patterns, python_names, real, text, whole
+from dnateq._checks import library_errors, patterns, real, text, whole
 from dnateq._data import Transform, labels_of, spool
 from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
@@ -41,10 +41,8 @@ class _Kept:
 
 
 def _watched(work: _core.Work, progress: bool | _watch.Progress, judge: _watch.Judge | None = None, keep: Any = None) -> Any:
-    try:
+    with library_errors():
         return _watch.run(work, progress, judge, keep)
-    except _core.Error as error:
-        raise ValueError(python_names(str(error))) from None
 
 
 def _finite(name: str, value: Any) -> float:
@@ -199,10 +197,8 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
         samples = itertools.chain([] if first is None else [first], rest)
         example = transform(first) if transform is not None and first is not None else first
     file = file_of(model, Path() if isinstance(model, (str, os.PathLike)) else folders.make(), example)
-    try:
+    with library_errors():
         names = _core.input_names(file)
-    except _core.Error as error:
-        raise ValueError(python_names(str(error))) from None
     return file, names, spool(samples, names, transform, what)
 
 
@@ -442,10 +438,8 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         raise ValueError("give either target_bits or max_drop")
     if require_certificate and not has_limit:
         raise ValueError("require_certificate belongs to max_drop, since bits alone promise nothing; leave it out")
-    try:
+    with library_errors():
         arguments = _core.arguments_of_result(result.directory)
-    except _core.Error as error:
-        raise ValueError(python_names(str(error))) from None
     arguments.model, arguments.metric = kept.model, kept.metric  # whatever the folder says
     arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
     _set_limit(arguments, max_drop, drop_type, max_loss)

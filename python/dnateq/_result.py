@@ -11,7 +11,7 @@ from typing import Any
 import openvino
 
 from dnateq import _core
-from dnateq._checks import library_errors, python_names
+from dnateq._checks import library_errors
 from dnateq._files import staging
 from dnateq._models import load
 from dnateq._recipe import Recipe
@@ -159,7 +159,7 @@ class Result:
         with library_errors():
             refusal = _core.refusal_of_folder(target)
             if refusal:
-                raise FileExistsError(python_names(refusal))
+                raise FileExistsError(refusal)
             _core.save_result(self.directory, target.absolute())
         return target
 

@@ -15,21 +15,20 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
-#include <openvino/openvino.hpp>
 #include <thread>
 #include <utility>
 
-#include "core/atomic_file.h"
-#include "core/sentence.h"
 #include "data/spool.h"
 #include "dnateq/error.h"
-#include "job/analysis.h"
+#include "job/analyze_job.h"
+#include "job/bench_job.h"
+#include "job/inputs.h"
 #include "job/quantize_job.h"
+#include "job/report_job.h"
 #include "job/result_folder.h"
 #include "job/result_writer.h"
-#include "graph/calls.h"
-#include "ops/ops.h"
-#include "report/report.h"
+#include "job/simulate_job.h"
+#include "words.h"
 #include "work.h"
 
 namespace nb = nanobind;
@@ -101,25 +100,22 @@ struct Data {
   std::vector<int64_t> labels;
 };
 
-// Ties the job to the thread that works on it.
-struct Setting {
-  QuantizeOptions options;
-  JobHooks hooks;
-};
-
-Setting setting_of(const QuantizeArguments& arguments, const Data& data, int threads,
-                   const std::filesystem::path& program, Work& work) {
-  Setting setting;
-  setting.options = options_of(arguments, threads, work.progress(), data.validation != nullptr, !data.labels.empty());
-  if (arguments.metric.starts_with("function:"))
-    setting.options.judge = [&work](const std::vector<std::filesystem::path>& models) { return work.ask(models); };
-  setting.hooks.open = [data](const std::vector<std::string>&) {
-    return JobData{data.calibration, data.validation, data.labels};
-  };
-  setting.hooks.program = program;
-  if (!arguments.int8.empty() && arguments.int8 != "none")
-    setting.hooks.int8_model = [file = arguments.int8](const auto&, const auto&, const auto&) { return file; };
+// Ties a job to the thread that works on it.
+JobSetting setting_of(const Data& data, int threads, const std::filesystem::path& program, Work& work) {
+  JobSetting setting;
+  setting.threads = threads;
+  setting.progress = work.progress();
+  setting.installation.program = program;
+  setting.open = [data](const auto&) { return JobData{data.calibration, data.validation, data.labels}; };
+  setting.has_validation = data.validation != nullptr;
+  setting.has_labels = !data.labels.empty();
+  setting.judge = [&work](const std::vector<std::filesystem::path>& models) { return work.ask(models); };
   return setting;
+}
+
+// Whatever a model calls its layers.
+std::string text_of(const nlohmann::ordered_json& document) {
+  return document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, const Data& data,
@@ -127,8 +123,7 @@ std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, co
                                           const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
-    const Setting setting = setting_of(arguments, data, most, program, work);
-    return summary_of(run_quantize_job(directory, arguments, setting.options, setting.hooks)).dump();
+    return text_of(summary_of(run_quantize_job(directory, arguments, setting_of(data, most, program, work))));
   });
 }
 
@@ -139,16 +134,15 @@ std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& n
                                                const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
-    const Setting setting = setting_of(arguments.front(), {}, most, program, work);
     std::vector<JobNetwork> networks;
     for (size_t n = 0; n < names.size(); ++n)
       networks.push_back({names[n], arguments[n], [calibration = samples[n]](const auto&) {
                             return JobData{calibration, nullptr, {}};
                           }});
     nlohmann::ordered_json summaries = nlohmann::ordered_json::array();
-    for (const FinishedJob& job : run_quantize_many_job(directory, networks, setting.options, program))
+    for (const FinishedJob& job : run_quantize_many_job(directory, networks, setting_of({}, most, program, work)))
       summaries.push_back(summary_of(job));
-    return summaries.dump();
+    return text_of(summaries);
   });
 }
 
@@ -157,8 +151,7 @@ std::unique_ptr<PythonWork> allocate_work(const std::filesystem::path& from, con
                                           const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
-    const Setting setting = setting_of(arguments, data, most, program, work);
-    return summary_of(run_allocate_job(from, directory, arguments, setting.options, setting.hooks)).dump();
+    return text_of(summary_of(run_allocate_job(from, directory, arguments, setting_of(data, most, program, work))));
   });
 }
 
@@ -167,17 +160,28 @@ std::unique_ptr<PythonWork> analyze_work(const std::string& model, const std::sh
                                          int threads) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
-    return analyze(
-               model, {only, ignore}, [&](const auto&) { return calibration; }, most, work.progress())
-        .dump();
+    const AnalyzeOptions options{model, {}, only, ignore, {}, most};
+    return text_of(
+        analysis_document(run_analyze_job(options, work.progress(), [&](const auto&) { return calibration; })));
+  });
+}
+
+std::unique_ptr<PythonWork> simulate_work(SimulateOptions options) {
+  options.threads = threads_or_all(options.threads);
+  return std::make_unique<PythonWork>(
+      options.threads, [options](Work& work) { return text_of(run_simulate_job(options, work.progress()).document); });
+}
+
+std::unique_ptr<PythonWork> bench_work(const BenchOptions& options, const std::filesystem::path& program,
+                                       const std::filesystem::path& python) {
+  return std::make_unique<PythonWork>(1, [=](Work& work) {
+    return run_bench_job(options, {program, python}, {{}, [&work] { return work.goes_on(); }}).text;
   });
 }
 
 std::vector<std::string> inputs_of(const std::filesystem::path& file) {
   const nb::gil_scoped_release released;
-  ov::Core core;
-  core.add_extension(ops::operation_extensions());
-  return input_names(*read_model(core, file));
+  return names_of_inputs(file);
 }
 
 template <typename T>
@@ -189,46 +193,24 @@ nb::ndarray<nb::numpy, const T, nb::ndim<1>> as_numpy(std::vector<T> values) {
 
 // Of one tensor of a result: histogram bins and the levels of its code.
 nb::dict tensor_of(const std::filesystem::path& folder, const std::string& layer, bool is_weights) {
-  const ReportInput input = load_report_input(folder);
-  const auto view = std::find_if(input.tensors.begin(), input.tensors.end(), [&](const TensorView& tensor) {
-    return tensor.layer == layer && tensor.is_weights == is_weights;
-  });
-  const auto found = std::find_if(input.recipe.layers.begin(), input.recipe.layers.end(),
-                                  [&](const LayerRecipe& candidate) { return candidate.name == layer; });
-  if (view == input.tensors.end() || found == input.recipe.layers.end() || (!is_weights && !found->activations))
-    throw Error(
-        fmt::format("'{}' has no {} of a layer '{}'", folder.string(), is_weights ? "weights" : "activations", layer));
-  std::vector<double> low, high;
-  std::vector<uint64_t> count;
-  for (const Histogram::Bin& bin : view->histogram.bins()) {
-    low.push_back(static_cast<double>(std::min(bin.low, bin.high)));
-    high.push_back(static_cast<double>(std::max(bin.low, bin.high)));
-    count.push_back(bin.count);
-  }
-  const TensorRecipe& tensor = is_weights ? found->weights : *found->activations;
-  std::vector<double> levels;
-  for (const float level : level_table(tensor.code)) levels.push_back(static_cast<double>(level));
-  std::sort(levels.begin(), levels.end());
-  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  TensorLevels tensor = tensor_levels(folder, layer, is_weights);
   nb::dict all;
-  all["low"] = as_numpy(std::move(low));
-  all["high"] = as_numpy(std::move(high));
-  all["count"] = as_numpy(std::move(count));
-  all["zeros"] = view->histogram.zeros();
-  all["levels"] = as_numpy(std::move(levels));
+  all["low"] = as_numpy(std::move(tensor.low));
+  all["high"] = as_numpy(std::move(tensor.high));
+  all["count"] = as_numpy(std::move(tensor.count));
+  all["zeros"] = tensor.zeros;
+  all["levels"] = as_numpy(std::move(tensor.levels));
   return all;
 }
 
 void write_report(const std::filesystem::path& folder, const std::filesystem::path& file) {
   const nb::gil_scoped_release released;
-  write_file_atomically(file, render_html(load_report_input(folder)));
+  run_report_job(folder, file);
 }
 
-// Mean predicted bits and divergence of every allocation that was considered.
 std::vector<std::tuple<double, double>> curve_of(const std::filesystem::path& folder) {
   std::vector<std::tuple<double, double>> points;
-  for (const auto& [bits, divergence] : load_report_input(folder).bits_loss_curve)
-    points.emplace_back(bits, divergence);
+  for (const auto& [bits, divergence] : bits_loss_curve(folder)) points.emplace_back(bits, divergence);
   return points;
 }
 
@@ -238,7 +220,16 @@ NB_MODULE(_core, module) {
   module.doc() = "The C++ library of dnateq. Use the package dnateq instead: this module's functions change freely.";
 
   // Cancelled first: it is an Error too, and the last translator registered is asked first.
-  nb::exception<Error>(module, "Error", PyExc_ValueError);
+  const nb::exception<Error> errors(module, "Error", PyExc_ValueError);
+  nb::register_exception_translator(
+      [](const std::exception_ptr& thrown, void* type) {
+        try {
+          std::rethrow_exception(thrown);
+        } catch (const Error& error) {
+          PyErr_SetString(static_cast<PyObject*>(type), python_words(error.marked()).c_str());
+        }
+      },
+      errors.ptr());
   nb::exception<Cancelled>(module, "Cancelled", PyExc_RuntimeError);
 
   nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
@@ -327,12 +318,47 @@ NB_MODULE(_core, module) {
   module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
   module.def("analyze", &analyze_work, "model"_a, "calibration"_a, "only"_a, "ignore"_a, "threads"_a);
 
-  module.def("refusal_of_target", &refusal_of_target, "target_isa"_a,
-             "Why a model for that target is refused on this CPU; empty: it is not.");
+  nb::class_<SimulateOptions>(module, "SimulateOptions", "What is simulated.")
+      .def(nb::init<>())
+      .def_rw("network", &SimulateOptions::network)
+      .def_rw("model", &SimulateOptions::model)
+      .def_rw("config", &SimulateOptions::config)
+      .def_rw("bits", &SimulateOptions::bits)
+      .def_rw("bits_are", &SimulateOptions::bits_are)
+      .def_rw("directory", &SimulateOptions::directory)
+      .def_rw("designs", &SimulateOptions::designs)
+      .def_rw("settings", &SimulateOptions::settings)
+      .def_rw("shapes", &SimulateOptions::shapes)
+      .def_prop_rw(
+          "calibration", [](const SimulateOptions& self) { return self.calibration.path; },
+          [](SimulateOptions& self, const std::string& path) { self.calibration.path = path; })
+      .def_rw("batch", &SimulateOptions::batch)
+      .def_rw("threads", &SimulateOptions::threads);
+  module.def("simulate", &simulate_work, "options"_a);
+
+  nb::class_<BenchOptions>(module, "BenchOptions", "What is timed.")
+      .def(nb::init<>())
+      .def_rw("model", &BenchOptions::model)
+      .def_rw("calibration", &BenchOptions::calibration)
+      .def_rw("results", &BenchOptions::results)
+      .def_rw("shapes", &BenchOptions::shapes)
+      .def_rw("threads", &BenchOptions::threads)
+      .def_rw("batch", &BenchOptions::batch)
+      .def_rw("seconds", &BenchOptions::seconds)
+      .def_rw("peers", &BenchOptions::peers)
+      .def_rw("layers", &BenchOptions::layers)
+      .def_rw("quiet", &BenchOptions::quiet);
+  module.def("bench", &bench_work, "options"_a, "program"_a, "python"_a);
+
+  module.def(
+      "refusal_of_target", [](const std::string& target_isa) { return python_words(refusal_of_cpu(target_isa)); },
+      "target_isa"_a, "Why a model for that target is refused on this CPU; empty: it is not.");
   module.def("input_names", &inputs_of, "model"_a, "Names of a model file's inputs.");
   module.def("tensor", &tensor_of, "folder"_a, "layer"_a, "is_weights"_a, "Histogram and levels of one tensor.");
   module.def("write_report", &write_report, "folder"_a, "file"_a);
-  module.def("refusal_of_folder", &refusal_of_folder, "folder"_a, "Why no result can be written there; empty: it can.");
+  module.def(
+      "refusal_of_folder", [](const std::filesystem::path& folder) { return python_words(refusal_of_folder(folder)); },
+      "folder"_a, "Why no result can be written there; empty: it can.");
   module.def("save_result", &save_result, "source"_a, "folder"_a, nb::call_guard<nb::gil_scoped_release>());
   module.def("bits_loss_curve", &curve_of, "folder"_a);
 }

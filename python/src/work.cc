@@ -72,6 +72,11 @@ Progress Work::progress() {
   return [this](const std::string& stage, size_t done, size_t total) { return note(stage, done, total); };
 }
 
+bool Work::goes_on() {
+  const std::lock_guard lock(mutex_);
+  return !stopping_;
+}
+
 bool Work::note(const std::string& stage, size_t done, size_t total) {
   const std::lock_guard lock(mutex_);
   if (steps_.empty() || steps_.back().stage != stage) steps_.push_back({stage, 0, 0});

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
-#include "quantize/external_metric.h"
 #include "core/progress.h"
+#include "job/quantize_job.h"
 
 namespace dnateq::python {
 
@@ -45,6 +45,7 @@ class Work {
 
   // For the body.
   Progress progress();
+  bool goes_on();                                                       // false once it is to stop
   ExternalScore ask(const std::vector<std::filesystem::path>& models);  // blocks until answer()
 
  private:

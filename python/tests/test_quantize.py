@@ -152,7 +152,7 @@ def test_allocate_takes_nothing_outside_from_the_folder(network, samples, quiet,
     assert second.metric["name"] == "cosine" and not (tmp_path / "ran").exists()
     document = dnateq.simulate(result)  # its network is at hand
     assert document["workload"]["layers"]
-    with pytest.raises(ValueError, match="give that as --model"):
+    with pytest.raises(ValueError, match="give that as model"):
         dnateq.simulate(tmp_path / "out")
     ov.save_model(network, tmp_path / "net.xml", compress_to_fp16=False)
     assert dnateq.simulate(tmp_path / "out", model=tmp_path / "net.xml")["workload"]["layers"]

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq::accelerator {
@@ -36,7 +37,8 @@ std::vector<double> numbers(std::string_view text, char separator, bool& good) {
 
 SweepAxis parse_axis(const std::string& text) {
   const auto refuse = [&](const char* why) {
-    return Error(fmt::format("--sweep '{}' {}; it reads KEY=FROM:TO:STEP or KEY=VALUE,VALUE,...", text, why));
+    return Error(
+        fmt::format("{} '{}' {}; it reads KEY=FROM:TO:STEP or KEY=VALUE,VALUE,...", option("sweep"), text, why));
   };
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0) throw refuse("names no key");
@@ -63,7 +65,7 @@ std::pair<std::string, double> parse_setting(const std::string& text) {
   const size_t equals = text.find('=');
   double value = 0;
   if (equals == std::string::npos || equals == 0 || !read_number(std::string_view(text).substr(equals + 1), value))
-    throw Error(fmt::format("--set '{}' is not of the form KEY=NUMBER", text));
+    throw Error(fmt::format("{} '{}' is not of the form KEY=NUMBER", option("set"), text));
   return {text.substr(0, equals), value};
 }
 

@@ -1,83 +1,52 @@
-// dnateq bench: checks what it is given, then becomes bench/speed.py, which OpenVINO's and ONNX Runtime's Python
-// packages let compare all of them in one process.
+// dnateq bench.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
+#include <memory>
 
 #include "cli/commands.h"
-#include "cli/scripts.h"
-#include "dnateq/error.h"
+#include "cli/printing.h"
+#include "job/bench_job.h"
 
 namespace dnateq {
 namespace {
 
-namespace fs = std::filesystem;
-
-void check_file(const std::string& path, const char* what) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) throw Error(fmt::format("there is no {} '{}'", what, path));
-}
-
-std::vector<std::string> driver_options(const BenchArguments& arguments, const CommonArguments& common) {
-  std::vector<std::string> words;
-  const auto add = [&](const char* option, const std::string& value) {
-    if (!value.empty()) words.insert(words.end(), {option, value});
-  };
-  for (const std::string& folder : arguments.results) add("--result", folder);
-  for (const std::string& shape : arguments.shapes) add("--shape", shape);
-  add("--calibration", arguments.calibration);
-  add("--model-type", arguments.model_type);
-  add("--cache", arguments.cache);
-  add("--threads", std::to_string(arguments.threads));
-  add("--batch", std::to_string(arguments.batch));
-  add("--warm", std::to_string(arguments.warm));
-  add("--seconds", fmt::format("{}", arguments.seconds));
-  if (arguments.peers) words.emplace_back("--peers");
-  if (arguments.layers) words.emplace_back("--layers");
-  if (common.json) words.emplace_back("--json");
-  if (common.quiet) words.emplace_back("--quiet");
-  return words;
+int run(BenchOptions options, const Session& session) {
+  options.as_table = !session.json;
+  options.quiet = session.quiet;
+  fmt::print("{}", run_bench_job(options, session.installation, {print_aside, session.goes_on}).text);
+  return 0;
 }
 
 }  // namespace
 
-int run_bench(const BenchArguments& arguments, const CommonArguments& common) {
-  check_file(arguments.model, "model file");
-  if (fs::is_directory(arguments.model))
-    throw Error(
-        fmt::format("'{}' is a folder; give the FP32 model's file, and results with --result", arguments.model));
-  for (const std::string& folder : arguments.results) {
-    check_file(folder, "result folder");
-    if (!fs::is_regular_file(fs::path(folder) / "model.xml") &&
-        !fs::is_regular_file(fs::path(folder) / "exact/model.xml"))
-      throw Error(
-          fmt::format("'{}' holds no result of dnateq quantize: neither model.xml nor exact/model.xml", folder));
-  }
-  if (!arguments.calibration.empty()) check_file(arguments.calibration, "calibration data");
-  parse_shapes(arguments.shapes);
-
-  const fs::path scripts = scripts_folder();
-  if (arguments.peers && !run_to_end({(scripts / "tools" / "peers.sh").string(), peers_folder(scripts).string()}))
-    return 1;
-  const fs::path python = arguments.peers ? peers_python(scripts) : bench_python(scripts);
-  if (access(python.c_str(), X_OK) != 0)
-    throw Error(
-        fmt::format("there is no Python with OpenVINO at '{}'; run tools/setup.sh, or `python -m dnateq bench` of the "
-                    "installed package",
-                    python.string()));
-  std::vector<std::string> words = {python.string(), (scripts / "bench" / "speed.py").string(), arguments.model,
-                                    "--prog", "dnateq"};
-  const fs::path extension = program_folder() / "../lib/libdnateq_openvino.so";
-  if (fs::is_regular_file(extension))
-    words.insert(words.end(), {"--extension", fs::weakly_canonical(extension).string()});
-  for (std::string& word : driver_options(arguments, common)) words.push_back(std::move(word));
-  std::fflush(stdout);
-  execv(words[0].c_str(), pointers(words).data());
-  throw Error(fmt::format("'{}' cannot be started: {}", python.string(), std::strerror(errno)));
+Command add_bench(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<BenchOptions>();
+  CLI::App* command = app.add_subcommand("bench", "measure speed, interleaved, beside FP32 and what others make of it");
+  command->footer("Example: dnateq bench model.onnx --result out --peers --calibration data.npz");
+  command->add_option("model", options->model, "the FP32 network: ONNX or OpenVINO IR")->required();
+  command->add_option("--result", options->results, "result folder of dnateq quantize; may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--calibration", options->calibration,
+                      ".npz, .npy or a folder of .npz: for peers that need it, and its first call is what is timed\n"
+                      "(default: random inputs)");
+  command->add_flag("--peers", options->peers,
+                    "OpenVINO's and ONNX Runtime's INT8 and 4-bit forms of the same network beside; their tools are\n"
+                    "installed when first asked for");
+  command->add_option("--model-type", options->model_type, "NNCF's scheme for Transformers, in nncf.quantize")
+      ->check(CLI::IsMember({"transformer"}));
+  command->add_option("--cache", options->cache,
+                      "where peers are kept (default: in the first result, or a temporary folder)");
+  command->add_option("--shape", options->shapes, "NAME=DIM,...: shape of an input; inputs are random then")
+      ->allow_extra_args(false);
+  command->add_option("--batch", options->batch, "first axis of every input")->check(CLI::Range(1, 1 << 20));
+  command->add_option("--threads", options->threads, "of each network (default: 1)")->check(CLI::Range(1, 1024));
+  command->add_option("--seconds", options->seconds, "time to measure, all networks together (default: 20)")
+      ->check(CLI::Range(0.0, 86400.0));
+  command->add_option("--warm", options->warm, "calls of a network before each that is timed (default: 0)")
+      ->check(CLI::Range(0, 1000));
+  command->add_flag("--layers", options->layers, "times of each layer of OpenVINO's networks too");
+  add_output(*command, session);
+  return {command, [options](const Session& own) { return run(*options, own); }};
 }
 
 }  // namespace dnateq

@@ -2,31 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
-#include <openvino/openvino.hpp>
+#include <memory>
 
 #include "cli/commands.h"
-#include "core/isa.h"
-#include "dnateq/error.h"
-#include "graph/float_operations.h"
-#include "graph/import.h"
-#include "inspect/explain.h"
-#include "job/result_folder.h"
-#include "ops/ops.h"
+#include "cli/printing.h"
+#include "job/explain_job.h"
 
 namespace dnateq {
 namespace {
 
 using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
-
-fs::path model_in(const fs::path& folder) {
-  for (const char* name : {"model.xml", "exact/model.xml"})
-    if (fs::is_regular_file(folder / name)) return folder / name;
-  throw Error(
-      fmt::format("'{}' holds no result of dnateq quantize: neither model.xml nor exact/model.xml", folder.string()));
-}
 
 Json recipe_json(const LayerRecipe& layer) {
   const TensorRecipe& weights = layer.weights;
@@ -44,7 +30,7 @@ Json recipe_json(const LayerRecipe& layer) {
 
 Json layer_json(const LayerExplanation& layer) {
   Json refused = Json::array();
-  for (const kernels::KernelVerdict& verdict : layer.refused)
+  for (const auto& verdict : layer.refused)
     refused.push_back({{"kernel", verdict.name}, {"isa", verdict.isa}, {"reason", verdict.refusal}});
   return {{"name", layer.name},
           {"type", layer.type},
@@ -68,17 +54,41 @@ Json layer_json(const LayerExplanation& layer) {
           {"bound", layer.bound == Bound::kNone ? Json(nullptr) : Json(to_string(layer.bound))}};
 }
 
-Json float_operations_json(const std::vector<FloatOperations>& floats) {
+Json float_operations_json(const std::optional<FloatKernels>& kernels) {
   Json all = Json::array();
-  for (const FloatOperations& of : floats) all.push_back({{"type", of.type}, {"names", of.names}});
+  if (kernels)
+    for (const auto& [type, names] : kernels->operations) all.push_back({{"type", type}, {"names", names}});
   return all;
+}
+
+Json document_of(const ExplainResult& result) {
+  Json layers = Json::array();
+  for (const LayerExplanation& layer : result.explanation.layers) {
+    layers.push_back(layer_json(layer));
+    if (const auto found = result.recipes.find(layer.name); found != result.recipes.end() && layer.weights > 0)
+      layers.back()["recipe"] = recipe_json(found->second);
+  }
+  const auto& kernels = result.float_kernels;
+  return {{"model", result.model},
+          {"threads", result.threads},
+          {"machine",
+           {{"cpu", result.cpu},
+            {"cap", result.cap.empty() ? Json(nullptr) : Json(result.cap)},
+            {"read_gb_s", result.bytes_per_second / 1e9},
+            {"int8_gmac_s", result.int8_macs_per_second / 1e9},
+            {"f32_gmac_s", result.f32_macs_per_second / 1e9}}},
+          {"weight_bytes", result.weight_bytes},
+          {"dynamic", result.explanation.dynamic},
+          {"same_bits_everywhere", kernels ? Json(kernels->operations.empty()) : Json(nullptr)},
+          {"float_operations", float_operations_json(kernels)},
+          {"layers", layers}};
 }
 
 std::string shortened(const std::string& text, size_t width) {
   return text.size() <= width ? text : "..." + text.substr(text.size() + 3 - width);
 }
 
-void print_layers(const Explanation& explanation, const std::map<std::string, const LayerRecipe*>& recipes) {
+void print_layers(const Explanation& explanation, const std::map<std::string, LayerRecipe>& recipes) {
   size_t width = 5;
   for (const LayerExplanation& layer : explanation.layers)
     if (layer.bound != Bound::kNone) width = std::max(width, std::min<size_t>(layer.name.size(), 44));
@@ -86,15 +96,15 @@ void print_layers(const Explanation& explanation, const std::map<std::string, co
              "M x K x N", "bits", "read", "reading", "MACs");
   std::map<std::string, int> others, refusals;
   for (const LayerExplanation& layer : explanation.layers) {
-    for (const kernels::KernelVerdict& verdict : layer.refused)
+    for (const auto& verdict : layer.refused)
       ++refusals[fmt::format("{} ({}): {}", verdict.name, verdict.isa, verdict.refusal)];
     if (layer.bound == Bound::kNone) {
       ++others[layer.type];
       continue;
     }
     std::string bits = layer.stored_bits > 0 ? fmt::format("{:.2f}", layer.stored_bits) : "-";
-    if (const auto recipe = recipes.find(layer.name); recipe != recipes.end() && recipe->second->activations)
-      bits += fmt::format("/{}", recipe->second->activations->code.stored_bits);
+    if (const auto recipe = recipes.find(layer.name); recipe != recipes.end() && recipe->second.activations)
+      bits += fmt::format("/{}", recipe->second.activations->code.stored_bits);
     fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>6.1f} us {:>6.1f} us  {}\n", shortened(layer.name, width),
                width, shortened(layer.type, 18), layer.kernel, fmt::format("{} x {} x {}", layer.m, layer.k, layer.n),
                bits, human_bytes(layer.weight_bytes), layer.memory_us, layer.arithmetic_us, to_string(layer.bound));
@@ -106,93 +116,44 @@ void print_layers(const Explanation& explanation, const std::map<std::string, co
     fmt::print("faster, but not for {} layer{}: {}\n", count, count == 1 ? "" : "s", reason);
 }
 
-}  // namespace
-
-std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::string>& texts) {
-  std::map<std::string, std::vector<int64_t>> shapes;
-  for (const std::string& text : texts) {
-    const size_t equals = text.find('=');
-    std::vector<int64_t> dims;
-    const char *at = text.data() + std::min(equals, text.size() - 1) + 1, *const end = text.data() + text.size();
-    bool good = equals != std::string::npos && equals > 0 && at != end;
-    while (good && at != end) {
-      int64_t dim = 0;
-      const auto [next, failed] = std::from_chars(at, end, dim);
-      good = failed == std::errc() && dim > 0 && (next == end || (*next == ',' && next + 1 != end));
-      dims.push_back(dim);
-      at = next == end ? end : next + 1;
-    }
-    if (!good)
-      throw Error(fmt::format("--shape '{}' is not of the form NAME=DIM,DIM,... such as input_ids=1,64", text));
-    shapes[text.substr(0, equals)] = dims;
-  }
-  return shapes;
-}
-
-void print_float_operations(const std::vector<FloatOperations>& floats) {
-  if (floats.empty())
-    fmt::print("the same bits on every CPU: no sum or function is left to OpenVINO's float32 kernels\n");
-  else
-    fmt::print("left to OpenVINO's float32 kernels, whose last bits depend on the CPU: {}\n", to_string(floats));
-}
-
-int run_explain(const ExplainArguments& arguments, const CommonArguments& common) {
-  ExplainOptions options;
-  options.shapes = parse_shapes(arguments.shapes);
-  options.expected_rows = arguments.expect_rows;
-  options.threads = arguments.threads;
-  fs::path file = arguments.path;
-  Recipe recipe;
-  std::map<std::string, const LayerRecipe*> recipes;
-  if (fs::is_directory(file)) {
-    recipe = load_result(file);
-    for (const LayerRecipe& layer : recipe.layers) recipes[layer.name] = &layer;
-    file = model_in(file);
-  }
-  ov::Core core;
-  core.add_extension(ops::operation_extensions());
-  const std::shared_ptr<ov::Model> model = read_model(core, file);
-  Explanation explanation = explain(core, model, options);
-  const bool promises = promises_same_bits(*model);
-  const std::vector<FloatOperations> floats = promises ? float_operations(*model) : std::vector<FloatOperations>();
-  const int64_t bytes = weight_bytes(explanation);
-  const Machine machine = measure_machine(core, static_cast<size_t>(bytes), options.threads);
-  find_bounds(explanation, machine);
-
-  const std::string cap = onednn_cap();
-  if (common.json) {
-    Json layers = Json::array();
-    for (const LayerExplanation& layer : explanation.layers) {
-      layers.push_back(layer_json(layer));
-      if (const auto found = recipes.find(layer.name); found != recipes.end() && layer.weights > 0)
-        layers.back()["recipe"] = recipe_json(*found->second);
-    }
-    print_json({{"model", file.string()},
-                {"threads", options.threads},
-                {"machine",
-                 {{"cpu", cpu_name()},
-                  {"cap", cap.empty() ? Json(nullptr) : Json(cap)},
-                  {"read_gb_s", machine.bytes_per_second / 1e9},
-                  {"int8_gmac_s", machine.int8_macs_per_second / 1e9},
-                  {"f32_gmac_s", machine.f32_macs_per_second / 1e9}}},
-                {"weight_bytes", bytes},
-                {"dynamic", explanation.dynamic},
-                {"same_bits_everywhere", promises ? Json(floats.empty()) : Json(nullptr)},
-                {"float_operations", float_operations_json(floats)},
-                {"layers", layers}});
-    return 0;
-  }
-  fmt::print("{}{}\n", cpu_name(), cap.empty() ? "" : ", capped: ONEDNN_MAX_CPU_ISA=" + cap);
-  print_layers(explanation, recipes);
+void print(const ExplainResult& result) {
+  fmt::print("{}{}\n", result.cpu, result.cap.empty() ? "" : ", capped: ONEDNN_MAX_CPU_ISA=" + result.cap);
+  print_layers(result.explanation, result.recipes);
   fmt::print(
       "weights read in a call: {}; this machine, {} thread{}: {:.1f} GB/s from where they lie, {:.0f} GMAC/s INT8, "
       "{:.0f} FP32\n",
-      human_bytes(bytes), options.threads, options.threads == 1 ? "" : "s", machine.bytes_per_second / 1e9,
-      machine.int8_macs_per_second / 1e9, machine.f32_macs_per_second / 1e9);
-  if (promises) print_float_operations(floats);
-  if (explanation.dynamic)
+      human_bytes(result.weight_bytes), result.threads, result.threads == 1 ? "" : "s", result.bytes_per_second / 1e9,
+      result.int8_macs_per_second / 1e9, result.f32_macs_per_second / 1e9);
+  if (result.float_kernels) print_float_kernels(*result.float_kernels);
+  if (result.explanation.dynamic)
     fmt::print("some shapes are open, so OpenVINO has not chosen those kernels; fix them with --shape NAME=DIM,...\n");
+}
+
+int run(const ExplainOptions& options, const Session& session) {
+  const ExplainResult result = run_explain_job(options);
+  if (session.json)
+    print_json(document_of(result));
+  else
+    print(result);
   return 0;
+}
+
+}  // namespace
+
+Command add_explain(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<ExplainOptions>();
+  CLI::App* command =
+      app.add_subcommand("explain", "list each layer's kernel, why faster ones were refused, and what binds it");
+  command->footer("Example: dnateq explain out --shape input_ids=1,16 --shape attention_mask=1,16");
+  command->add_option("path", options->path, "model file or result folder")->required();
+  command
+      ->add_option("--expect-rows,--expect-m", options->expect_rows,
+                   "rows of activations where the model leaves them open (default: 1)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_option("--shape", options->shapes, "NAME=DIM,...: shape of an input")->allow_extra_args(false);
+  command->add_option("--threads", options->threads, "of the network (default: 1)")->check(CLI::Range(1, 1024));
+  add_output(*command, session);
+  return {command, [options](const Session& own) { return run(*options, own); }};
 }
 
 }  // namespace dnateq

@@ -1,251 +1,114 @@
-// dnateq quantize, allocate, report.
-#include <fmt/format.h>
-#include <unistd.h>
+// dnateq quantize.
 
-#include <algorithm>
-#include <cmath>
-#include <cstdio>
-#include <fstream>
-#include <optional>
-#include <vector>
+#include <memory>
 
 #include "cli/commands.h"
-#include "cli/scripts.h"
-#include "core/atomic_file.h"
-#include "core/sentence.h"
-#include "dnateq/error.h"
-#include "dnateq/recipe.h"
+#include "cli/printing.h"
 #include "job/quantize_job.h"
-#include "job/result_folder.h"
-#include "job/result_writer.h"
-#include "report/report.h"
 
 namespace dnateq {
 namespace {
 
-using Json = nlohmann::ordered_json;
+struct Options {
+  QuantizeArguments arguments;
+  std::string directory;
+};
 
-void print_emission(const EmissionResult& e) {
-  fmt::print("\n{:<12} {:.4f}: loses {:.4f}", e.emission, e.score, e.loss);
-  if (e.samples > 0) fmt::print(", 95 % within [{:.4f}, {:.4f}]", e.low, e.high);
-  if (std::isfinite(e.upper_bound)) fmt::print("; at most {:.4f} at 95 % ({})", e.upper_bound, e.bound_method);
-  if (e.emission != "exact" && e.emission != "counting") fmt::print("; 8-bit activations");
-}
-
-void print_summary(const QuantizeResult& result, const std::filesystem::path& directory) {
-  const Recipe& recipe = result.recipe;
-  fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>8} {:>8}\n", "layer", "type", "weights", "w", "a", "SQNR w",
-             "SQNR out");
-  for (const LayerRecipe& layer : recipe.layers) {
-    const std::string name = layer.name.size() > 44 ? "..." + layer.name.substr(layer.name.size() - 41) : layer.name;
-    const std::string activation =
-        layer.activations ? fmt::format("{}", layer.activations->code.stored_bits) : std::string("-");
-    fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>5.1f} dB {}\n", name, layer.type, layer.weights.elements,
-               layer.weights.code.stored_bits, activation, layer.weights.sqnr_db,
-               layer.output_sqnr_db < 119 ? fmt::format("{:>5.1f} dB", layer.output_sqnr_db) : "       -");
-  }
-  for (const UnquantizedLayer& layer : recipe.unquantized)
-    fmt::print("{:<44} {:<16} {:>9}  FP32: {}\n", layer.name, layer.type, layer.weight_elements, layer.reason);
-  const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
-  fmt::print("\nweights      {:.3f} stored bits a value ({:.1f}x smaller than FP32)\n", weights.stored_bits,
-             weights.compression_vs_fp32);
-  if (activations.stored_bits > 0)
-    fmt::print("activations  {:.3f} stored bits a value that enters a quantized layer\n", activations.stored_bits);
-  if (recipe.passed.values > 0)
-    fmt::print("             {:.3f} over all {} values that operations of {} pass on, {:.1f} % of them in FP32 at 32\n",
-               recipe.passed.mean_bits, recipe.passed.values, recipe.passed.emission,
-               100 * share_in_float(recipe.passed));
-  fmt::print("size         FP32 {}, INT8 {}{}", human_bytes(result.bytes_fp32), human_bytes(result.bytes_int8),
-             result.int8_is_estimate ? " (estimate)" : "");
-  for (const EmissionResult& e : recipe.emissions)
-    fmt::print("\non disk      {} {}: {:.3f} bits for each of {} parameters; its graph {}", e.emission,
-               human_bytes(e.bytes), e.bits_on_disk, recipe.parameters, human_bytes(e.graph_bytes));
-  if (const auto& m = recipe.metric) {
-    fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
-    if (result.int8_metric) fmt::print(", INT8 {:.4f}", *result.int8_metric);
-    if (m->samples > 0) fmt::print("; {} samples", m->samples);
-    fmt::print(" ({}{})", m->samples_from, m->held_out ? ", never seen by the search" : "");
-    if (m->drop_type == "relative") fmt::print("\n             what is lost below is a share of FP32's score");
-    for (const EmissionResult& emission : recipe.emissions) print_emission(emission);
-    if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);
-  }
-  if (recipe.split && !recipe.split->note.empty()) fmt::print("\nnote         {}", recipe.split->note);
-  fmt::print("\ntime         {:.1f} s\nreport       {}\n", result.seconds, (directory / "report.html").string());
-}
-
-// An INT8 model of the same network to compare with: the one that was given; else, where NNCF is installed, one that
-// NNCF makes of the same calibration data, in DIR/int8 by way of WORK/int8. Nothing if it cannot be made: the result
-// does not depend on it.
-std::filesystem::path int8_peer(const QuantizeArguments& arguments, const PreparedModel& prepared,
-                                const Samples& calibration, const std::filesystem::path& directory,
-                                const std::filesystem::path& work, bool quiet) {
-  if (arguments.int8 == "none") return {};
-  if (!arguments.int8.empty()) return arguments.int8;
-  const std::filesystem::path scripts = find_scripts(), data = arguments.calibration.path;
-  std::error_code failed;
-  bool arrays = data.extension() == ".npz";
-  for (const auto& entry : std::filesystem::directory_iterator(data, failed))
-    arrays = arrays || entry.path().extension() == ".npz";
-  if (scripts.empty() || !arrays || access(peers_python(scripts).c_str(), X_OK) != 0) return {};
-  // Written last: a model that was not finished, or is of another network or other data, is made again.
-  const std::string key = int8_key(prepared.fingerprint, calibration.fingerprint());
-  for (const std::filesystem::path& made : {work / "int8", directory / "int8"}) {
-    if (int8_made_of(made.parent_path()) == key) return made / "model.xml";
-  }
-  const std::filesystem::path folder = work / "int8", model = folder / "model.xml", log = folder / "nncf.log";
-  const std::filesystem::path key_file = folder / "made_of";
-  std::filesystem::create_directories(folder, failed);
-  std::error_code ignored;
-  std::filesystem::remove(key_file, ignored);
-  if (!quiet) fmt::print(stderr, "dnateq: NNCF makes an INT8 model to compare with (--int8 none: without)\n");
-  std::vector<std::string> command = {peers_python(scripts).string(),
-                                      (scripts / "bench" / "nncf_int8.py").string(),
-                                      arguments.model,
-                                      "--calibration",
-                                      data.string(),
-                                      "-o",
-                                      model.string()};
-  const bool attention = std::any_of(prepared.unquantized.begin(), prepared.unquantized.end(), [](const auto& layer) {
-    return layer.type == "MatMul" && layer.weight_elements == 0;
-  });
-  if (attention) command.insert(command.end(), {"--model-type", "transformer"});
-  if (!failed && run_to_end(command, log)) {
-    write_file_atomically(key_file, key);
-    return model;
-  }
-  if (!quiet)
-    fmt::print(stderr, "dnateq: it could not be made; {} says why\n", (directory / "int8" / "nncf.log").string());
-  return {};
-}
-
-JobHooks hooks_for(const QuantizeArguments& arguments, const std::filesystem::path& directory,
-                   const CommonArguments& common) {
-  JobHooks hooks;
-  hooks.open = [&arguments](const std::vector<std::string>& inputs) {
-    JobData data;
-    data.calibration = open_data(arguments.calibration, inputs);
-    DataArguments validation = arguments.calibration;
-    if (!arguments.validation.empty()) {
-      validation.path = arguments.validation;
-      data.validation = open_data(validation, inputs);
-    }
-    data.labels = open_labels(arguments.labels, validation);
-    return data;
-  };
-  hooks.int8_model = [&arguments, directory, quiet = common.quiet](
-                         const PreparedModel& prepared, const Samples& calibration, const std::filesystem::path& work) {
-    return int8_peer(arguments, prepared, calibration, directory, work, quiet);
-  };
-  std::error_code unknown;
-  hooks.program = std::filesystem::read_symlink("/proc/self/exe", unknown);
-  return hooks;
-}
-
-// The exit status of a job whose files are all written: 3 where a certificate was required and is missing.
-int status_of(const FinishedJob& job, bool require_certificate) {
-  constexpr int kNotCertified = 3;
-  const std::optional<MetricResult>& metric = job.result.recipe.metric;
-  if (!require_certificate || (metric && metric->certified)) return 0;
-  fmt::print(stderr, "dnateq: the loss limit is {}; everything is written, and --require-certificate asks for more\n",
-             metric && !metric->verdict.empty() ? metric->verdict : "not certified");
-  return kNotCertified;
-}
-
-// Takes files and commands from the command line alone: those that the folder notes are whatever its maker wrote there.
-// Throws Error naming all that are missing.
-QuantizeArguments name_again(const AllocateArguments& given, const QuantizeArguments& noted) {
-  QuantizeArguments again = arguments_of_result(given.from);
-  std::vector<std::string> missing;
-  const auto take = [&](const char* option, const std::string& mine, const std::string& theirs, std::string& to) {
-    if (!mine.empty())
-      to = mine;
-    else if (to != theirs)
-      missing.push_back(fmt::format("{} ('{}' there)", option, theirs));
-  };
-  take("--model", given.model, noted.model, again.model);
-  take("--calibration", given.calibration, noted.calibration.path, again.calibration.path);
-  take("--validation", given.validation, noted.validation, again.validation);
-  take("--labels", given.labels, noted.labels, again.labels);
-  take("--metric", given.metric, noted.metric, again.metric);
-  if (!missing.empty())
-    throw Error(
-        fmt::format("'{}' notes files or commands outside of itself, which are taken from the command line alone; give "
-                    "{}",
-                    given.from, fmt::join(missing, ", ")));
-  return again;
-}
-
-// Why losses of the two results cannot be compared; empty: they can.
-std::string incomparable(const QuantizeArguments& again, const QuantizeArguments& noted) {
-  const auto metric = [](const QuantizeArguments& a) {
-    return !a.metric.empty() ? a.metric : a.labels.empty() ? std::string("cosine") : std::string("top1");
-  };
-  if (metric(again) != metric(noted))
-    return fmt::format("was judged by the metric '{}', and this by '{}', so that their losses cannot be compared",
-                       metric(noted), metric(again));
-  const auto differ = [](const std::string& mine, const std::string& theirs) {
-    return mine != theirs && (mine.empty() || theirs.empty() || std::filesystem::absolute(mine) != theirs);
-  };
-  if (differ(again.validation, noted.validation) || differ(again.labels, noted.labels))
-    return "was judged on validation samples or labels of another path, so that their losses can be compared only if "
-           "the files are the same";
-  return {};
+int run(const Options& options, const Session& session) {
+  const FinishedJob job = run_quantize_job(options.directory, options.arguments, setting_of(session));
+  if (session.json)
+    print_json(summary_of(job));
+  else
+    print_summary(job, options.directory);
+  return certificate_status(job, options.arguments.require_certificate);
 }
 
 }  // namespace
 
-int run_quantize(const QuantizeArguments& arguments, const std::string& directory, const CommonArguments& common) {
-  const QuantizeOptions options = options_of(arguments, thread_count(common), common.progress,
-                                             !arguments.validation.empty(), !arguments.labels.empty());
-  const FinishedJob job = run_quantize_job(directory, arguments, options, hooks_for(arguments, directory, common));
-  if (common.json)
-    print_json(summary_of(job));
-  else
-    print_summary(job.result, directory);
-  return status_of(job, arguments.require_certificate);
-}
-
-int run_allocate(const AllocateArguments& arguments, const CommonArguments& common) {
-  const QuantizeArguments noted = noted_arguments(arguments.from);
-  if (noted.calibration.path.empty())
-    throw Error(
-        fmt::format("'{}' was calibrated by a Python program, whose samples are not kept; use dnateq.allocate there",
-                    arguments.from));
-  const bool limit = !arguments.max_drop.empty() || !arguments.max_loss.empty();
-  if (arguments.target_bits.empty() != limit) throw Error("give either --target-bits or --max-drop");
-  QuantizeArguments again = name_again(arguments, noted);
-  again.target_bits = arguments.target_bits;
-  again.max_drop = arguments.max_drop;
-  again.drop_type = arguments.drop_type;
-  again.max_loss = arguments.max_loss;
-  again.require_certificate = arguments.require_certificate;
-  const QuantizeOptions options =
-      options_of(again, thread_count(common), common.progress, !again.validation.empty(), !again.labels.empty());
-  const FinishedJob job = run_allocate_job(arguments.from, arguments.directory, again, options,
-                                           hooks_for(again, arguments.directory, common));
-  if (const std::string why = incomparable(again, noted); !why.empty())
-    fmt::print(stderr, "dnateq: {}\n", one_line(fmt::format("'{}' {}", arguments.from, why)));
-  if (common.json) {
-    Json summary = summary_of(job);
-    summary["curve"] = job.result.bits_loss_curve;
-    print_json(summary);
-    return status_of(job, arguments.require_certificate);
-  }
-  fmt::print("bits a tensor, mean   predicted divergence\n");
-  for (const auto& [bits, divergence] : job.result.bits_loss_curve)
-    fmt::print("{:>20.3f}   {:.3g}\n", bits, divergence);
-  print_summary(job.result, arguments.directory);
-  return status_of(job, arguments.require_certificate);
-}
-
-int run_report(const std::string& directory, const CommonArguments& common) {
-  const std::filesystem::path folder = directory;
-  write_file_atomically(folder / "report.html", render_html(load_report_input(folder)));
-  if (common.json)
-    print_json({{"report", (folder / "report.html").string()}});
-  else
-    fmt::print("{}\n", (folder / "report.html").string());
-  return 0;
+Command add_quantize(CLI::App& app, Session& session) {
+  const auto options = std::make_shared<Options>();
+  QuantizeArguments& arguments = options->arguments;
+  CLI::App* command = app.add_subcommand("quantize", "quantize a network");
+  command->footer(
+      "Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
+      "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-drop 1% -o out");
+  command->add_option("model", arguments.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
+  add_data(*command, "--calibration", arguments.calibration, "unlabelled inputs");
+  add_batch_axis(*command, arguments.calibration);
+  command->add_option("--validation", arguments.validation, "samples to judge on, in the same form");
+  command->add_option("--labels", arguments.labels,
+                      "labels of the validation samples: .npy, .npz, text, or `names` for "
+                      "images whose names begin with the label");
+  command->add_option("--metric", arguments.metric,
+                      "top1, top5, agreement, cosine, kl or command:CMD (CMD gets the "
+                      "model's path and prints a number, or JSON with one a sample); default top1 with\n"
+                      "labels, else cosine");
+  command->add_option("--metric-range", arguments.metric_range,
+                      "LO,HI: least and greatest score of one sample by command:CMD, for a bound that always holds");
+  add_limit(*command, arguments.max_drop, arguments.drop_type, arguments.max_loss);
+  command->add_flag(
+      "--require-certificate", arguments.require_certificate,
+      "exit status 3 where the samples cannot show --max-drop at 95 %; everything is written all the same");
+  command->add_option("--target-bits", arguments.target_bits,
+                      "mean stored bits a value: B, or W/A for weights/activations");
+  command
+      ->add_option(
+          "--weight-bits", arguments.weight_bits,
+          "the same width for all weights; alone, it leaves the activations' to the strategy, as many bits in\n"
+          "all as 4 everywhere")
+      ->check(CLI::Range(2, 7));
+  command
+      ->add_option("--activation-bits", arguments.activation_bits,
+                   "the same for activations; alone, it leaves the weights' to the strategy")
+      ->check(CLI::Range(2, 8));
+  command->add_option("--strategy", arguments.strategy, "optimal, paper, uniform")
+      ->check(CLI::IsMember({"optimal", "paper", "uniform"}));
+  command->add_option(
+      "--thr-weights", arguments.thr_weights,
+      "paper: largest relative error (RMAE) of a layer's weights, e.g. 10%, in place of a loss or bits");
+  command->add_option("--thr-activations", arguments.thr_activations, "paper: the same of the activations");
+  command
+      ->add_option("--thr-plans", arguments.thr_plans,
+                   "paper: so many further plans of the report's map of thresholds are judged (default: 16; 0 with\n"
+                   "a metric of your own)")
+      ->check(CLI::Range(0, 64));
+  command->add_option("--family", arguments.family, "free, shared-base, beta0, pow2:Q");
+  command->add_option(
+      "--emit", arguments.emit,
+      "standard (any OpenVINO loads it; 8-bit activations), cpu (the same, with our kernels where\n"
+      "reading weights takes the time; then it needs libdnateq_openvino.so), exact, a list such as\n"
+      "standard,exact, or both: cpu,exact. Default: cpu, and exact beside it where activations of less than\n"
+      "8 bits are asked for. Or counting: every product by counting exponents, for\n"
+      "--family shared-base or beta0, or --strategy paper; slow, to compare hardware with");
+  command
+      ->add_option("--expect-rows,--expect-m", arguments.expect_rows,
+                   "rows of activations in a call, for cpu models: 1 for decoding token by token\n"
+                   "(default: as the calibration samples have them)")
+      ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--weights-only", arguments.weights_only, "leave activations in FP32");
+  command
+      ->add_option("--target-isa", arguments.target_isa,
+                   "any: standard and cpu models compute the same integers on every CPU (default); vnni: on CPUs with\n"
+                   "AVX-VNNI or AVX-512 VNNI, and with levels up to 127 everywhere; others are refused")
+      ->check(CLI::IsMember({"any", "vnni"}));
+  command->add_option("--only", arguments.only, "quantize only layers whose name matches this regular expression")
+      ->allow_extra_args(false);
+  command->add_option("--ignore", arguments.ignore, "leave layers out whose name matches")->allow_extra_args(false);
+  command
+      ->add_option("--untie", arguments.untie,
+                   "layers whose name matches get codes of their own, even where another layer has the same weights")
+      ->allow_extra_args(false);
+  command->add_option("--output", arguments.output_name, "output that the metric reads (default: the first)");
+  command->add_option("--budget", arguments.budget, "start no further candidate after this time, e.g. 10m");
+  command->add_option("--int8", arguments.int8,
+                      "an INT8 model of the same network to judge beside, or none (default: one that NNCF makes\n"
+                      "of the calibration data, where dnateq bench --peers has installed it)");
+  command->add_option("--seed", arguments.seed, "seed");
+  command->add_flag("--resume", arguments.resume, "go on with an interrupted run in the same -o");
+  command->add_option("-o", options->directory, "folder for the result")->required();
+  add_common(*command, session);
+  return {command, [options](const Session& own) { return run(*options, own); },
+          "dnateq: stopped; quantize goes on from here with --resume\n"};
 }
 
 }  // namespace dnateq

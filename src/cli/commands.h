@@ -1,91 +1,55 @@
-// The commands of the program `dnateq`. Each returns the exit status; errors come as dnateq::Error.
+// The commands of the program `dnateq`: each file command_*.cc declares the options of one, and prints what its job
+// found.
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
-#include <optional>
+#include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "core/progress.h"
-#include "data/samples.h"
 #include "job/arguments.h"
+#include "job/installation.h"
 
 namespace dnateq {
 
-struct FloatOperations;
-
-struct CommonArguments {
+// What all commands share, of the command line and of the process.
+struct Session {
   bool json = false, quiet = false;
-  int threads = 0;  // 0 = all processors
+  int threads = 0;  // 0: all processors
   Progress progress;
+  std::function<bool()> goes_on;  // false once the user has interrupted the program
+  Installation installation;
+
+  int thread_count() const;
 };
 
-struct AllocateArguments {
-  std::string from, target_bits, max_drop, drop_type, max_loss, directory;
-  std::string model, calibration, validation, labels, metric;  // named again: the result's are only shown
-  bool require_certificate = false;
+struct Command {
+  CLI::App* options = nullptr;
+  // Returns the exit status; errors come as dnateq::Error.
+  std::function<int(const Session&)> run;
+  const char* when_stopped = "dnateq: stopped\n";
 };
 
-struct EvalArguments {
-  std::string model, labels, metric, reference, output_name;
-  DataArguments data;
-};
+// Declare the command's options; those that the session holds go there.
+Command add_quantize(CLI::App& app, Session& session);
+Command add_allocate(CLI::App& app, Session& session);
+Command add_eval(CLI::App& app, Session& session);
+Command add_analyze(CLI::App& app, Session& session);
+Command add_inspect(CLI::App& app, Session& session);
+Command add_report(CLI::App& app, Session& session);
+Command add_bench(CLI::App& app, Session& session);
+Command add_explain(CLI::App& app, Session& session);
+Command add_simulate(CLI::App& app, Session& session);
+// Hidden: compiles a model, runs nothing, prints its resident bytes.
+Command add_measure_ram(CLI::App& app, Session& session);
 
-struct AnalyzeArguments {
-  std::string model, directory;
-  DataArguments calibration;
-  std::vector<std::string> only, ignore;
-};
-
-struct BenchArguments {
-  std::string model, calibration, model_type, cache;
-  std::vector<std::string> results, shapes;
-  int threads = 1, batch = 1, warm = 0;
-  double seconds = 20;
-  bool peers = false, layers = false;
-};
-
-struct ExplainArguments {
-  std::string path;  // model file or result folder
-  std::vector<std::string> shapes;
-  int64_t expect_rows = 1;
-  int threads = 1;
-};
-
-struct SimulateArguments {
-  std::string network;  // a built-in list, a result folder or recipe, or a model file
-  std::string model, config, energies, bits, bits_are, zeros, directory;
-  std::vector<std::string> designs, settings, sweeps, shapes;
-  DataArguments calibration;
-  int64_t batch = 1;
-};
-
-int run_quantize(const QuantizeArguments& arguments, const std::string& directory, const CommonArguments& common);
-int run_allocate(const AllocateArguments& arguments, const CommonArguments& common);
-int run_eval(const EvalArguments& arguments, const CommonArguments& common);
-int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common);
-int run_inspect(const std::string& path, const CommonArguments& common);
-int run_report(const std::string& directory, const CommonArguments& common);
-// Does not return where all is well: the process becomes the driver.
-int run_bench(const BenchArguments& arguments, const CommonArguments& common);
-int run_explain(const ExplainArguments& arguments, const CommonArguments& common);
-int run_simulate(const SimulateArguments& arguments, const CommonArguments& common);
-// Hidden helper: compiles a model, runs nothing, prints its resident bytes. A process of its own, so that they are its.
-int run_ram(const std::string& model);
-
-// Shared parts.
-int thread_count(const CommonArguments& common);
-std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
-std::optional<int64_t> batch_axis(const DataArguments& arguments);
-std::vector<int64_t> open_labels(const std::string& labels, const DataArguments& data);
-// One line: what an exact or counting network leaves to OpenVINO's float32 kernels.
-void print_float_operations(const std::vector<FloatOperations>& floats);
-// By name, of NAME=DIM,DIM,... Throws Error.
-std::map<std::string, std::vector<int64_t>> parse_shapes(const std::vector<std::string>& texts);
-void print_json(const nlohmann::ordered_json& document);
-std::string human_bytes(int64_t bytes);
+// Options that several commands have.
+void add_output(CLI::App& command, Session& session);  // --json, --quiet
+void add_common(CLI::App& command, Session& session);  // those and --threads
+void add_data(CLI::App& command, const std::string& flag, DataArguments& data, const std::string& what,
+              bool required = true);
+// The three texts are left as they are written.
+void add_limit(CLI::App& command, std::string& max_drop, std::string& drop_type, std::string& max_loss);
+void add_batch_axis(CLI::App& command, DataArguments& data);
 
 }  // namespace dnateq

@@ -1,5 +1,7 @@
 #include "core/blob.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <bit>
 #include <cmath>
@@ -104,7 +106,7 @@ void seal(std::vector<uint8_t>& bytes) {
 }
 
 [[noreturn]] void damaged(const std::string& source, const std::string& what) {
-  throw Error("The quantized data of '" + source + "' is damaged (" + what + "): write the model again.");
+  throw Error(fmt::format("the quantized data of '{}' is damaged ({}); write the model again", source, what));
 }
 
 std::vector<uint32_t> make_crc_table() {  // eight tables: eight bytes a step, about 2 GB/s
@@ -149,8 +151,8 @@ std::vector<uint8_t> write_weight_blob(const BlobHeader& header, std::span<const
   complete.has_codes = true;
   if (codes.size() != static_cast<size_t>(header.rows * header.columns) ||
       gamma.size() != static_cast<size_t>(header.rows)) {
-    throw Error("Codes or channel scales do not match the weight matrix of " + std::to_string(header.rows) + " x " +
-                std::to_string(header.columns) + ".");
+    throw Error(
+        fmt::format("codes or channel scales do not match the weight matrix of {} x {}", header.rows, header.columns));
   }
   std::vector<uint8_t> bytes = write_head(complete);
   const Sections at = sections(complete);
@@ -173,9 +175,10 @@ BlobHeader read_blob_header(std::span<const uint8_t> bytes, const std::string& s
   std::memcpy(&fixed, bytes.data(), sizeof(fixed));
   if (fixed.magic != kMagic) damaged(source, "not a dnateq blob");
   if (fixed.version < 1 || fixed.version > kBlobVersion) {
-    throw Error("The quantized data of '" + source + "' has format version " + std::to_string(fixed.version) +
-                ", this library reads versions up to " + std::to_string(kBlobVersion) +
-                ": use the dnateq release that wrote the model, or write the model again.");
+    throw Error(
+        fmt::format("the quantized data of '{}' has format version {}, and this library reads versions up to {}; use "
+                    "the dnateq release that wrote the model, or write the model again",
+                    source, fixed.version, kBlobVersion));
   }
   if (fixed.layout > 1) damaged(source, "unknown layout");
   if (fixed.reserved != 0) damaged(source, "its reserved field");

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -103,11 +104,13 @@ std::vector<double> score(Metric metric, const OutputValues& outputs, const Outp
     const auto samples = static_cast<size_t>(outputs.samples[c]);
     const size_t rows = width == 0 ? 0 : outputs.values[c].size() / width;
     if (rows == 0 || rows % samples != 0)
-      throw Error("the output that the metric reads has no row for every sample; name another one with --output");
+      throw Error(fmt::format("the output that the metric reads has no row for every sample; name another one with {}",
+                              option("output")));
     const size_t rows_a_sample = rows / samples;
     if (labelled && rows_a_sample != 1)
       throw Error(
-          "top-k needs one row of class scores a sample; name that output with --output or use another --metric");
+          fmt::format("top-k needs one row of class scores a sample; name that output with {} or use another {}",
+                      option("output"), option("metric")));
     for (size_t s = 0; s < samples; ++s, ++sample) {
       double sum = 0;
       for (size_t r = s * rows_a_sample; r < (s + 1) * rows_a_sample; ++r) {
@@ -115,9 +118,9 @@ std::vector<double> score(Metric metric, const OutputValues& outputs, const Outp
         if (labelled) {
           if (labels[sample] < 0 || static_cast<size_t>(labels[sample]) >= width)
             throw Error(
-                fmt::format("label {} of sample {} is none of the network's {} classes; count classes from 0, or "
-                            "name the output of class scores with --output",
-                            labels[sample], sample, width));
+                fmt::format("label {} of sample {} is none of the network's {} classes; count classes from 0, or name "
+                            "the output of class scores with {}",
+                            labels[sample], sample, width, option("output")));
           sum += in_top(row, width, labels[sample], metric == Metric::kTop1 ? 1 : 5) ? 1 : 0;
           continue;
         }

@@ -27,7 +27,7 @@ class Task {
   void report(size_t done) {
     if (!progress_) return;
     const std::lock_guard lock(mutex_);
-    if (!progress_(stage_, done, total_)) throw Cancelled("stopped; the same command with --resume goes on from here");
+    if (!progress_(stage_, done, total_)) throw Cancelled("stopped");
   }
 
   const Progress& progress_;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -103,8 +104,8 @@ Image resize_shorter_side(const Image& image, int side, const std::string& where
 
 Image crop_center(const Image& image, int side, const std::string& where) {
   if (image.width < side || image.height < side)
-    throw Error(fmt::format("{} has {} x {} pixels, too few to crop {} x {}; give --resize {} or more", where,
-                            image.width, image.height, side, side, side));
+    throw Error(fmt::format("{} has {} x {} pixels, too few to crop {} x {}; give {} or more", where, image.width,
+                            image.height, side, side, option("resize", std::to_string(side))));
   // Half pixels go to the even neighbour, as torchvision's CenterCrop does.
   const auto left = static_cast<size_t>(std::nearbyint((image.width - side) / 2.0));
   const auto top = static_cast<size_t>(std::nearbyint((image.height - side) / 2.0));
@@ -174,17 +175,19 @@ void validate(const ImageOptions& options) {
     throw Error(fmt::format("the layout '{}' of images is unknown; give nchw or nhwc", options.layout));
   for (const auto& [name, side] : {std::pair{"resize", options.resize}, std::pair{"crop", options.crop}})
     if (side < 0 || side > kMaxSide)
-      throw Error(fmt::format("--{} {} is out of range; give 0 (keep) to {} pixels", name, side, kMaxSide));
+      throw Error(
+          fmt::format("{} is out of range; give 0 (keep) to {} pixels", option(name, std::to_string(side)), kMaxSide));
   const size_t channels = options.color == "gray" ? 1 : 3;
   for (const auto& [name, values] : {std::pair{"mean", &options.mean}, std::pair{"std", &options.std}}) {
     if (!fits_channels(*values, channels))
-      throw Error(fmt::format("--{} has {} values; give one, or {} for {} images", name, values->size(), channels,
+      throw Error(fmt::format("{} has {} values; give one, or {} for {} images", option(name), values->size(), channels,
                               options.color));
     for (const float value : *values)
-      if (!std::isfinite(value)) throw Error(fmt::format("--{} holds {}; give finite numbers", name, value));
+      if (!std::isfinite(value)) throw Error(fmt::format("{} holds {}; give finite numbers", option(name), value));
   }
   for (const float value : options.std)
-    if (!std::isnormal(value)) throw Error(fmt::format("--std holds {}; it divides, so give positive numbers", value));
+    if (!std::isnormal(value))
+      throw Error(fmt::format("{} holds {}; it divides, so give positive numbers", option("std"), value));
 }
 
 Array to_tensor(Image image, const ImageOptions& options, const std::string& where) {

@@ -165,20 +165,20 @@ TEST(ToTensor, ResizesTheShorterSideAndCropsTheCentre) {
 
 TEST(ToTensor, RefusesCropsLargerThanTheImage) {
   EXPECT_EQ(error_of([] { to_tensor(plain_image(31, 17, {5}), {.crop = 18}, kWhere); }),
-            "'a.tar': image 'b' has 31 x 17 pixels, too few to crop 18 x 18; give --resize 18 or more");
+            "'a.tar': image 'b' has 31 x 17 pixels, too few to crop 18 x 18; give resize=18 or more");
   EXPECT_THAT(error_of([] { to_tensor(plain_image(60000, 1, {5}), {.resize = 16384}, kWhere); }),
               HasSubstr("too large"));
 }
 
 TEST(ImageOptions, AreCheckedBeforeAnyImageIsRead) {
   const auto error = [](const ImageOptions& options) { return error_of([&] { validate(options); }); };
-  EXPECT_THAT(error({.mean = {1, 2}}), HasSubstr("--mean has 2 values"));
-  EXPECT_THAT(error({.std = {}}), HasSubstr("--std has 0 values"));
-  EXPECT_THAT(error({.std = {1, 0, 1}}), HasSubstr("--std holds 0"));
-  EXPECT_THAT(error({.mean = {std::numeric_limits<float>::quiet_NaN()}}), HasSubstr("--mean holds nan"));
+  EXPECT_THAT(error({.mean = {1, 2}}), HasSubstr("mean has 2 values"));
+  EXPECT_THAT(error({.std = {}}), HasSubstr("std has 0 values"));
+  EXPECT_THAT(error({.std = {1, 0, 1}}), HasSubstr("std holds 0"));
+  EXPECT_THAT(error({.mean = {std::numeric_limits<float>::quiet_NaN()}}), HasSubstr("mean holds nan"));
   EXPECT_THAT(error({.mean = {1, 2, 3}, .color = "gray"}), HasSubstr("give one, or 1 for gray"));
-  EXPECT_THAT(error({.resize = -1}), HasSubstr("--resize -1"));
-  EXPECT_THAT(error({.crop = 1000000}), HasSubstr("--crop 1000000"));
+  EXPECT_THAT(error({.resize = -1}), HasSubstr("resize=-1"));
+  EXPECT_THAT(error({.crop = 1000000}), HasSubstr("crop=1000000"));
   EXPECT_THAT(error({.color = "lab"}), HasSubstr("'lab'"));
   EXPECT_THAT(error({.layout = "hwc"}), HasSubstr("'hwc'"));
   EXPECT_NO_THROW(validate({.color = "gray"}));  // the defaults have three equal values

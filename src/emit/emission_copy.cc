@@ -1,5 +1,7 @@
 #include "emit/emission_copy.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
@@ -38,13 +40,13 @@ void check(const Layer& layer, const LayerCodes& codes) {
   validate(codes.code, layer.name);
   const auto rows = static_cast<size_t>(layer.rows), columns = static_cast<size_t>(layer.columns);
   if (codes.codes.size() != rows * columns || codes.gamma.size() != rows)
-    throw Error("Layer '" + layer.name + "': codes or channel scales do not match its weights of " +
-                std::to_string(rows) + " x " + std::to_string(columns) + ".");
+    throw Error(fmt::format("layer '{}': codes or channel scales do not match its weights of {} x {}", layer.name, rows,
+                            columns));
   if (codes.scale_exponent < kLeastScaleExponent || codes.scale_exponent > kMostScaleExponent)
-    throw Error("Layer '" + layer.name + "': the exponent of its channel scales is out of range.");
+    throw Error(fmt::format("layer '{}': the exponent of its channel scales is out of range", layer.name));
   const unsigned limit = 1U << codes.code.stored_bits;
   if (std::any_of(codes.codes.begin(), codes.codes.end(), [limit](uint8_t code) { return code >= limit; }))
-    throw Error("Layer '" + layer.name + "': a code does not fit in its stored bits.");
+    throw Error(fmt::format("layer '{}': a code does not fit in its stored bits", layer.name));
 }
 
 // OpenVINO names nodes by a counter of the process, which depends on all the work before. Nodes that the emission added
@@ -66,8 +68,8 @@ void name_new_nodes(const ov::Model& model, const PreparedModel& prepared) {
 
 Copy copy_for_emission(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
   if (codes.size() != prepared.layers.size())
-    throw Error("Codes for " + std::to_string(codes.size()) + " layers, the model has " +
-                std::to_string(prepared.layers.size()) + ".");
+    throw Error(
+        fmt::format("there are codes for {} layers, and the model has {}", codes.size(), prepared.layers.size()));
   Copy copy;
   copy.model = prepared.model->clone();
   const auto from = prepared.model->get_ordered_ops(), to = copy.model->get_ordered_ops();
@@ -80,7 +82,7 @@ Copy copy_for_emission(const PreparedModel& prepared, const std::vector<LayerCod
     check(layer, codes[i]);
     const auto found = twin.find(layer.node.get());
     if (found == twin.end() || found->second->get_type_info() != layer.node->get_type_info())
-      throw Error("Layer '" + layer.name + "' is not part of the prepared model.");
+      throw Error(fmt::format("layer '{}' is not part of the prepared model", layer.name));
     const ov::Shape shape = layer.node->get_input_shape(layer.weight_port);
     copy.targets[i] = Target{&layer, &codes[i], found->second, shape, channel_shape(layer, shape)};
   }
@@ -134,8 +136,8 @@ void add_bias(const Target& target) {
   const std::vector<float>& bias = target.codes->bias;
   if (bias.empty()) return;
   if (bias.size() != static_cast<size_t>(target.layer->rows))
-    throw Error("Layer '" + target.layer->name + "': the bias has " + std::to_string(bias.size()) + " values for " +
-                std::to_string(target.layer->rows) + " channels.");
+    throw Error(fmt::format("layer '{}': the bias has {} values for {} channels", target.layer->name, bias.size(),
+                            target.layer->rows));
   const ov::Shape shape = target.layer->bias_shape();
   if (const std::optional<ConstantAdd> joined = bias_add(target)) {
     const ov::Shape old = joined->constant()->get_shape();

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "emit/emission_copy.h"
 #include "emit/image_nodes.h"
@@ -48,9 +49,8 @@ void replace_means(ov::Model& model) {
 void check_counting(const PreparedModel& prepared) {
   for (const Layer& layer : prepared.layers)
     if (const std::string why = refusal_of(layer, weight_shape_of(layer)); !why.empty())
-      throw Error(
-          fmt::format("counting does not take layer '{}' ({}): {}; leave it out with --ignore '{}', or --emit exact",
-                      layer.name, layer.node->get_type_name(), why, layer.name));
+      throw Error(fmt::format("counting does not take layer '{}' ({}): {}; leave it out with {}, or {}", layer.name,
+                              layer.node->get_type_name(), why, option("ignore", layer.name), option("emit", "exact")));
 }
 
 std::shared_ptr<ov::Model> emit_counting(const PreparedModel& prepared, const std::vector<LayerCodes>& codes) {
@@ -65,7 +65,7 @@ std::shared_ptr<ov::Model> emit_counting(const PreparedModel& prepared, const st
     try {
       kernels::SharedBase(*target->codes->activations, target->codes->code);
     } catch (const Error& error) {
-      throw Error(fmt::format("layer '{}': {}", target->layer->name, error.what()));
+      throw Error(fmt::format("layer '{}': {}", target->layer->name, error.marked()));
     }
     const ov::Node& quantize = *node->get_input_node_ptr(target->layer->activation_port);
     const ov::Node& decode = *node->get_input_node_ptr(target->layer->weight_port);

@@ -102,7 +102,7 @@ TEST(EmitCounting, SaysWhatItDoesNotTake) {
   EXPECT_THAT(error_of([&] { emit_counting(prepared, random_codes(prepared)); }), ::testing::HasSubstr("exponential"));
   const auto x = parameter("volume", {1, 2, 4, 4, 4});
   const PreparedModel volume = save_and_import(core(), model_of(convolution("deep", x, {3, 2, 3, 3, 3}, 1), {x}));
-  EXPECT_THAT(error_of([&] { check_counting(volume); }), ::testing::HasSubstr("--ignore 'deep'"));
+  EXPECT_THAT(error_of([&] { check_counting(volume); }), ::testing::HasSubstr("ignore=deep"));
 }
 
 }  // namespace

@@ -51,14 +51,14 @@ class TemporaryFile {
   void keep() {
     std::error_code error;
     fs::rename(path_, target_, error);
-    if (error) throw Error(fmt::format("Cannot write '{}': {}.", target_.string(), error.message()));
+    if (error) throw Error(fmt::format("'{}' cannot be written: {}", target_.string(), error.message()));
     kept_ = true;
   }
 
   [[noreturn]] void fail() const {
     const std::string reason = errno != 0 ? std::strerror(errno) : "the write failed";
-    throw Error(fmt::format("Cannot write '{}': {}; check the folder and the space left on its disk.", target_.string(),
-                            reason));
+    throw Error(fmt::format("'{}' cannot be written: {}; check the folder and the space left on its disk",
+                            target_.string(), reason));
   }
 
  private:
@@ -72,7 +72,7 @@ class TemporaryFile {
 void save_model_files(const std::shared_ptr<ov::Model>& model, const fs::path& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
-  if (error) throw Error(fmt::format("Cannot create folder '{}': {}.", directory.string(), error.message()));
+  if (error) throw Error(fmt::format("the folder '{}' cannot be made: {}", directory.string(), error.message()));
   errno = 0;
   TemporaryFile bin(directory / "model.bin"), xml(directory / "model.xml");
   try {
@@ -80,7 +80,7 @@ void save_model_files(const std::shared_ptr<ov::Model>& model, const fs::path& d
   } catch (const std::exception& failure) {
     if (!bin.stream()) bin.fail();
     if (!xml.stream()) xml.fail();
-    throw Error(fmt::format("Cannot write '{}': {}", (directory / "model.xml").string(), failure.what()));
+    throw Error(fmt::format("'{}' cannot be written: {}", (directory / "model.xml").string(), failure.what()));
   }
   bin.finish();
   xml.finish();

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/option.h"
 #include "data/batches.h"
 #include "dnateq/error.h"
 #include "graph/calls.h"
@@ -68,16 +69,15 @@ class Finder {
         }
         if (!asked) return false;
         throw Error(
-            fmt::format("call {} of '{}' has shape [{}] for model input '{}', which leaves its number of "
-                        "samples along axis {} open; leave --batch-axis out",
-                        index, data_.source(), fmt::join(shape, ","), name(i), axis));
+            fmt::format("call {} of '{}' has shape [{}] for model input '{}', which leaves its number of samples along "
+                        "axis {} open; leave {} out",
+                        index, data_.source(), fmt::join(shape, ","), name(i), axis, option("batch_axis")));
       }
       if (count < 1) {
         if (!asked) return false;
         throw Error(
-            fmt::format("no input of the model has an axis {} that may hold any number of samples; leave "
-                        "--batch-axis out",
-                        axis));
+            fmt::format("no input of the model has an axis {} that may hold any number of samples; leave {} out", axis,
+                        option("batch_axis")));
       }
       // Where two samples of a batch differ in more than values, calls cannot be stacked again.
       std::vector<std::vector<int64_t>> rest;
@@ -223,8 +223,8 @@ std::shared_ptr<const Samples> as_samples(ov::Core& core, const std::shared_ptr<
                                           std::shared_ptr<const Samples> data, std::optional<int64_t> asked) {
   if (data->stackable()) {
     if (asked.value_or(0) != 0)
-      throw Error(fmt::format("'{}' counts samples along its first axis; --batch-axis {} is for folders of .npz",
-                              data->source(), *asked));
+      throw Error(fmt::format("'{}' counts samples along its first axis; {} is for folders of .npz", data->source(),
+                              option("batch_axis", std::to_string(*asked))));
     return data;
   }
   Finder finder(core, model, *data);
@@ -235,9 +235,9 @@ std::shared_ptr<const Samples> as_samples(ov::Core& core, const std::shared_ptr<
     if (finder.is_dynamic()) return cut_calls(std::move(data), axis, finder.counts(), stackable);
     if (axis == 0) return count_in_calls(std::move(data), finder.counts());
     throw Error(
-        fmt::format("axis {} of the model's inputs is fixed, so that --batch-axis cannot cut calls there; "
-                    "export the model with an open axis of samples",
-                    axis));
+        fmt::format("axis {} of the model's inputs is fixed, so that {} cannot cut calls there; export the model with "
+                    "an open axis of samples",
+                    axis, option("batch_axis")));
   }
   if (finder.is_dynamic() && finder.proved_alone()) return cut_calls(std::move(data), axis, finder.counts(), stackable);
   if ((finder.is_dynamic() || finder.is_static()) && finder.proved_among_copies())

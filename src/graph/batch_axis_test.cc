@@ -74,7 +74,7 @@ TEST_F(BatchAxis, IsNoneWhereInputsDifferInNumber) {
       std::vector<std::string>{"a", "b"},
       std::vector<std::vector<Array>>{{floats({2, 2}, {1, 2, 3, 4}), floats({3, 2}, {1, 2, 3, 4, 5, 6})}}, false);
   EXPECT_EQ(found(model, calls), calls);
-  EXPECT_THAT(error_of([&] { found(model, calls, 0); }), HasSubstr("--batch-axis"));
+  EXPECT_THAT(error_of([&] { found(model, calls, 0); }), HasSubstr("batch_axis"));
 }
 
 TEST_F(BatchAxis, ThatIsAskedForMayBeAnother) {

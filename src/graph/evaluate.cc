@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/runner.h"
 
@@ -11,8 +12,9 @@ size_t find_output(const ov::Model& model, const std::string& name, const std::s
   const auto check = [&](size_t i) {
     const ov::element::Type type = model.outputs()[i].get_element_type();
     if (type.is_static() && type != ov::element::f32)
-      throw Error(fmt::format("output {} of '{}' is {}, and metrics read float32; name another one with --output",
-                              name.empty() ? std::string("1") : "'" + name + "'", file, type.get_type_name()));
+      throw Error(fmt::format("output {} of '{}' is {}, and metrics read float32; name another one with {}",
+                              name.empty() ? std::string("1") : "'" + name + "'", file, type.get_type_name(),
+                              option("output")));
     return i;
   };
   if (name.empty()) return check(0);
@@ -38,7 +40,8 @@ OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model,
       [&](size_t c, const std::vector<ov::Tensor>& outputs) {
         const ov::Tensor& tensor = outputs[output];
         if (tensor.get_element_type() != ov::element::f32)
-          throw Error("the output that the metric reads is not float32; name another one with --output");
+          throw Error(fmt::format("the output that the metric reads is not float32; name another one with {}",
+                                  option("output")));
         result.values[c].assign(tensor.data<float>(), tensor.data<float>() + tensor.get_size());
         result.width[c] = tensor.get_shape().empty() ? 1 : tensor.get_shape().back();
       },

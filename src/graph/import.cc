@@ -13,6 +13,7 @@
 #include <set>
 
 #include "core/isa.h"
+#include "core/option.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
 #include "graph/import/passes.h"
@@ -86,9 +87,10 @@ std::string refusal_of_target(const std::string& target_isa) {
   if (target_isa != to_string(TargetIsa::kVnni) || adds_products_exactly()) return {};
   const std::string cap = onednn_cap();
   return fmt::format(
-      "was made with --target-isa vnni, and {}, where OpenVINO's kernels would compute wrong numbers with it; "
-      "quantize with --target-isa any",
-      cap.empty() ? "this CPU has no VNNI" : fmt::format("ONEDNN_MAX_CPU_ISA={} takes VNNI away", cap));
+      "was made with {}, and {}, where OpenVINO's kernels would compute wrong numbers with it; quantize with {}",
+      option("target_isa", "vnni"),
+      cap.empty() ? "this CPU has no VNNI" : fmt::format("ONEDNN_MAX_CPU_ISA={} takes VNNI away", cap),
+      option("target_isa", "any"));
 }
 
 int64_t count_parameters(const ov::Model& model) {

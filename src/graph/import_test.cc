@@ -383,7 +383,7 @@ TEST_F(Import, UntiedLayersKeepWeightsOfTheirOwn) {
     EXPECT_EQ(prepared_as_exact_as(tied_model(copies), {ids}, options).layers.at(2).shares_weights_with, std::nullopt)
         << copies;
   options.untie = {"nothing"};
-  EXPECT_THAT(refusal(tied_model(true), options), HasSubstr("--untie"));
+  EXPECT_THAT(refusal(tied_model(true), options), HasSubstr("untie"));
 }
 
 TEST_F(Import, EqualWeightsOfDifferentMeaningAreNotShared) {
@@ -479,9 +479,9 @@ TEST_F(Import, PatternsChooseLayersAndIgnoreWins) {
 }
 
 TEST_F(Import, PatternsThatMatchNothingOrAreNoneAreNamed) {
-  EXPECT_THAT(refusal(residual_cnn(), {{"nowhere"}, {}}), HasSubstr("--only 'nowhere' matches no layer"));
-  EXPECT_THAT(refusal(residual_cnn(), {{}, {"stem", "nowhere"}}), HasSubstr("--ignore 'nowhere' matches no layer"));
-  EXPECT_THAT(refusal(residual_cnn(), {{"["}, {}}), HasSubstr("--only '[' is not a regular expression"));
+  EXPECT_THAT(refusal(residual_cnn(), {{"nowhere"}, {}}), HasSubstr("only 'nowhere' matches no layer"));
+  EXPECT_THAT(refusal(residual_cnn(), {{}, {"stem", "nowhere"}}), HasSubstr("ignore 'nowhere' matches no layer"));
+  EXPECT_THAT(refusal(residual_cnn(), {{"["}, {}}), HasSubstr("only '[' is not a regular expression"));
 }
 
 TEST_F(Import, WeightsThatAreNotFiniteAreRefusedByLayer) {

@@ -13,6 +13,7 @@
 
 #include "accelerator/precision.h"
 #include "core/blob.h"
+#include "core/option.h"
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
@@ -237,9 +238,11 @@ void close_shapes(PreparedModel& prepared, int64_t batch, const std::map<std::st
     closed[name] = shape;
   }
   if (!unused.empty())
-    throw Error(fmt::format("there is no input '{}' for --shape; the inputs are {}", *unused.begin(), names));
+    throw Error(
+        fmt::format("there is no input '{}' for {}; the inputs are {}", *unused.begin(), option("shape"), names));
   if (!open.empty())
-    throw Error(fmt::format("'{}' has inputs of open shape ({}); give --shape NAME=DIM,DIM,...", prepared.file, open));
+    throw Error(fmt::format("'{}' has inputs of open shape ({}); give {}", prepared.file, open,
+                            option_taking("shape", "NAME=DIM,DIM,...")));
   try {
     prepared.model->reshape(closed);
   } catch (const std::exception& error) {

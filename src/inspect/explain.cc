@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "core/blob.h"
+#include "core/option.h"
 #include "core/pack.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
@@ -408,7 +409,7 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
 }
 
 // A copy whose inputs have no open axes; the model as it is where nobody gave shapes and ours do not fit.
-std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplainOptions& options) {
+std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplanationOptions& options) {
   std::map<std::string, ov::PartialShape> shapes;
   std::set<std::string> unused;
   for (const auto& [name, shape] : options.shapes) unused.insert(name);
@@ -434,7 +435,8 @@ std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplainOpti
   if (!unused.empty()) {
     std::string names;
     for (const auto& [name, shape] : shapes) names += (names.empty() ? "" : ", ") + name;
-    throw Error(fmt::format("there is no input '{}' for --shape; the inputs are {}", *unused.begin(), names));
+    throw Error(
+        fmt::format("there is no input '{}' for {}; the inputs are {}", *unused.begin(), option("shape"), names));
   }
   auto copy = model.clone();
   try {
@@ -455,7 +457,7 @@ bool is_ours(const NodePtr& op) {
 
 }  // namespace
 
-Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, const ExplainOptions& options) {
+Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, const ExplanationOptions& options) {
   const auto fixed = with_shapes(*model, options);
   const Source source(*fixed);
   const ov::CompiledModel compiled = core.compile_model(fixed, "CPU", ov::hint::inference_precision(ov::element::f32),

@@ -42,19 +42,19 @@ std::shared_ptr<op::Constant> weight_blob(const std::string& layer, int64_t rows
   return blob;
 }
 
-ExplainOptions rows(int64_t expected_rows) {
-  ExplainOptions options;
+ExplanationOptions rows(int64_t expected_rows) {
+  ExplanationOptions options;
   options.expected_rows = expected_rows;
   return options;
 }
 
-ExplainOptions shaped(const std::string& name, const std::vector<int64_t>& shape) {
-  ExplainOptions options;
+ExplanationOptions shaped(const std::string& name, const std::vector<int64_t>& shape) {
+  ExplanationOptions options;
   options.shapes[name] = shape;
   return options;
 }
 
-Explanation explained(const testing::ModelPtr& model, const ExplainOptions& options = {}) {
+Explanation explained(const testing::ModelPtr& model, const ExplanationOptions& options = {}) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());
   return explain(core, model, options);

@@ -1,5 +1,3 @@
-#include "job/arguments.h"
-
 #include <fmt/format.h>
 
 #include <charconv>
@@ -8,74 +6,80 @@
 #include <sstream>
 #include <utility>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/evaluate.h"
+#include "job/quantize_options.h"
 #include "quantize/external_metric.h"
 
 namespace dnateq {
 namespace {
 
-double number(const std::string& text, const char* option) {
+double number(const std::string& text, const char* key) {
   double value = 0;
   const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (failed != std::errc() || end != text.data() + text.size() || !std::isfinite(value))
-    throw Error(fmt::format("{} '{}' is not a number; see --help", option, text));
+    throw Error(fmt::format("{} '{}' is not a number", option(key), text));
   return value;
 }
 
 // "0.01" or "1%".
-double parse_share(const std::string& text, const char* option) {
+double parse_share(const std::string& text, const char* key) {
   const bool percent = text.ends_with('%');
-  return number(percent ? text.substr(0, text.size() - 1) : text, option) / (percent ? 100 : 1);
+  return number(percent ? text.substr(0, text.size() - 1) : text, key) / (percent ? 100 : 1);
 }
 
-double parse_threshold(const std::string& text, const char* option) {
-  const double value = parse_share(text, option);
+double parse_threshold(const std::string& text, const char* key) {
+  const double value = parse_share(text, key);
   if (value <= 0 || value > 1)
-    throw Error(fmt::format("{} '{}' is no relative error above 0 and at most 1; write 0.1 or 10%", option, text));
+    throw Error(fmt::format("{} '{}' is no relative error above 0 and at most 1; write 0.1 or 10%", option(key), text));
   return value;
 }
 
 // A divergence has no largest value; what is lost of all other scores is at most all.
-double parse_loss(const std::string& text, const char* option, bool is_divergence) {
-  const double value = parse_share(text, option);
-  if (value < 0) throw Error(fmt::format("{} must not be negative; write 1% or 0.01 for one point", option));
+double parse_loss(const std::string& text, const char* key, bool is_divergence) {
+  const double value = parse_share(text, key);
+  if (value < 0) throw Error(fmt::format("{} must not be negative; write 1% or 0.01 for one point", option(key)));
   if (value >= 1 && !is_divergence)
-    throw Error(fmt::format(
-        "{} must lie between 0% and 100%; write 1% or 0.01 for one point, or use --metric kl for nats", option));
+    throw Error(fmt::format("{} must lie between 0% and 100%; write 1% or 0.01 for one point, or use {} for nats",
+                            option(key), option("metric", "kl")));
   return value;
 }
 
 // How much may be lost, and in what it is counted. Throws Error where the two do not go together.
 void set_limit(const QuantizeArguments& a, QuantizeOptions& options) {
   if (a.max_drop.empty()) {
-    options.max_loss = a.max_loss.empty() ? 0.01 : parse_loss(a.max_loss, "--max-loss", a.metric == "kl");
+    options.max_loss = a.max_loss.empty() ? 0.01 : parse_loss(a.max_loss, "max_loss", a.metric == "kl");
     return;
   }
   options.drop_type = a.drop_type.empty() ? DropType::kAbsolute : drop_type_from_string(a.drop_type);
   if (options.drop_type == DropType::kRelative && a.metric == "kl")
-    throw Error("--drop-type relative has no meaning with --metric kl, since FP32's divergence from itself is 0");
+    throw Error(fmt::format("{} has no meaning with {}, since FP32's divergence from itself is 0",
+                            option("drop_type", "relative"), option("metric", "kl")));
   const bool own = !a.metric.empty() && is_external(metric_from_string(a.metric));
   const bool any_size = options.drop_type == DropType::kAbsolute && (own || a.metric == "kl");
-  options.max_loss = parse_loss(a.max_drop, "--max-drop", any_size);
+  options.max_loss = parse_loss(a.max_drop, "max_drop", any_size);
 }
 
 std::pair<double, double> parse_bits(const std::string& text) {
   const size_t slash = text.find('/');
-  const double weights = number(text.substr(0, slash), "--target-bits");
-  const double activations = slash == std::string::npos ? weights : number(text.substr(slash + 1), "--target-bits");
+  const double weights = number(text.substr(0, slash), "target_bits");
+  const double activations = slash == std::string::npos ? weights : number(text.substr(slash + 1), "target_bits");
   for (const double bits : {weights, activations})
-    if (bits < 2 || bits > 32) throw Error("--target-bits must lie between 2 and 32 stored bits a value");
+    if (bits < 2 || bits > 32)
+      throw Error(fmt::format("{} must lie between 2 and 32 stored bits a value", option("target_bits")));
   return {weights, activations};
 }
 
 ScoreRange parse_range(const std::string& text) {
   const size_t comma = text.find(',');
-  if (comma == std::string::npos) throw Error(fmt::format("--metric-range '{}' is not LO,HI, such as 0,1", text));
-  const ScoreRange range{true, number(text.substr(0, comma), "--metric-range"),
-                         number(text.substr(comma + 1), "--metric-range")};
+  if (comma == std::string::npos)
+    throw Error(fmt::format("{} '{}' is not LO,HI, such as 0,1", option("metric_range"), text));
+  const ScoreRange range{true, number(text.substr(0, comma), "metric_range"),
+                         number(text.substr(comma + 1), "metric_range")};
   if (!(range.lowest < range.highest))
-    throw Error(fmt::format("--metric-range '{}' is empty; give the least and the greatest score, such as 0,1", text));
+    throw Error(fmt::format("{} '{}' is empty; give the least and the greatest score, such as 0,1",
+                            option("metric_range"), text));
   return range;
 }
 
@@ -84,11 +88,12 @@ double parse_time(const std::string& text) {
   const char unit = text.back();
   const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
   const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
-  const double value = number(has_unit ? text.substr(0, text.size() - 1) : text, "--budget") * scale;
-  if (!(value > 0)) throw Error("--budget must be a time above zero, such as 90s, 10m or 1h");
+  const double value = number(has_unit ? text.substr(0, text.size() - 1) : text, "budget") * scale;
+  if (!(value > 0)) throw Error(fmt::format("{} must be a time above zero, such as 90s, 10m or 1h", option("budget")));
   return value;
 }
 
+// What a recipe says of its making: as the program would be told, whoever was.
 std::string options_text(const QuantizeArguments& a) {
   std::string text =
       fmt::format("--strategy {} --family {} --emit {} --seed {}", a.strategy, a.family, emissions_for(a), a.seed);
@@ -131,17 +136,19 @@ Emissions emissions_of(const std::string& list) {
     else if (word == "counting")
       wanted.counting = true;
     else
-      throw Error(fmt::format(
-          "--emit takes standard, cpu, exact, counting or both, or a list such as standard,exact, not '{}'", list));
+      throw Error(
+          fmt::format("{} takes standard, cpu, exact, counting or both, or a list such as standard,exact, not '{}'",
+                      option("emit"), list));
   }
   if (wanted.counting && (wanted.standard || wanted.cpu || wanted.exact))
-    throw Error(
-        "--emit counting is a network of its own, whose codes share a base; give it alone, and the others to another "
-        "run");
+    throw Error(fmt::format(
+        "{} is a network of its own, whose codes share a base; give it alone, and the others to another run",
+        option("emit", "counting")));
   if (wanted.standard && wanted.cpu)
-    throw Error("--emit standard and --emit cpu write the same file, model.xml; give one of them");
+    throw Error(fmt::format("{} and {} write the same file, model.xml; give one of them", option("emit", "standard"),
+                            option("emit", "cpu")));
   if (!wanted.standard && !wanted.cpu && !wanted.exact && !wanted.counting)
-    throw Error("--emit is empty; give standard, cpu, exact, counting or both");
+    throw Error(fmt::format("{} is empty; give standard, cpu, exact, counting or both", option("emit")));
   return wanted;
 }
 
@@ -151,32 +158,34 @@ void check_counting(const QuantizeArguments& arguments, Family family) {
       arguments.strategy == "paper" ||
       (arguments.strategy == "optimal" && (family == Family::kSharedBase || family == Family::kBeta0));
   if (!shares_base)
-    throw Error(
-        "--emit counting needs one base for a layer's weights and inputs; add --family shared-base or --family beta0, "
-        "or take --strategy paper");
+    throw Error(fmt::format("{} needs one base for a layer's weights and inputs; add {} or {}, or take {}",
+                            option("emit", "counting"), option("family", "shared-base"), option("family", "beta0"),
+                            option("strategy", "paper")));
   if (arguments.weights_only)
-    throw Error("--emit counting counts exponents of weights and activations; leave --weights-only out");
+    throw Error(fmt::format("{} counts exponents of weights and activations; leave {} out", option("emit", "counting"),
+                            option("weights_only")));
 }
 
 // The paper's thresholds, which are a goal of their own; `external`: the metric is the user's, and may be slow.
 void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& options) {
   const bool given = !a.thr_weights.empty() || !a.thr_activations.empty();
   if (a.strategy != "paper" && (given || a.thr_plans >= 0))
-    throw Error(fmt::format("{} belongs to --strategy paper; leave it out with --strategy {}",
-                            !a.thr_weights.empty()       ? "--thr-weights"
-                            : !a.thr_activations.empty() ? "--thr-activations"
-                                                         : "--thr-plans",
-                            a.strategy));
+    throw Error(fmt::format("{} belongs to {}; leave it out with {}",
+                            !a.thr_weights.empty()       ? option("thr_weights")
+                            : !a.thr_activations.empty() ? option("thr_activations")
+                                                         : option("thr_plans"),
+                            option("strategy", "paper"), option("strategy", a.strategy)));
   options.threshold_plans = a.thr_plans >= 0 ? a.thr_plans : external ? 0 : options.threshold_plans;
   if (!given) return;
   if (a.weights_only && !a.thr_activations.empty())
-    throw Error("--weights-only leaves activations in FP32; give --thr-weights alone");
+    throw Error(
+        fmt::format("{} leaves activations in FP32; give {} alone", option("weights_only"), option("thr_weights")));
   if (a.thr_weights.empty() || (a.thr_activations.empty() && !a.weights_only))
-    throw Error(fmt::format("--thr-weights and --thr-activations are a pair; give {} too",
-                            a.thr_weights.empty() ? "--thr-weights" : "--thr-activations"));
-  options.weight_threshold = parse_threshold(a.thr_weights, "--thr-weights");
+    throw Error(fmt::format("{} and {} are a pair; give {} too", option("thr_weights"), option("thr_activations"),
+                            option(a.thr_weights.empty() ? "thr_weights" : "thr_activations")));
+  options.weight_threshold = parse_threshold(a.thr_weights, "thr_weights");
   options.activation_threshold =
-      a.weights_only ? options.weight_threshold : parse_threshold(a.thr_activations, "--thr-activations");
+      a.weights_only ? options.weight_threshold : parse_threshold(a.thr_activations, "thr_activations");
 }
 
 }  // namespace
@@ -199,22 +208,25 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   QuantizeOptions options;
   options.strategy = arguments.strategy;
   if (options.strategy != "optimal" && options.strategy != "paper" && options.strategy != "uniform")
-    throw Error(fmt::format("--strategy '{}' is unknown; use optimal, paper or uniform", options.strategy));
+    throw Error(fmt::format("{} '{}' is unknown; use optimal, paper or uniform", option("strategy"), options.strategy));
   options.family = family_from_string(arguments.family, &options.pow2_q);
   const bool thresholds = !arguments.thr_weights.empty() || !arguments.thr_activations.empty();
   const bool limit = !arguments.max_drop.empty() || !arguments.max_loss.empty();
   const int wishes = static_cast<int>(limit) + static_cast<int>(!arguments.target_bits.empty()) +
                      static_cast<int>(arguments.weight_bits > 0 || arguments.activation_bits > 0);
   if (!arguments.max_drop.empty() && !arguments.max_loss.empty())
-    throw Error("--max-loss is an older name of --max-drop; give --max-drop alone");
+    throw Error(fmt::format("{} is an older name of {}; give {} alone", option("max_loss"), option("max_drop"),
+                            option("max_drop")));
   if (arguments.max_drop.empty() && !arguments.drop_type.empty())
-    throw Error("--drop-type says how --max-drop counts; give --max-drop too");
-  if (wishes > 1)
-    throw Error("--max-drop, --target-bits and --weight-bits/--activation-bits exclude each other; give one of them");
-  if (wishes > 0 && thresholds)
     throw Error(
-        "--thr-weights and --thr-activations say what bits there are; leave --max-drop, --target-bits, --weight-bits "
-        "and --activation-bits out");
+        fmt::format("{} says how {} counts; give {} too", option("drop_type"), option("max_drop"), option("max_drop")));
+  if (wishes > 1)
+    throw Error(fmt::format("{}, {} and {}/{} exclude each other; give one of them", option("max_drop"),
+                            option("target_bits"), option("weight_bits"), option("activation_bits")));
+  if (wishes > 0 && thresholds)
+    throw Error(fmt::format("{} and {} say what bits there are; leave {}, {}, {} and {} out", option("thr_weights"),
+                            option("thr_activations"), option("max_drop"), option("target_bits"), option("weight_bits"),
+                            option("activation_bits")));
   if (!arguments.target_bits.empty()) {
     std::tie(options.target_weight_bits, options.target_activation_bits) = parse_bits(arguments.target_bits);
   } else if (arguments.weight_bits > 0 || arguments.activation_bits > 0) {
@@ -244,20 +256,18 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.progress = std::move(progress);
   if (options.strategy == "paper") {
     if (!options.emit_exact)
-      throw Error(
-          fmt::format("--strategy paper has real levels, which the int8 table of --emit {} cannot hold; use --emit "
-                      "exact or counting",
-                      emitted));
+      throw Error(fmt::format("{} has real levels, which the int8 table of {} cannot hold; use {} or counting",
+                              option("strategy", "paper"), option("emit", emitted), option("emit", "exact")));
     options.emit_standard = false;
   }
   if (options.strategy != "optimal" && options.family != Family::kFree)
-    throw Error(
-        fmt::format("--family belongs to --strategy optimal; leave it out with --strategy {}", options.strategy));
+    throw Error(fmt::format("{} belongs to {}; leave it out with {}", option("family"), option("strategy", "optimal"),
+                            option("strategy", options.strategy)));
   if (arguments.strategy == "paper" && (arguments.weight_bits > 0 || arguments.activation_bits > 0))
-    throw Error(
-        fmt::format("{} is not for --strategy paper, which chooses widths layer by layer, the same for weights "
-                    "and inputs; give --target-bits, their mean",
-                    arguments.weight_bits > 0 ? "--weight-bits" : "--activation-bits"));
+    throw Error(fmt::format(
+        "{} is not for {}, which chooses widths layer by layer, the same for weights and inputs; give {}, their mean",
+        option(arguments.weight_bits > 0 ? "weight_bits" : "activation_bits"), option("strategy", "paper"),
+        option("target_bits")));
   const std::string metric = arguments.metric;
   if (!metric.empty()) metric_from_string(metric);
   set_thresholds(arguments, !metric.empty() && is_external(metric_from_string(metric)), options);
@@ -268,25 +278,30 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   const bool external = !metric.empty() && is_external(metric_from_string(metric));
   if (!arguments.metric_range.empty()) {
     if (!external)
-      throw Error("--metric-range belongs to a --metric of your own; the range of the named ones is known");
+      throw Error(fmt::format("{} belongs to a {} of your own; the range of the named ones is known",
+                              option("metric_range"), option("metric")));
     options.metric_range = parse_range(arguments.metric_range);
   }
   if (arguments.require_certificate && !options.max_loss)
-    throw Error("--require-certificate belongs to --max-drop, since bits alone promise nothing; leave one of them out");
+    throw Error(fmt::format("{} belongs to {}, since bits alone promise nothing; leave one of them out",
+                            option("require_certificate"), option("max_drop")));
   if (external && !arguments.output_name.empty())
-    throw Error("--output has no meaning with a --metric of your own; leave it out");
-  if (has_labels && !has_validation) throw Error("--labels belong to --validation samples; give those too");
-  if ((metric == "top1" || metric == "top5") && !has_labels)
     throw Error(
-        fmt::format("--metric {} needs --validation and --labels; without labels use agreement or cosine", metric));
+        fmt::format("{} has no meaning with a {} of your own; leave it out", option("output"), option("metric")));
+  if (has_labels && !has_validation)
+    throw Error(fmt::format("{} belong to {} samples; give those too", option("labels"), option("validation")));
+  if ((metric == "top1" || metric == "top5") && !has_labels)
+    throw Error(fmt::format("{} needs {} and {}; without labels use agreement or cosine", option("metric", metric),
+                            option("validation"), option("labels")));
   const bool wants_activations = arguments.activation_bits > 0 || arguments.target_bits.find('/') != std::string::npos;
   if (wants_activations && arguments.weights_only)
-    throw Error("--weights-only leaves activations in FP32; give bits for the weights alone");
-  if (arguments.expect_rows > 0 && !options.packed) throw Error("--expect-rows belongs to --emit cpu");
+    throw Error(fmt::format("{} leaves activations in FP32; give bits for the weights alone", option("weights_only")));
+  if (arguments.expect_rows > 0 && !options.packed)
+    throw Error(fmt::format("{} belongs to {}", option("expect_rows"), option("emit", "cpu")));
   if (wants_activations && !options.emit_exact && arguments.activation_bits != 8 &&
       options.target_activation_bits.value_or(0) != 8)
-    throw Error(fmt::format("--emit {} keeps activations at 8 bits; give bits for the weights alone, or --emit exact",
-                            emitted));
+    throw Error(fmt::format("{} keeps activations at 8 bits; give bits for the weights alone, or {}",
+                            option("emit", emitted), option("emit", "exact")));
   return options;
 }
 

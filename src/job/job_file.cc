@@ -8,7 +8,9 @@
 
 #include "core/document.h"
 #include "dnateq/code.h"
+#include "dnateq/error.h"
 #include "graph/evaluate.h"
+#include "job/quantize_options.h"
 
 namespace dnateq {
 namespace {
@@ -23,7 +25,7 @@ std::string one_of(const DocumentReader& job, const char* key, std::initializer_
   return text;
 }
 
-// Texts with a reader of their own, whose advice, behind a semicolon, is for the program's options.
+// Texts with a reader of their own, whose advice, behind a semicolon, is for those who give options.
 template <class Read>
 std::string readable(const DocumentReader& job, const char* key, Read read) {
   std::string text = job.text(key);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "core/test_document.h"
+#include "job/quantize_options.h"
 
 namespace dnateq {
 namespace {
@@ -121,7 +122,7 @@ TEST(Options, OfAnUnknownStrategyAreRefused) {
   QuantizeArguments a;
   a.strategy = "papre";
   EXPECT_THAT(error_of([&] { options_of(a, 1, {}, false, false); }),
-              AllOf(HasSubstr("--strategy 'papre'"), HasSubstr("optimal, paper or uniform")));
+              AllOf(HasSubstr("strategy 'papre'"), HasSubstr("optimal, paper or uniform")));
 }
 
 TEST(JobFile, ThatIsMissingIsNamed) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -17,7 +18,8 @@ OutputFolder::OutputFolder(const std::filesystem::path& directory)
   if (!directory_.has_filename()) directory_ = directory_.parent_path();  // it was given as DIR/
   std::error_code ignored;
   if (std::filesystem::exists(directory_, ignored) && !std::filesystem::is_directory(directory_, ignored))
-    throw Error(fmt::format("-o '{}' is a file, and the result is a folder; choose another name", directory.string()));
+    throw Error(fmt::format("{} '{}' is a file, and the result is a folder; choose another name", option("directory"),
+                            directory.string()));
   for (const char* name : kOurs)
     if (std::filesystem::exists(directory_ / name, ignored)) there_.insert(name);
   for (std::filesystem::path at = directory_; at.has_relative_path() && !std::filesystem::exists(at, ignored);

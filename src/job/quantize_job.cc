@@ -3,21 +3,27 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <openvino/openvino.hpp>
 #include <optional>
 #include <utility>
 
 #include "core/atomic_file.h"
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/batch_axis.h"
 #include "graph/calls.h"
+#include "graph/import.h"
+#include "job/inputs.h"
+#include "job/int8_model.h"
 #include "job/job_file.h"
+#include "job/process.h"
+#include "job/quantize_options.h"
 #include "job/result_folder.h"
 #include "job/result_writer.h"
 #include "ops/ops.h"
-#include "quantize/external_metric.h"
+#include "quantize/quantize.h"
 #include "report/report.h"
 
 namespace dnateq {
@@ -25,17 +31,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Resident bytes of the compiled model, from a process of its own; 0 if that fails.
+// Resident bytes of the compiled model, from a process of its own (memory_job.h); 0 if that fails.
 int64_t ram_of(const std::filesystem::path& program, const std::filesystem::path& model) {
   if (program.empty()) return 0;
-  const std::string line =
-      fmt::format("{} measure-ram {} 2>/dev/null", shell_quoted(program.string()), shell_quoted(model.string()));
-  std::FILE* pipe = popen(line.c_str(), "r");
-  if (pipe == nullptr) return 0;
-  long long bytes = 0;
-  if (std::fscanf(pipe, "%lld", &bytes) != 1) bytes = 0;
-  pclose(pipe);
-  return bytes;
+  try {
+    return std::strtoll(run_and_read({{program.string(), "measure-ram", model.string()}, {}}, {}).c_str(), nullptr, 10);
+  } catch (const Error&) {
+    return 0;
+  }
 }
 
 ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_fp32) {
@@ -89,11 +92,46 @@ int64_t complete_folder(const std::filesystem::path& directory, const QuantizeAr
 
 // Calls that hold several samples become that many.
 JobData in_samples(ov::Core& core, const PreparedModel& prepared, const QuantizeArguments& arguments, JobData data) {
-  const int axis = arguments.calibration.batch_axis;
-  const std::optional<int64_t> asked = axis < 0 ? std::nullopt : std::optional<int64_t>(axis);
+  const std::optional<int64_t> asked = batch_axis(arguments.calibration);
   data.calibration = as_samples(core, prepared.model, data.calibration, asked);
   if (data.validation) data.validation = as_samples(core, prepared.model, data.validation, asked);
   return data;
+}
+
+// The files that the arguments name.
+JobData open_files(const QuantizeArguments& arguments, const std::vector<std::string>& inputs) {
+  JobData data;
+  data.calibration = open_data(arguments.calibration, inputs);
+  DataArguments validation = arguments.calibration;
+  if (!arguments.validation.empty()) {
+    validation.path = arguments.validation;
+    data.validation = open_data(validation, inputs);
+  }
+  data.labels = open_labels(arguments.labels, validation);
+  return data;
+}
+
+QuantizeOptions options_for(const QuantizeArguments& arguments, const JobSetting& setting) {
+  const bool files = !setting.open;
+  QuantizeOptions options = options_of(arguments, setting.threads, setting.progress,
+                                       files ? !arguments.validation.empty() : setting.has_validation,
+                                       files ? !arguments.labels.empty() : setting.has_labels);
+  if (arguments.metric.starts_with("function:")) options.judge = setting.judge;
+  return options;
+}
+
+FinishedJob finished(QuantizeResult result, int64_t ram) {
+  FinishedJob job;
+  job.recipe = std::move(result.recipe);
+  job.bits_loss_curve = std::move(result.bits_loss_curve);
+  job.bytes_fp32 = result.bytes_fp32;
+  job.bytes_int8 = result.bytes_int8;
+  job.int8_is_estimate = result.int8_is_estimate;
+  job.bytes_file = result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact;
+  job.bytes_ram = ram;
+  job.int8_metric = result.int8_metric;
+  job.seconds = result.seconds;
+  return job;
 }
 
 void check_samples(const Samples& calibration, const std::filesystem::path& measured) {
@@ -115,33 +153,36 @@ void copy_measurements(const std::filesystem::path& from, const std::filesystem:
 
 // `measured`: the result whose measurements are taken, if any.
 FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments, QuantizeOptions options,
-                        const JobHooks& hooks, const std::filesystem::path& measured = {}) {
+                        const JobSetting& setting, const std::filesystem::path& measured = {}) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
   const PreparedModel prepared = import_for(core, arguments);
-  const JobData data = in_samples(core, prepared, arguments, hooks.open(input_names(*prepared.model)));
+  const std::vector<std::string> names = input_names(*prepared.model);
+  const JobData data =
+      in_samples(core, prepared, arguments, setting.open ? setting.open(names) : open_files(arguments, names));
   if (!measured.empty()) check_samples(*data.calibration, measured);
   folder.start(options.resume);
   if (!measured.empty()) copy_measurements(measured, folder.work());
-  if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration, folder.work());
+  options.int8_model = int8_model_for(arguments, prepared, *data.calibration, {folder.directory(), folder.work()},
+                                      setting.installation, setting.say);
   const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work()};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
   if (const int64_t bytes = weight_file_bytes(options.int8_model); bytes > 0) {
     result.bytes_int8 = bytes;
     result.int8_is_estimate = false;
   }
-  const int64_t ram =
-      complete_folder(folder.work(), arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
+  const int64_t ram = complete_folder(folder.work(), arguments, result, prepared.fingerprint, options.int8_model,
+                                      setting.installation.program);
   folder.publish();
-  return {std::move(result), ram};
+  return finished(std::move(result), ram);
 }
 
-constexpr const char* kResumed = "the same command with --resume puts it in place";
+std::string resumed() { return fmt::format("the same call with {} puts it in place", option("resume")); }
 
 // Nothing half-made stays, unless the user stopped the work: that can be resumed. What is whole stays in any case;
 // `again` says how it comes to its place.
 template <typename Work>
-auto with_folders(const std::vector<ResultWriter>& folders, const char* again, const Work& work) {
+auto with_folders(const std::vector<ResultWriter>& folders, const std::string& again, const Work& work) {
   try {
     return work();
   } catch (const Cancelled&) {
@@ -150,7 +191,7 @@ auto with_folders(const std::vector<ResultWriter>& folders, const char* again, c
     if (folders.front().whole())
       throw Error(
           fmt::format("{}; the new result is whole and stays in '{}', and once what is in the way is moved away, {}",
-                      error.what(), folders.front().work().string(), again));
+                      error.marked(), folders.front().work().string(), again));
     for (const ResultWriter& folder : folders) folder.discard();
     throw;
   } catch (...) {
@@ -165,15 +206,15 @@ ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeAr
     if (!file.empty()) spare(directory, file, "data of this run");
   ResultWriter folder(directory);
   if (resume && !folder.can_resume())
-    throw Error(fmt::format("there is nothing to resume in '{}'; leave --resume out", directory.string()));
+    throw Error(fmt::format("there is nothing to resume in '{}'; leave {} out", directory.string(), option("resume")));
   return folder;
 }
 
 }  // namespace
 
 std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
-                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
-                                               const std::filesystem::path& program) {
+                                               const std::vector<JobNetwork>& networks, const JobSetting& setting) {
+  const QuantizeOptions options = options_for(networks.front().arguments, setting);
   ov::Core core;
   core.add_extension(ops::operation_extensions());
   std::vector<PreparedModel> prepared;
@@ -187,7 +228,7 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
   std::vector<ResultWriter> folders;
   for (const JobNetwork& network : networks)
     folders.push_back(writer_for(directory / network.name, network.arguments, options.resume));
-  return with_folders(folders, kResumed, [&] {
+  return with_folders(folders, resumed(), [&] {
     for (size_t n = 0; n < networks.size(); ++n) {
       folders[n].start(options.resume);
       inputs.push_back(
@@ -196,9 +237,9 @@ std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& dire
     std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
     std::vector<FinishedJob> jobs;
     for (size_t n = 0; n < networks.size(); ++n) {
-      const int64_t ram =
-          complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
-      jobs.push_back({std::move(results[n]), ram});
+      const int64_t ram = complete_folder(inputs[n].directory, networks[n].arguments, results[n],
+                                          prepared[n].fingerprint, {}, setting.installation.program);
+      jobs.push_back(finished(std::move(results[n]), ram));
     }
     ResultWriter::publish_all(folders);
     return jobs;
@@ -241,8 +282,7 @@ Json passed_of(const PassedActivations& passed) {
 }  // namespace
 
 Json summary_of(const FinishedJob& job) {
-  const auto& [result, ram] = job;
-  const Recipe& recipe = result.recipe;
+  const Recipe& recipe = job.recipe;
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
   const MetricResult metric = recipe.metric.value_or(MetricResult{});
   Json thresholds;  // null but for the paper's search
@@ -268,22 +308,22 @@ Json summary_of(const FinishedJob& job) {
       {"certified", metric.certified},
       {"verdict", metric.verdict},
       {"bytes",
-       {{"fp32", result.bytes_fp32},
-        {"int8", result.bytes_int8},
-        {"int8_is_estimate", result.int8_is_estimate},
-        {"file", result.bytes_standard > 0 ? result.bytes_standard : result.bytes_exact},
-        {"ram", ram}}},
+       {{"fp32", job.bytes_fp32},
+        {"int8", job.bytes_int8},
+        {"int8_is_estimate", job.int8_is_estimate},
+        {"file", job.bytes_file},
+        {"ram", job.bytes_ram}}},
       {"note", recipe.split ? recipe.split->note : std::string()},
       {"thresholds", thresholds},
-      {"seconds", result.seconds}};
+      {"seconds", job.seconds}};
 }
 
 FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
-                             QuantizeOptions options, const JobHooks& hooks) {
+                             const JobSetting& setting) {
+  const QuantizeOptions options = options_for(arguments, setting);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, options.resume));
-  return with_folders(folder, kResumed,
-                      [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks); });
+  return with_folders(folder, resumed(), [&] { return fill_folder(folder.front(), arguments, options, setting); });
 }
 
 QuantizeArguments noted_arguments(const std::filesystem::path& from) {
@@ -314,12 +354,13 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
 }
 
 FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
-                             const QuantizeArguments& arguments, QuantizeOptions options, const JobHooks& hooks) {
+                             const QuantizeArguments& arguments, const JobSetting& setting) {
+  const QuantizeOptions options = options_for(arguments, setting);
   load_result(from);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, false));
-  return with_folders(folder, "the same command makes it again",
-                      [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks, from); });
+  return with_folders(folder, "the same call makes it again",
+                      [&] { return fill_folder(folder.front(), arguments, options, setting, from); });
 }
 
 }  // namespace dnateq

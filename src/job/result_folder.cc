@@ -6,6 +6,7 @@
 
 #include "core/atomic_file.h"
 #include "core/document.h"
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "job/job_file.h"
 #include "job/result_writer.h"
@@ -39,10 +40,9 @@ void save_result(const std::filesystem::path& from, const std::filesystem::path&
   const Recipe recipe = load_result(from);
   ResultWriter writer(to);
   if (std::filesystem::exists(writer.work()))
-    throw Error(
-        fmt::format("'{}' is a run that was stopped or still works; end it with --resume, remove the folder, or "
-                    "choose another -o",
-                    writer.work().string()));
+    throw Error(fmt::format(
+        "'{}' is a run that was stopped or still works; end it with {}, remove the folder, or choose another {}",
+        writer.work().string(), option("resume"), option("directory")));
   try {
     writer.start(false);
     for (const std::string& name : files_of_result(recipe)) {

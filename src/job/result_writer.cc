@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/atomic_file.h"
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -64,9 +65,9 @@ std::vector<std::string> files_there(const fs::path& directory) {
     names = files_of_result(load_recipe(directory / kRecipe));
   } catch (const Error&) {
     throw Error(
-        fmt::format("'{}' is no recipe that dnateq can read, so that nothing in its folder is replaced; remove "
-                    "it or choose another -o",
-                    (directory / kRecipe).string()));
+        fmt::format("'{}' is no recipe that dnateq can read, so that nothing in its folder is replaced; remove it or "
+                    "choose another {}",
+                    (directory / kRecipe).string(), option("directory")));
   }
   add_int8(directory, names);
   std::erase_if(names, [&](const std::string& name) { return !is_there(directory / name); });
@@ -140,19 +141,22 @@ std::string refusal_of_folder(const fs::path& directory) {
   try {
     ours = files_there(directory);
   } catch (const Error& error) {
-    return error.what();
+    return error.marked();
   }
   for (const std::string& name : all_names())
     if (is_there(directory / name) && !has(ours, name))
-      return fmt::format("'{}' is {}, and is not replaced; choose another -o", (directory / name).string(),
-                         ours.empty() ? "of no result of dnateq" : "not of the result whose recipe lies there");
+      return fmt::format("'{}' is {}, and is not replaced; choose another {}", (directory / name).string(),
+                         ours.empty() ? "of no result of dnateq" : "not of the result whose recipe lies there",
+                         option("directory"));
   for (const char* name : kFolders) {
     const fs::path folder = directory / name;
     if (!is_there(folder)) continue;
     if (fs::is_symlink(folder))
-      return fmt::format("'{}' is a link, which a result does not follow; choose another -o", folder.string());
+      return fmt::format("'{}' is a link, which a result does not follow; choose another {}", folder.string(),
+                         option("directory"));
     if (!fs::is_directory(folder))
-      return fmt::format("'{}' is a file, where a result has a folder; choose another -o", folder.string());
+      return fmt::format("'{}' is a file, where a result has a folder; choose another {}", folder.string(),
+                         option("directory"));
   }
   return {};
 }
@@ -165,8 +169,8 @@ void spare(const fs::path& directory, const fs::path& file, const char* what) {
   std::error_code ignored;
   for (const std::string& name : all_names())
     if (fs::equivalent(directory / name, file, ignored))
-      throw Error(fmt::format("'{}' is {}, which the result would replace; choose another -o",
-                              (directory / name).string(), what));
+      throw Error(fmt::format("'{}' is {}, which the result would replace; choose another {}",
+                              (directory / name).string(), what, option("directory")));
 }
 
 ResultWriter::ResultWriter(const fs::path& directory) : directory_(fs::absolute(directory).lexically_normal()) {
@@ -174,13 +178,14 @@ ResultWriter::ResultWriter(const fs::path& directory) : directory_(fs::absolute(
   work_ = directory_ / "unfinished";
   std::error_code ignored;
   if (fs::exists(directory_, ignored) && !fs::is_directory(directory_, ignored))
-    throw Error(fmt::format("-o '{}' is a file, and the result is a folder; choose another name", directory.string()));
+    throw Error(fmt::format("{} '{}' is a file, and the result is a folder; choose another name", option("directory"),
+                            directory.string()));
   for (fs::path at = directory_; at.has_relative_path() && !fs::exists(at, ignored); at = at.parent_path())
     missing_.push_back(at);
   if (is_there(work_)) {
     if (!fs::is_directory(work_, ignored) || (!is_there(work_ / "running") && !fs::is_empty(work_, ignored)))
-      throw Error(
-          fmt::format("'{}' is no run of dnateq that was stopped; rename it or choose another -o", work_.string()));
+      throw Error(fmt::format("'{}' is no run of dnateq that was stopped; rename it or choose another {}",
+                              work_.string(), option("directory")));
     refuse_links(work_);
     if (is_there(work_ / "complete")) {
       const OpenFile lock = locked();
@@ -200,12 +205,12 @@ OpenFile ResultWriter::locked() const {
     OpenFile lock(open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666));
     if (lock.number() < 0)
       throw Error(
-          fmt::format("'{}' cannot be written: {}; check the free space and the permissions, or choose another -o",
-                      file.string(), std::strerror(errno)));
+          fmt::format("'{}' cannot be written: {}; check the free space and the permissions, or choose another {}",
+                      file.string(), std::strerror(errno), option("directory")));
     // File systems without locks say so otherwise, and are trusted.
     if (flock(lock.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-      throw Error(fmt::format("another run of dnateq works in '{}'; wait for its end, or choose another -o",
-                              directory_.string()));
+      throw Error(fmt::format("another run of dnateq works in '{}'; wait for its end, or choose another {}",
+                              directory_.string(), option("directory")));
     struct stat mine = {}, there = {};  // a run that ended meanwhile has removed the file
     if (fstat(lock.number(), &mine) == 0 && stat(file.c_str(), &there) == 0 && mine.st_ino == there.st_ino) return lock;
     std::error_code ignored;
@@ -217,8 +222,8 @@ void ResultWriter::start(bool resume) {
   std::error_code failed;
   fs::create_directories(work_, failed);
   if (failed)
-    throw Error(
-        fmt::format("the folder '{}' cannot be made: {}; choose another -o", directory_.string(), failed.message()));
+    throw Error(fmt::format("the folder '{}' cannot be made: {}; choose another {}", directory_.string(),
+                            failed.message(), option("directory")));
   lock_ = locked();
   started_ = true;
   keeps_ = resume && is_there(work_ / "measurements");

@@ -20,7 +20,8 @@ namespace dnateq {
 // Files of a result by their names in its folder, the recipe first. Those that lie there need not be all of them.
 std::vector<std::string> files_of_result(const Recipe& recipe);
 
-// Why a result cannot be written to a folder: the first file of the user's that would be replaced. Empty: it can.
+// Why a result cannot be written to a folder: the first file of the user's that would be replaced, options marked.
+// Empty: it can.
 std::string refusal_of_folder(const std::filesystem::path& directory);
 
 // Throws Error if a result in the folder would replace `file`; `what` says what that is: "the network itself".

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/isa.h"
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "kernels/counting_kernel.h"
 
@@ -48,11 +49,11 @@ SharedBase::SharedBase(const TensorCode& x, const TensorCode& w) : x_(x), w_(w) 
   validate(x, "activations");
   validate(w, "weights");
   if (x.arithmetic != Arithmetic::kExponential || w.arithmetic != Arithmetic::kExponential)
-    throw Error("counting needs codes of exponential arithmetic; quantize with --emit counting");
-  if (x.base != w.base)
     throw Error(
-        fmt::format("counting needs one base for inputs ({}) and weights ({}); quantize with --family shared-base",
-                    x.base, w.base));
+        fmt::format("counting needs codes of exponential arithmetic; quantize with {}", option("emit", "counting")));
+  if (x.base != w.base)
+    throw Error(fmt::format("counting needs one base for inputs ({}) and weights ({}); quantize with {}", x.base,
+                            w.base, option("family", "shared-base")));
   exponent_bits_ = std::max(exponent_bits_of(x), exponent_bits_of(w));
   if (exponent_bits_ > kMostExponentBits)
     throw Error(fmt::format("counting takes up to {} exponent bits, not {}", kMostExponentBits, exponent_bits_));

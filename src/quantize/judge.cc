@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/hash.h"
+#include "core/option.h"
 #include "data/split.h"
 #include "dnateq/error.h"
 #include "search/loss_search.h"  // within
@@ -68,10 +69,9 @@ const ExternalScore& Judge::external_reference() {
     const bool zero = external_reference_->score == 0 ||
                       (!external_reference_->per_sample.empty() && mean(external_reference_->per_sample) == 0);
     if (zero && options_.max_loss && relative())
-      throw Error(
-          fmt::format("the metric {} is 0 for the FP32 network, and no loss relative to that can be told; give "
-                      "--max-drop with --drop-type absolute, or --target-bits",
-                      metric_name()));
+      throw Error(fmt::format(
+          "the metric {} is 0 for the FP32 network, and no loss relative to that can be told; give {} with {}, or {}",
+          metric_name(), option("max_drop"), option("drop_type", "absolute"), option("target_bits")));
   }
   return *external_reference_;
 }
@@ -86,8 +86,8 @@ double Judge::base_of(const std::vector<double>& reference) const {
   if (base == 0)
     throw Error(
         fmt::format("the metric {} is 0 for the FP32 network on the samples that judge, and no loss relative to that "
-                    "can be told; give more samples, or --max-drop with --drop-type absolute",
-                    metric_name()));
+                    "can be told; give more samples, or {} with {}",
+                    metric_name(), option("max_drop"), option("drop_type", "absolute")));
   return base;
 }
 

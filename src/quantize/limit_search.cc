@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "quantize/results.h"
 #include "search/loss_search.h"
@@ -76,16 +77,17 @@ class LimitSearch {
 
   void refuse_failure(const LossSearchResult& found) const {
     if (found.verdict == LossVerdict::kOutOfTime)
-      throw Error(
-          fmt::format("the time of --budget was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least "
-                      "that was reached; raise --budget or --max-drop",
-                      limit_, run_.judge.metric_name(), found.least_loss));
-    if (found.verdict == LossVerdict::kCannotMeet)
       throw Error(fmt::format(
-          "a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise --max-drop, {}",
-          limit_, run_.judge.metric_name(), found.least_loss,
-          run_.options.strategy == "paper" ? "or use --strategy optimal"
-                                           : "give more calibration samples, or leave layers out with --ignore"));
+          "the time of {} was over before a loss of at most {:.4g} ({}) was met; {:.4g} is the least that "
+          "was reached; raise {} or {}",
+          option("budget"), limit_, run_.judge.metric_name(), found.least_loss, option("budget"), option("max_drop")));
+    if (found.verdict == LossVerdict::kCannotMeet)
+      throw Error(
+          fmt::format("a loss of at most {:.4g} ({}) cannot be met: {:.4g} is the least that was reached; raise {}, {}",
+                      limit_, run_.judge.metric_name(), found.least_loss, option("max_drop"),
+                      run_.options.strategy == "paper"
+                          ? "or use " + option("strategy", "optimal")
+                          : "give more calibration samples, or leave layers out with " + option("ignore")));
   }
 
   SearchRun& run_;

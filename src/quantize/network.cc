@@ -7,6 +7,7 @@
 
 #include "calibrate/center.h"
 #include "core/hash.h"
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "emit/activations.h"
 #include "kernels/exponential.h"
@@ -52,14 +53,14 @@ void Network::measure(const Calls& calls) {
   std::error_code failed;
   for (const std::filesystem::path& written : {directory() / "model.xml", directory() / "exact" / "model.xml"})
     if (std::filesystem::equivalent(written, input_.model_file, failed))
-      throw Error(fmt::format("'{}' is the network itself, which the result would replace; choose another -o",
-                              written.string()));
+      throw Error(fmt::format("'{}' is the network itself, which the result would replace; choose another {}",
+                              written.string(), option("directory")));
   const std::filesystem::path measurements = directory() / "measurements";
   if (!options_.resume) std::filesystem::remove_all(measurements, failed);
   std::filesystem::create_directories(measurements, failed);
   if (failed)
-    throw Error(
-        fmt::format("the folder '{}' cannot be made: {}; choose another -o", measurements.string(), failed.message()));
+    throw Error(fmt::format("the folder '{}' cannot be made: {}; choose another {}", measurements.string(),
+                            failed.message(), option("directory")));
   // Only low-bit codes gain by it: 8-bit grids reach far enough, and the paper knows no such step. Computed anew by
   // every run, from the samples that `allocate` sees too.
   if (low_bit_activations_ && options_.strategy != "paper") {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "quantize/limit_search.h"
 
@@ -168,8 +169,8 @@ PaperPair PaperPlans::choose() const {
   if (options_.target_weight_bits && judge.bits(pair.plan) > target)
     throw Error(
         fmt::format("a mean of {:.4g} bits a tensor cannot be met by the paper's strategy: {:.4g} are its fewest; "
-                    "raise --target-bits or use --strategy optimal",
-                    target, judge.bits(pair.plan)));
+                    "raise {} or use {}",
+                    target, judge.bits(pair.plan), option("target_bits"), option("strategy", "optimal")));
   return pair;
 }
 

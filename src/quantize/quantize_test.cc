@@ -126,9 +126,9 @@ TEST_F(LossLimit, IsAnEstimateWhereTheSamplesAreTooFew) {
 TEST_F(LossLimit, ThatCannotBeMetIsToldFromTimeThatIsOver) {
   options_.max_loss = 1e-9;
   options_.metric = "cosine";
-  EXPECT_THAT(error_with(40), AllOf(HasSubstr("cannot be met"), HasSubstr("--max-drop"), Not(HasSubstr("--budget"))));
+  EXPECT_THAT(error_with(40), AllOf(HasSubstr("cannot be met"), HasSubstr("max_drop"), Not(HasSubstr("budget"))));
   options_.budget_seconds = 1e-6;
-  EXPECT_THAT(error_with(40), AllOf(HasSubstr("--budget"), Not(HasSubstr("cannot be met"))));
+  EXPECT_THAT(error_with(40), AllOf(HasSubstr("budget"), Not(HasSubstr("cannot be met"))));
 }
 
 MetricResult held_out() {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 #include "quantize/judge.h"
 #include "quantize/network.h"
@@ -19,7 +20,7 @@ SampleSets::SampleSets(const std::vector<std::unique_ptr<Network>>& networks, co
   }
   const Samples& calibration = *networks_.front()->input().calibration;
   if (validation_ == nullptr && !labels_.empty())
-    throw Error("--labels belong to --validation samples; give those too");
+    throw Error(fmt::format("{} belong to {} samples; give those too", option("labels"), option("validation")));
   split_ = split_samples(calibration, validation_, options_.max_loss.has_value(), options_.seed);
   const Samples& judged = split_.from_validation ? *validation_ : calibration;
   solve_.push_back(set_of(calibration, split_.solve).calls);
@@ -31,8 +32,8 @@ SampleSets::SampleSets(const std::vector<std::unique_ptr<Network>>& networks, co
 // Of a metric that gives a score a sample, half of its samples lead a search and the others judge what it took.
 void SampleSets::split_for_metric(Judge& judge) {
   if (validation_ != nullptr || !labels_.empty())
-    throw Error(fmt::format("the metric {} judges by samples of its own; leave --validation and --labels out",
-                            judge.metric_name()));
+    throw Error(fmt::format("the metric {} judges by samples of its own; leave {} and {} out", judge.metric_name(),
+                            option("validation"), option("labels")));
   split_ = split_for_external_metric(*networks_.front()->input().calibration, options_.seed);
   for (const auto& network : networks_) {
     const Samples& own = *network->input().calibration;

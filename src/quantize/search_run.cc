@@ -1,5 +1,8 @@
 #include "quantize/search_run.h"
 
+#include <fmt/format.h>
+
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -11,7 +14,7 @@ std::vector<std::unique_ptr<Network>> SearchRun::networks_of(ov::Core& core, con
   if (networks.size() > 1 && !is_external(metric_of(options)))
     throw Error("several networks are judged together by a metric of your own; give one");
   if (networks.size() > 1 && options.strategy == "paper")
-    throw Error("the paper's search knows one network; use --strategy optimal for several");
+    throw Error(fmt::format("the paper's search knows one network; use {} for several", option("strategy", "optimal")));
   return networks;
 }
 

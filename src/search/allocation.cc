@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/option.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -154,11 +155,11 @@ Allocation allocate_to_bits(const std::vector<Allocatable>& items, double weight
   if (least.weight_bits > weight_bits)
     throw Error(
         fmt::format("{:.3f} bits a weight cannot be reached: the fewest are {:.3f}, scales, tables and FP32 layers "
-                    "included; raise --target-bits",
-                    weight_bits, least.weight_bits));
+                    "included; raise {}",
+                    weight_bits, least.weight_bits, option("target_bits")));
   if (least.activation_bits > activation_bits)
-    throw Error(fmt::format("{:.3f} bits an activation cannot be reached: the fewest are {:.3f}; raise --target-bits",
-                            activation_bits, least.activation_bits));
+    throw Error(fmt::format("{:.3f} bits an activation cannot be reached: the fewest are {:.3f}; raise {}",
+                            activation_bits, least.activation_bits, option("target_bits")));
   std::vector<int> bits = fewest;
   allocate_kind(items, true, weight_bits * (values_of(items, true) + fp32_values) - 32 * fp32_values, bits);
   allocate_kind(items, false, activation_bits * values_of(items, false), bits);

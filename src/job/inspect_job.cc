@@ -1,0 +1,35 @@
+#include "job/inspect_job.h"
+
+#include <openvino/openvino.hpp>
+
+#include "graph/import.h"
+#include "job/result_folder.h"
+#include "ops/ops.h"
+
+namespace dnateq {
+
+InspectedResult inspect_result(const std::filesystem::path& folder) {
+  InspectedResult result{load_result(folder), {}};
+  for (const char* name : {"exact/model.xml", "model.xml"}) {
+    if (!std::filesystem::is_regular_file(folder / name)) continue;
+    ov::Core core;
+    core.add_extension(ops::operation_extensions());
+    if (auto kernels = float_kernels_of(*read_model(core, folder / name)))
+      result.models.emplace_back(name, *std::move(kernels));
+  }
+  return result;
+}
+
+InspectedModel inspect_model(const std::filesystem::path& file) {
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());
+  const PreparedModel prepared = import_model(core, file);
+  InspectedModel inspected;
+  for (const Layer& layer : prepared.layers)
+    inspected.layers.push_back({layer.name, layer.node->get_type_name(), layer.weights()->get_shape(),
+                                static_cast<int64_t>(sizeof(float)) * layer.rows * layer.columns});
+  inspected.unquantized = prepared.unquantized;
+  return inspected;
+}
+
+}  // namespace dnateq

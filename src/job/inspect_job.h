@@ -1,0 +1,35 @@
+// `inspect`: what lies in a result folder, or what could be quantized in a model file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dnateq/recipe.h"
+#include "job/float_kernels.h"
+
+namespace dnateq {
+
+struct InspectedResult {
+  Recipe recipe;
+  std::vector<std::pair<std::string, FloatKernels>> models;  // by file, of those that promise the same bits everywhere
+};
+
+struct InspectedModel {
+  struct Layer {
+    std::string name, type;
+    std::vector<size_t> shape;  // of the weights
+    int64_t bytes = 0;          // of the weights in FP32
+  };
+  std::vector<Layer> layers;
+  std::vector<UnquantizedLayer> unquantized;
+};
+
+// Throw Error.
+InspectedResult inspect_result(const std::filesystem::path& folder);
+InspectedModel inspect_model(const std::filesystem::path& file);
+
+}  // namespace dnateq

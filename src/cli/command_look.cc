@@ -177,7 +177,7 @@ void save_analysis(const Json& document, const std::filesystem::path& directory)
 int run_analyze(const AnalyzeArguments& arguments, const CommonArguments& common) {
   if (!arguments.directory.empty()) refuse_foreign_analysis(arguments.directory);
   const Json document = analyze(
-      arguments.model, {arguments.only, arguments.ignore},
+      arguments.model, arguments.layers,
       [&](const std::vector<std::string>& inputs) { return open_data(arguments.calibration, inputs); },
       thread_count(common), common.progress);
   if (!arguments.directory.empty()) save_analysis(document, arguments.directory);

@@ -192,7 +192,7 @@ RecipeFiles find_recipe(const SimulateArguments& arguments) {
   const fs::path job_file = files.folder / "measurements" / "job.json";
   if (fs::exists(job_file)) {
     const QuantizeArguments job = load_job(job_file);
-    files.import = {job.only, job.ignore, job.untie};
+    files.import = import_options_of(job);
     files.noted = job.model;
     files.has_job = true;
   }

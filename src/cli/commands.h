@@ -37,7 +37,7 @@ struct EvalArguments {
 struct AnalyzeArguments {
   std::string model, directory;
   DataArguments calibration;
-  std::vector<std::string> only, ignore;
+  ImportOptions layers;
 };
 
 struct BenchArguments {

@@ -83,6 +83,12 @@ void add_limit(CLI::App* app, std::string& max_drop, std::string& drop_type, std
                   "the older name: absolute for the metrics that have names here, relative for command:CMD");
 }
 
+void add_ignored(CLI::App* app, std::vector<std::string>& names, std::vector<std::string>& types) {
+  app->add_option("--ignore-name", names, "leave the layer of this whole name out")->allow_extra_args(false);
+  app->add_option("--ignore-type", types, "leave layers of this operation out, e.g. MatMul, Convolution or Gather")
+      ->allow_extra_args(false);
+}
+
 void add_batch_axis(CLI::App* app, dnateq::DataArguments& data) {
   app->add_option("--batch-axis", data.batch_axis,
                   "axis of the model's inputs along which the calls of a folder of .npz hold several samples\n"
@@ -167,6 +173,7 @@ int main(int argc, char** argv) {
   command->add_option("--only", quantize.only, "quantize only layers whose name matches this regular expression")
       ->allow_extra_args(false);
   command->add_option("--ignore", quantize.ignore, "leave layers out whose name matches")->allow_extra_args(false);
+  add_ignored(command, quantize.ignore_names, quantize.ignore_types);
   command
       ->add_option("--untie", quantize.untie,
                    "layers whose name matches get codes of their own, even where another layer has the same weights")
@@ -216,8 +223,10 @@ int main(int argc, char** argv) {
   command->footer("Example: dnateq analyze resnet.onnx --calibration data.npz -o analysis");
   command->add_option("model", analyze.model, "model")->required();
   add_data(command, "--calibration", analyze.calibration, "unlabelled inputs");
-  command->add_option("--only", analyze.only, "layers whose name matches")->allow_extra_args(false);
-  command->add_option("--ignore", analyze.ignore, "layers to leave out")->allow_extra_args(false);
+  command->add_option("--only", analyze.layers.only, "layers whose name matches")->allow_extra_args(false);
+  command->add_option("--ignore", analyze.layers.ignore, "leave layers out whose name matches")
+      ->allow_extra_args(false);
+  add_ignored(command, analyze.layers.ignore_names, analyze.layers.ignore_types);
   command->add_option("-o", analyze.directory, "folder for analysis.json");
   add_common(command, common);
 

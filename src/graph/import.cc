@@ -15,7 +15,6 @@
 #include <openvino/pass/constant_folding.hpp>
 #include <openvino/pass/manager.hpp>
 #include <optional>
-#include <regex>
 #include <set>
 #include <tuple>
 
@@ -23,6 +22,7 @@
 #include "core/isa.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "graph/layer_choice.h"
 
 namespace dnateq {
 namespace {
@@ -224,53 +224,16 @@ void normalize_matmuls(const std::shared_ptr<ov::Model>& model) {
 
 class LayerFinder {
  public:
-  LayerFinder(PreparedModel& prepared, const ImportOptions& options) : prepared_(prepared) {
-    only_ = compile(options.only, "--only");
-    ignore_ = compile(options.ignore, "--ignore");
-    untie_ = compile(options.untie, "--untie");
-  }
+  LayerFinder(PreparedModel& prepared, LayerChoice& choice) : prepared_(prepared), choice_(choice) {}
 
   void run() {
     for (const auto& node : prepared_.model->get_ordered_ops()) visit(node);
-    check_matched(only_, "--only");
-    check_matched(ignore_, "--ignore");
+    choice_.check_chosen();
     share_tied_weights();
-    check_matched(untie_, "--untie");
+    choice_.check_untied();
   }
 
  private:
-  struct Pattern {
-    std::string text;
-    std::regex regex;
-    bool matched = false;
-  };
-
-  static std::vector<Pattern> compile(const std::vector<std::string>& texts, const char* option) {
-    std::vector<Pattern> patterns;
-    for (const std::string& text : texts) {
-      try {
-        patterns.push_back({text, std::regex(text)});
-      } catch (const std::regex_error&) {
-        throw Error(fmt::format("{} '{}' is not a regular expression; see --help", option, text));
-      }
-    }
-    return patterns;
-  }
-
-  static bool any_match(std::vector<Pattern>& patterns, const std::string& name) {
-    bool any = false;
-    for (Pattern& pattern : patterns)
-      if (std::regex_search(name, pattern.regex)) any = pattern.matched = true;
-    return any;
-  }
-
-  void check_matched(const std::vector<Pattern>& patterns, const char* option) const {
-    for (const Pattern& pattern : patterns)
-      if (!pattern.matched)
-        throw Error(fmt::format("{} '{}' matches no layer of '{}'; `dnateq inspect` lists the names", option,
-                                pattern.text, prepared_.file));
-  }
-
   void visit(const std::shared_ptr<ov::Node>& node) {
     Layer layer;
     layer.node = node;
@@ -296,8 +259,9 @@ class LayerFinder {
     } else {
       return;
     }
-    if (reason.empty() && any_match(ignore_, layer.name)) reason = "matches --ignore";
-    if (reason.empty() && !only_.empty() && !any_match(only_, layer.name)) reason = "does not match --only";
+    const std::string ignored = choice_.reason_to_ignore(layer.name, node->get_type_name());
+    if (reason.empty()) reason = ignored;
+    if (reason.empty() && !choice_.is_wanted(layer.name)) reason = "does not match --only";
     if (!reason.empty()) {
       prepared_.unquantized.push_back({layer.name, node->get_type_name(), reason, constant_elements(*node)});
       return;
@@ -404,7 +368,7 @@ class LayerFinder {
     for (size_t i = 0; i < prepared_.layers.size(); ++i) {
       Layer& layer = prepared_.layers[i];
       if (layer.kind == LayerKind::kConvolution || layer.kind == LayerKind::kGroupConvolution) continue;
-      if (any_match(untie_, layer.name)) continue;
+      if (choice_.is_untied(layer.name)) continue;
       const std::vector<float> matrix = layer.weight_matrix();
       auto& alike = owners[{layer.rows, layer.columns, largest_at(matrix)}];
       for (const size_t owner : alike) {
@@ -420,7 +384,7 @@ class LayerFinder {
   }
 
   PreparedModel& prepared_;
-  std::vector<Pattern> only_, ignore_, untie_;
+  LayerChoice& choice_;
 };
 
 // The front ends' protobuf and absl log to standard error what the exception says too. Redirecting is process-wide.
@@ -559,6 +523,7 @@ PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, co
   prepared.model = read_model(core, file);
   refuse_foreign_quantization(*prepared.model, prepared.file);
   prepared.parameters = count_parameters(*prepared.model);
+  LayerChoice choice(options, *prepared.model, prepared.file);
   try {
     ov::pass::Manager manager;
     manager.register_pass<ov::pass::ConstantFolding>();
@@ -575,7 +540,7 @@ PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, co
     throw Error(fmt::format("the graph of '{}' cannot be prepared: {}; export it again", prepared.file,
                             plain_sentence(error.what())));
   }
-  LayerFinder(prepared, options).run();
+  LayerFinder(prepared, choice).run();
   prepared.fingerprint = fingerprint_of(prepared);
   return prepared;
 }

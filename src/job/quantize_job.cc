@@ -58,7 +58,7 @@ ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_
 }
 
 PreparedModel import_for(ov::Core& core, const QuantizeArguments& arguments) {
-  PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
+  PreparedModel prepared = import_model(core, arguments.model, import_options_of(arguments));
   if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
     throw Error(
         fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
@@ -72,6 +72,13 @@ int64_t weight_file_bytes(const std::filesystem::path& model) {
   std::error_code failed;
   const auto bytes = std::filesystem::file_size(file, failed);
   return failed ? 0 : static_cast<int64_t>(bytes);
+}
+
+void note_int8_bytes(const std::filesystem::path& model, QuantizeResult& result) {
+  const int64_t bytes = model.empty() ? 0 : weight_file_bytes(model);
+  if (bytes <= 0) return;
+  result.bytes_int8 = bytes;
+  result.int8_is_estimate = false;
 }
 
 // What a folder holds beside the models and the recipe. Returns RAM.
@@ -123,15 +130,14 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   if (!measured.empty()) check_samples(*data.calibration, measured);
   folder.start(options.resume);
   if (!measured.empty()) copy_measurements(measured, folder.work());
-  if (hooks.int8_model) options.int8_model = hooks.int8_model(prepared, *data.calibration, folder.work());
+  std::filesystem::path int8_model;
+  if (hooks.int8_model) int8_model = hooks.int8_model(prepared, *data.calibration, folder.work());
+  if (!int8_model.empty()) options.int8_models = {int8_model};
   const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work()};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
-  if (const int64_t bytes = weight_file_bytes(options.int8_model); bytes > 0) {
-    result.bytes_int8 = bytes;
-    result.int8_is_estimate = false;
-  }
+  note_int8_bytes(int8_model, result);
   const int64_t ram =
-      complete_folder(folder.work(), arguments, result, prepared.fingerprint, options.int8_model, hooks.program);
+      complete_folder(folder.work(), arguments, result, prepared.fingerprint, int8_model, hooks.program);
   folder.publish();
   return {std::move(result), ram};
 }
@@ -169,43 +175,50 @@ ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeAr
   return folder;
 }
 
-}  // namespace
+constexpr const char* kMadeAgain = "the same command makes it again";
 
-std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
-                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
-                                               const std::filesystem::path& program) {
+// Fills the folder of each network's name in `directory`. `measured`: the folder of the results whose measurements are
+// taken, if any.
+std::vector<FinishedJob> fill_folders(const std::filesystem::path& directory, const std::vector<JobNetwork>& networks,
+                                      QuantizeOptions options, const std::filesystem::path& program,
+                                      const std::filesystem::path& measured = {}) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());
   std::vector<PreparedModel> prepared;
   std::vector<JobData> data;
-  std::vector<NetworkInput> inputs;
+  std::vector<std::filesystem::path> int8_models;  // by network; empty: none
   for (const JobNetwork& network : networks) {
     prepared.push_back(import_for(core, network.arguments));
     data.push_back(
         in_samples(core, prepared.back(), network.arguments, network.open(input_names(*prepared.back().model))));
+    if (!measured.empty()) check_samples(*data.back().calibration, measured / network.name);
+    const std::string& int8 = network.arguments.int8;
+    int8_models.emplace_back(int8 == "none" ? std::string() : int8);
+    if (!int8_models.back().empty()) options.int8_models.push_back(int8_models.back());
   }
   std::vector<ResultWriter> folders;
   for (const JobNetwork& network : networks)
-    folders.push_back(writer_for(directory / network.name, network.arguments, options.resume));
-  return with_folders(folders, kResumed, [&] {
+    folders.push_back(writer_for(directory / network.name, network.arguments, measured.empty() && options.resume));
+  return with_folders(folders, measured.empty() ? kResumed : kMadeAgain, [&] {
+    std::vector<NetworkInput> inputs;
     for (size_t n = 0; n < networks.size(); ++n) {
       folders[n].start(options.resume);
+      if (!measured.empty()) copy_measurements(measured / networks[n].name, folders[n].work());
       inputs.push_back(
           {networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folders[n].work()});
     }
     std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
     std::vector<FinishedJob> jobs;
     for (size_t n = 0; n < networks.size(); ++n) {
-      const int64_t ram =
-          complete_folder(inputs[n].directory, networks[n].arguments, results[n], prepared[n].fingerprint, {}, program);
+      note_int8_bytes(int8_models[n], results[n]);
+      const int64_t ram = complete_folder(inputs[n].directory, networks[n].arguments, results[n],
+                                          prepared[n].fingerprint, int8_models[n], program);
       jobs.push_back({std::move(results[n]), ram});
     }
     ResultWriter::publish_all(folders);
     return jobs;
   });
 }
-
-namespace {
 
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -278,6 +291,20 @@ Json summary_of(const FinishedJob& job) {
       {"seconds", result.seconds}};
 }
 
+std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program) {
+  return fill_folders(directory, networks, options, program);
+}
+
+std::vector<FinishedJob> run_allocate_many_job(const std::filesystem::path& from,
+                                               const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program) {
+  for (const JobNetwork& network : networks) load_result(from / network.name);
+  return fill_folders(directory, networks, options, program, from);
+}
+
 FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                              QuantizeOptions options, const JobHooks& hooks) {
   std::vector<ResultWriter> folder;
@@ -318,7 +345,7 @@ FinishedJob run_allocate_job(const std::filesystem::path& from, const std::files
   load_result(from);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, false));
-  return with_folders(folder, "the same command makes it again",
+  return with_folders(folder, kMadeAgain,
                       [&] { return fill_folder(folder.front(), arguments, std::move(options), hooks, from); });
 }
 

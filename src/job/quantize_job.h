@@ -53,7 +53,7 @@ FinishedJob run_quantize_job(const std::filesystem::path& directory, const Quant
                              QuantizeOptions options, const JobHooks& hooks);
 
 // The same for several networks under one external metric: `options` are the common ones; of each network's arguments
-// its model and patterns of layers count. In the networks' order.
+// its model, its INT8 model and its choice of layers count. In the networks' order.
 std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
                                                const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
                                                const std::filesystem::path& program);
@@ -75,5 +75,11 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from);
 // or calibration samples are not those that were measured.
 FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
                              const QuantizeArguments& arguments, QuantizeOptions options, const JobHooks& hooks);
+
+// The same of the results of several networks, in the folders of their names in `from`.
+std::vector<FinishedJob> run_allocate_many_job(const std::filesystem::path& from,
+                                               const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const QuantizeOptions& options,
+                                               const std::filesystem::path& program);
 
 }  // namespace dnateq

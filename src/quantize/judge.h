@@ -68,7 +68,7 @@ class Judge {
   EmissionResult result_of(Emission emission, const EmissionLoss& found, const Part& part, bool held_out,
                            bool certifies) const;
 
-  // The score of somebody else's INT8 model of the only network.
+  // The score of somebody else's INT8 models of the networks.
   double int8_score(Part& part);
 
  private:

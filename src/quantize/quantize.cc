@@ -58,6 +58,8 @@ class Job {
     for (const NetworkInput& input : inputs) networks_.push_back(std::make_unique<Network>(core, input, options));
     if (networks_.size() > 1 && !judge_by_.external())
       throw Error("several networks are judged together by a metric of your own; give one");
+    if (!options.int8_models.empty() && options.int8_models.size() != networks_.size())
+      throw Error("the metric judges all INT8 models together; give one of each network");
     if (networks_.size() > 1 && options.strategy == "paper")
       throw Error("the paper's search knows one network; use --strategy optimal for several");
   }
@@ -447,7 +449,7 @@ class Job {
     for (size_t n = 0; n < networks_.size(); ++n) networks_[n]->save_models(best.networks[n]);
     const MetricResult metric = judge_finally(best, emitted);
     std::optional<double> int8_metric;
-    if (!options_.int8_model.empty()) int8_metric = judge_by_.int8_score(judge_);
+    if (!options_.int8_models.empty()) int8_metric = judge_by_.int8_score(judge_);
     std::vector<QuantizeResult> results;
     for (size_t n = 0; n < networks_.size(); ++n) {
       const Network& network = *networks_[n];

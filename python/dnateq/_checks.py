@@ -50,7 +50,8 @@ def patterns(name: str, value: Any) -> list[str]:
 
 def python_names(sentence: str) -> str:
     """The library's sentences name the program's options; a Python user knows them as keywords."""
-    names = {"ignore": "ignored", "ignore-name": "ignored.names", "ignore-type": "ignored.types", "resume": "resume=True"}
+    names = {"ignore": "ignored", "ignore-name": "ignored.names", "ignore-type": "ignored.types",
+             "resume": "resume=True"}
     sentence = re.sub(r"(?<!\S)-o\b", "directory", sentence.replace("; see --help", ""))
     return re.sub(r"--([a-z][a-z0-9-]+)", lambda found: names.get(found[1], found[1].replace("-", "_")), sentence)
 

@@ -19,7 +19,8 @@ function(dnateq_module name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   add_library(dnateq_${name} STATIC ${sources})
-  target_include_directories(dnateq_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(dnateq_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                                  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
   target_link_libraries(dnateq_${name} PUBLIC ${ARG_DEPENDS})
   dnateq_warnings(dnateq_${name})
   if(tests AND GTest_FOUND)
@@ -33,18 +34,22 @@ function(dnateq_module name)
   endif()
 endfunction()
 
-# dnateq_precompile(TARGET HEADER...): for CI's time, and only in preset `dev`, so that the release build misses no #include.
+# For the time of CI and of `pip install`: only in preset `dev` and in wheels, so that the release build misses no #include.
 option(DNATEQ_PRECOMPILE "Precompile OpenVINO's and the tests' headers" OFF)
-function(dnateq_precompile target)
+set(dnateq_openvino_headers <algorithm> <functional> <map> <memory> <string> <vector> <fmt/format.h> <openvino/openvino.hpp>
+                            <openvino/opsets/opset13.hpp>)
+
+# The headers of OpenVINO for a TARGET that is compiled otherwise than the modules (visibility, position), so that it shares
+# none with them.
+function(dnateq_precompile_openvino_alone target)
   if(DNATEQ_PRECOMPILE)
-    target_precompile_headers(${target} PRIVATE ${ARGN})
+    target_precompile_headers(${target} PRIVATE ${dnateq_openvino_headers})
   endif()
 endfunction()
 
 # The headers of OpenVINO for module NAME and for its tests; made once for all libraries and once for all test programs.
 function(dnateq_precompile_openvino name)
-  set(headers <algorithm> <functional> <map> <memory> <string> <vector> <fmt/format.h> <openvino/openvino.hpp>
-              <openvino/opsets/opset13.hpp>)
+  set(headers ${dnateq_openvino_headers})
   if(NOT DNATEQ_PRECOMPILE)
     return()
   endif()

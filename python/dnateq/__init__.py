@@ -8,6 +8,7 @@ shares out another number of bits from the same measurements; `analyze` tells wh
 times results beside FP32 and others' INT8; `simulate` asks what an accelerator would gain.
 """
 
+from dnateq._ignored import IgnoredScope
 from dnateq._models import load
 from dnateq._program import bench, extension, simulate
 from dnateq._quantize import allocate, analyze, quantize, quantize_many
@@ -15,5 +16,5 @@ from dnateq._recipe import Recipe
 from dnateq._result import ManyResult, NotCertified, Result
 
 __version__ = "0.1.0"
-__all__ = ["ManyResult", "NotCertified", "Recipe", "Result", "allocate", "analyze", "bench", "extension", "load", "quantize",
+__all__ = ["IgnoredScope", "ManyResult", "NotCertified", "Recipe", "Result", "allocate", "analyze", "bench", "extension", "load", "quantize",
            "quantize_many", "simulate"]

@@ -159,6 +159,24 @@ class QuantizeArguments:
     def ignore(self, arg: Sequence[str], /) -> None: ...
 
     @property
+    def ignore_names(self) -> list[str]: ...
+
+    @ignore_names.setter
+    def ignore_names(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def ignore_types(self) -> list[str]: ...
+
+    @ignore_types.setter
+    def ignore_types(self, arg: Sequence[str], /) -> None: ...
+
+    @property
+    def ignore_may_miss(self) -> bool: ...
+
+    @ignore_may_miss.setter
+    def ignore_may_miss(self, arg: bool, /) -> None: ...
+
+    @property
     def untie(self) -> list[str]: ...
 
     @untie.setter
@@ -243,7 +261,10 @@ def quantize_many(names: Sequence[str], arguments: Sequence[QuantizeArguments], 
 
 def allocate(source: str | os.PathLike, arguments: QuantizeArguments, data: Data, directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
 
-def analyze(model: str, calibration: Spool, only: Sequence[str], ignore: Sequence[str], threads: int) -> Work: ...
+def allocate_many(source: str | os.PathLike, names: Sequence[str], arguments: Sequence[QuantizeArguments], samples: Sequence[Spool], directory: str | os.PathLike, threads: int, program: str | os.PathLike) -> Work: ...
+
+def analyze(arguments: QuantizeArguments, calibration: Spool, threads: int) -> Work:
+    """Of the arguments, the model and its layers count."""
 
 class SimulateOptions:
     """What is simulated."""

@@ -1,6 +1,8 @@
 """Calibration and validation samples: any iterable, read once, kept on disk."""
 
+import itertools
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from dnateq import _core, _watch
 from dnateq._checks import library_errors
 
 Transform = Callable[[Any], Any]
+# Items of an iterable without a length, which may be endless: with these, the rows that a layer is solved by are full.
+MOST_WITHOUT_LENGTH = 1024
 
 
 def _array(value: Any, name: str, index: int) -> npt.NDArray[Any]:
@@ -53,9 +57,17 @@ def _arrays(item: Any, names: list[str], index: int) -> list[npt.NDArray[Any]]:
     return [_array(value, name, index) for value, name in zip(values, names, strict=True)]
 
 
+def has_length(samples: Any) -> bool:
+    """Whether an iterable knows how many items it holds: one that is endless does not."""
+    try:
+        return len(samples) >= 0
+    except (TypeError, NotImplementedError):  # such as a torch DataLoader of an IterableDataset
+        return False
+
+
 def spool(samples: Any, names: list[str], transform: Transform | None, what: str, rows: bool = False,
-          folder: Path | None = None) -> _core.Spool:
-    """Reads an iterable to its end, keeping one sample in memory at a time.
+          folder: Path | None = None, most: int | None = None) -> _core.Spool:
+    """Reads an iterable to its end, or its first `most` items, keeping one sample in memory at a time.
 
     `what` names the samples in messages. `rows`: every array's first axis is split into samples, since each has a label.
 
@@ -70,7 +82,7 @@ def spool(samples: Any, names: list[str], transform: Transform | None, what: str
     _watch.use()
     with library_errors():
         kept = _core.Spool(Path(tempfile.gettempdir()) if folder is None else folder, what, names)
-    for index, item in enumerate(samples):
+    for index, item in enumerate(itertools.islice(samples, most)):
         arrays = _arrays(transform(item) if transform is not None else item, names, index)
         if not rows:
             with library_errors():
@@ -84,6 +96,21 @@ def spool(samples: Any, names: list[str], transform: Transform | None, what: str
                 kept.add([array[row:row + 1] for array in arrays])
     if len(kept) == 0:
         raise ValueError(f"{what} is empty; give at least one sample (a generator can be read only once)")
+    return kept
+
+
+def spool_subset(samples: Any, names: list[str], transform: Transform | None, what: str, subset_size: int | None,
+                 known_length: bool) -> _core.Spool:
+    """`spool` of the first `subset_size` items; by default of all, if their number is known.
+
+    Else of the first MOST_WITHOUT_LENGTH, with a warning where there were as many.
+    """
+    if subset_size is not None or known_length:
+        return spool(samples, names, transform, what, most=subset_size)
+    kept = spool(samples, names, transform, what, most=MOST_WITHOUT_LENGTH)
+    if len(kept) == MOST_WITHOUT_LENGTH:
+        warnings.warn(f"{what} has no length and may be endless: its first {MOST_WITHOUT_LENGTH} items are taken; subset_size "
+                      "says how many", stacklevel=4)
     return kept
 
 

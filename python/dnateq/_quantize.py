@@ -15,7 +15,8 @@ import openvino
 
 from dnateq import _core, _watch
 from dnateq._checks import library_errors, patterns, real, text, whole
-from dnateq._data import Transform, labels_of, spool
+from dnateq._data import Transform, has_length, labels_of, spool, spool_subset
+from dnateq._ignored import Ignored, ignore
 from dnateq._models import compile_for_judging, file_of, is_torch
 from dnateq._program import program
 from dnateq._result import ManyResult, NotCertified, Result
@@ -37,6 +38,18 @@ class _Kept:
     judge: _watch.Judge | None
     threads: int
     model: str
+    metric: str
+
+
+@dataclass
+class _KeptMany:
+    """The same for networks that were quantized together: by name."""
+
+    folders: "_Folders"
+    samples: dict[str, _core.Spool]
+    judge: _watch.Judge
+    threads: int
+    models: dict[str, str]
     metric: str
 
 
@@ -187,9 +200,12 @@ class _Folders:
         return Path(self._made[-1].name)
 
 
-def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform | None, what: str,
+def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform | None, what: str, subset_size: int | None,
                       folders: _Folders) -> tuple[Path, list[str], _core.Spool]:
     """A network's file, the names of its inputs, its calibration samples."""
+    if subset_size is not None:
+        whole("subset_size", subset_size, 1, 2**31)
+    known_length = has_length(samples)
     example = None
     if is_torch(model):  # it is traced with the first sample
         rest = iter(samples)
@@ -199,17 +215,24 @@ def _file_and_samples(model: Any, samples: Iterable[Any], transform: Transform |
     file = file_of(model, Path() if isinstance(model, (str, os.PathLike)) else folders.make(), example)
     with library_errors():
         names = _core.input_names(file)
-    return file, names, spool(samples, names, transform, what)
+    return file, names, spool_subset(samples, names, transform, what, subset_size, known_length)
+
+
+def _int8_model(what: str, file: str | os.PathLike[str]) -> str:
+    if file != "none" and not Path(file).exists():
+        raise FileNotFoundError(f"there is no model file '{file}'; check {what}")
+    return os.path.abspath(file) if file != "none" else "none"
 
 
 def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | None = None,
              validation: Iterable[Any] | None = None, labels: Any = None, transform: Transform | None = None,
-             metric_range: tuple[float, float] | None = None, max_drop: float | None = None, drop_type: str | None = None,
+             subset_size: int | None = None, metric_range: tuple[float, float] | None = None, max_drop: float | None = None,
+             drop_type: str | None = None,
              require_certificate: bool = False,
              target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
              activation_bits: int | None = None, thr_weights: float | None = None, thr_activations: float | None = None,
              thr_plans: int | None = None, strategy: str = "optimal",
-             family: str = "free", emit: str = "auto", ignored: Sequence[str] = (), only: Sequence[str] = (),
+             family: str = "free", emit: str = "auto", ignored: Ignored = (), only: Sequence[str] = (),
              untie: Sequence[str] = (), output: str | None = None, expect_rows: int | None = None,
              batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any", budget: float | None = None,
              int8: str | os.PathLike[str] | None = None, seed: int = 0, threads: int = 0,
@@ -222,7 +245,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         calibration: unlabelled inputs: an iterable of dicts by the model's input names, of arrays (one input), or of tuples
             in the inputs' order. Each item is one call of the network, batch axis included; shapes may differ from call to
             call, and a call may hold many samples (`batch_axis`). Read once, one item at a time; the samples lie on disk
-            meanwhile (in TMPDIR).
+            meanwhile (in TMPDIR). It may be endless, see `subset_size`.
         metric: what the loss is measured by. A function: gets an `openvino.CompiledModel` of the FP32 network, then of
             candidates, on this thread, and returns a number, higher is better; or a sequence of one number a sample, or
             `(score, per_sample)`: only then can the loss be bounded on data not yet seen. A name: `top1`, `top5` (with
@@ -230,6 +253,8 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         validation: samples to judge on, for named metrics; else some of `calibration` are held back.
         labels: of the validation samples, whole numbers; first axis of every validation array counts samples then.
         transform: applied to each item first, as in NNCF's `Dataset`; for instance to drop labels.
+        subset_size: how many items of `calibration` are taken, the first of them (default: all; where it has no length, as a
+            generator, at most 1,024, with a warning). `validation` is always read to its end.
         max_drop: fewest bits whose loss is at most this, counted as `drop_type` says. Where the samples can show it, the result
             is certified: at 95 % the loss on unseen data like them is within the limit. Default, where no bits are given: 0.01,
             relative for a function and absolute for a named metric.
@@ -249,8 +274,10 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
         emit: `auto`: `cpu`, and `exact` beside it where activations of less than 8 bits are asked for. Or `cpu` (for speed: 8-bit activations, our kernels where memory binds), `standard` (any OpenVINO loads it),
             `exact` (activations of few bits too), `both` (cpu and exact); or `counting` (every product by counting exponents;
             slow; with family `shared-base` or `beta0`, or strategy `paper`).
-        ignored, only, untie: regular expressions on layer names: stay in FP32; alone are quantized; get codes of their own
-            although another layer has the same weights.
+        ignored: layers that stay in FP32: regular expressions, searched for in their names; or an `IgnoredScope` of names,
+            types and patterns, ours or NNCF's. What matches nothing is an error.
+        only, untie: regular expressions on layer names: alone are quantized; get codes of their own although another layer has
+            the same weights.
         output: the output that a named metric reads (default: the first).
         expect_rows: rows of activations in a call, for `cpu`: 1 for decoding token by token (default: as calibrated).
         batch_axis: axis of the inputs along which a call holds several samples (default: the first, where the network shows
@@ -294,16 +321,15 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
                            expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
                            budget=budget, seed=seed,
                            resume=resume, thr_weights=thr_weights, thr_activations=thr_activations, thr_plans=thr_plans)
-    arguments.ignore, arguments.only = patterns("ignored", ignored), patterns("only", only)
+    ignore(arguments, "ignored", ignored)
+    arguments.only = patterns("only", only)
     arguments.untie = patterns("untie", untie)
     arguments.output = text("output", output) if output is not None else ""
     threads = whole("threads", threads, 0, 1 << 16)
-    if int8 not in (None, "none") and not Path(int8).exists():
-        raise FileNotFoundError(f"there is no model file '{int8}'; check int8")
-    arguments.int8 = os.path.abspath(int8) if int8 is not None else "none"
+    arguments.int8 = _int8_model("int8", int8) if int8 is not None else "none"
 
     folders = _Folders()
-    file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", folders)
+    file, names, kept_samples = _file_and_samples(model, calibration, transform, "calibration", subset_size, folders)
     arguments.model = str(file)
     data = _core.Data(kept_samples,
                       None if validation is None else spool(validation, names, transform, "validation",
@@ -323,15 +349,16 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
 
 
 def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[Any]], *, metric: JointMetric,
-                  transform: Transform | None = None, metric_range: tuple[float, float] | None = None,
-                  max_drop: float | None = None, drop_type: str | None = None, require_certificate: bool = False,
+                  transform: Transform | None = None, subset_size: int | None = None,
+                  metric_range: tuple[float, float] | None = None, max_drop: float | None = None, drop_type: str | None = None,
+                  require_certificate: bool = False,
                   target_bits: float | tuple[float, float] | None = None, weight_bits: int | None = None,
                   activation_bits: int | None = None, strategy: str = "optimal", family: str = "free", emit: str = "auto",
-                  ignored: Mapping[str, Sequence[str]] | None = None, only: Mapping[str, Sequence[str]] | None = None,
+                  ignored: Mapping[str, Ignored] | None = None, only: Mapping[str, Sequence[str]] | None = None,
                   untie: Mapping[str, Sequence[str]] | None = None, expect_rows: int | None = None,
                   batch_axis: int | None = None, weights_only: bool = False, target_isa: str = "any",
-                  budget: float | None = None, seed: int = 0, threads: int = 0,
-                  directory: str | os.PathLike[str] | None = None, resume: bool = False,
+                  budget: float | None = None, int8: Mapping[str, str | os.PathLike[str]] | None = None, seed: int = 0,
+                  threads: int = 0, directory: str | os.PathLike[str] | None = None, resume: bool = False,
                   progress: bool | _watch.Progress = True, max_loss: float | None = None) -> ManyResult:
     """Quantizes several networks that work together, such as encoder and decoder, under one metric.
 
@@ -342,9 +369,11 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
         models: by name, each as in `quantize`.
         calibration: samples of each network, by the same names.
         metric: gets a dict of an `openvino.CompiledModel` by name, and returns a number, one a sample, or both, as in `quantize`.
-        ignored, only, untie: patterns of layers by network's name.
-        transform, metric_range, max_drop, drop_type, require_certificate, target_bits, weight_bits, activation_bits, strategy, family,
-            emit, expect_rows, batch_axis, weights_only, target_isa, budget, seed, threads, resume, progress, max_loss: as in `quantize`; bits are means over all networks.
+        ignored, only, untie: layers, as in `quantize`, by network's name.
+        int8: an INT8 model of each of the networks, by name, to judge together beside.
+        transform, subset_size, metric_range, max_drop, drop_type, require_certificate, target_bits, weight_bits,
+            activation_bits, strategy, family, emit, expect_rows, batch_axis, weights_only, target_isa, budget, seed, threads,
+            resume, progress, max_loss: as in `quantize`; bits are means over all networks.
         directory: each network's result lies in the folder of its name there.
 
     Returns:
@@ -368,7 +397,8 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
             raise ValueError(f"a network is called {name!r}; use letters, digits, '_', '-' and '.', since a folder is called so")
     if not callable(metric):
         raise TypeError("several networks are judged together by a metric of your own; metric must be a function")
-    for what, given in (("calibration", calibration), ("ignored", ignored), ("only", only), ("untie", untie)):
+    for what, given in (("calibration", calibration), ("ignored", ignored), ("only", only), ("untie", untie),
+                        ("int8", int8)):
         if given is not None and not isinstance(given, Mapping):
             raise TypeError(f"{what} is a {type(given).__name__}; give a mapping by the networks' names")
         strangers = set(given or ()) - set(models)
@@ -377,6 +407,9 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
     missing = [name for name in models if name not in calibration]
     if missing:
         raise ValueError(f"calibration has no samples of '{missing[0]}'")
+    without = [name for name in models if int8 is not None and name not in int8]
+    if without:
+        raise ValueError(f"int8 has no model of '{without[0]}', and the metric judges all of them together; give one of each")
     threads = whole("threads", threads, 0, 1 << 16)
     folders = _Folders()
     arguments, samples = [], []
@@ -388,9 +421,10 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
                          expect_rows=expect_rows, batch_axis=batch_axis, weights_only=weights_only, target_isa=target_isa,
                          budget=budget, seed=seed,
                          resume=resume)
-        file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", folders)
-        one.model, one.int8 = str(file), "none"
-        one.ignore = patterns(f"ignored['{name}']", (ignored or {}).get(name, ()))
+        file, _, kept_samples = _file_and_samples(model, calibration[name], transform, f"calibration['{name}']", subset_size,
+                                                  folders)
+        one.model, one.int8 = str(file), "none" if int8 is None else _int8_model(f"int8['{name}']", int8[name])
+        ignore(one, f"ignored['{name}']", (ignored or {}).get(name, ()))
         one.only = patterns(f"only['{name}']", (only or {}).get(name, ()))
         one.untie = patterns(f"untie['{name}']", (untie or {}).get(name, ()))
         arguments.append(one)
@@ -402,17 +436,23 @@ def quantize_many(models: Mapping[str, Any], calibration: Mapping[str, Iterable[
 
     target = Path(directory).absolute() if directory is not None else folders.make()
     summaries = _watched(_core.quantize_many(names, arguments, samples, target, threads, program()), progress, judge, folders)
-    return _certified(ManyResult(target, {name: Result(target / name, summary, folders)
-                                          for name, summary in zip(names, summaries, strict=True)}), require_certificate)
+    kept = _KeptMany(folders, dict(zip(names, samples, strict=True)), judge, threads,
+                     {name: one.model for name, one in zip(names, arguments, strict=True)}, arguments[0].metric)
+    return _certified(_many_result(target, summaries, kept), require_certificate)
 
 
-def allocate(result: Result, *, target_bits: float | tuple[float, float] | None = None, max_drop: float | None = None,
+def _many_result(target: Path, summaries: list[Any], kept: _KeptMany) -> ManyResult:
+    return ManyResult(target, {name: Result(target / name, summary, kept)
+                               for name, summary in zip(kept.models, summaries, strict=True)}, kept)
+
+
+def allocate(result: _AnyResult, *, target_bits: float | tuple[float, float] | None = None, max_drop: float | None = None,
              drop_type: str | None = None, require_certificate: bool = False, directory: str | os.PathLike[str] | None = None,
-             progress: bool | _watch.Progress = True, max_loss: float | None = None) -> Result:
+             progress: bool | _watch.Progress = True, max_loss: float | None = None) -> _AnyResult:
     """Shares out another number of bits, from the measurements of an earlier result.
 
     Args:
-        result: of `quantize`, in this process: its samples are still at hand.
+        result: of `quantize` or `quantize_many`, in this process: its samples are still at hand.
         target_bits, max_drop: one of them, as in `quantize`; `drop_type` too.
         require_certificate: as in `quantize`, with `max_drop`.
         directory: where the new result lies (default: a temporary folder that goes with it).
@@ -428,32 +468,48 @@ def allocate(result: Result, *, target_bits: float | tuple[float, float] | None 
         >>> smaller = dnateq.allocate(result, target_bits=3.5)  # doctest: +SKIP
     """
     _watch.use()
-    if not isinstance(result, Result):
-        raise TypeError(f"result is a {type(result).__name__}; give what quantize returned")
+    if not isinstance(result, (Result, ManyResult)):
+        raise TypeError(f"result is a {type(result).__name__}; give what quantize or quantize_many returned")
     kept = result._keep
-    if not isinstance(kept, _Kept):
-        raise ValueError("this result has no samples at hand: it is of another process or of quantize_many; quantize again")
+    if isinstance(result, Result) and isinstance(kept, _KeptMany):
+        raise ValueError("this is one of the results of quantize_many, whose bits are shared out together; give all of them, as "
+                         "it returned them")
+    if not isinstance(kept, (_Kept, _KeptMany)):
+        raise ValueError("this result has no samples at hand, since it is of another process; quantize again")
     has_limit = max_drop is not None or max_loss is not None
     if (target_bits is not None) == has_limit:
         raise ValueError("give either target_bits or max_drop")
     if require_certificate and not has_limit:
         raise ValueError("require_certificate belongs to max_drop, since bits alone promise nothing; leave it out")
-    with library_errors():
-        arguments = _core.arguments_of_result(result.directory)
-    arguments.model, arguments.metric = kept.model, kept.metric  # whatever the folder says
-    arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
-    _set_limit(arguments, max_drop, drop_type, max_loss)
+
+    def again(folder: Path, model: str) -> _core.QuantizeArguments:
+        """What a result was made with, but for what is asked for now."""
+        with library_errors():
+            arguments = _core.arguments_of_result(folder)
+        arguments.model, arguments.metric = model, kept.metric  # whatever the folder says
+        arguments.target_bits = _bits(target_bits) if target_bits is not None else ""
+        _set_limit(arguments, max_drop, drop_type, max_loss)
+        return arguments
+
     target = Path(directory).absolute() if directory is not None else kept.folders.make()
-    work = _core.allocate(result.directory, arguments, kept.data, target, kept.threads, program())
+    if isinstance(result, ManyResult):
+        assert isinstance(kept, _KeptMany)
+        many = [again(result.directory / name, model) for name, model in kept.models.items()]
+        work = _core.allocate_many(result.directory, list(kept.models), many, list(kept.samples.values()), target, kept.threads,
+                                   program())
+        return _certified(_many_result(target, _watched(work, progress, kept.judge, kept), kept), require_certificate)
+    assert isinstance(kept, _Kept)
+    work = _core.allocate(result.directory, again(result.directory, kept.model), kept.data, target, kept.threads, program())
     return _certified(Result(target, _watched(work, progress, kept.judge, kept), kept), require_certificate)
 
 
-def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, only: Sequence[str] = (),
-            ignored: Sequence[str] = (), threads: int = 0, progress: bool | _watch.Progress = True) -> list[dict[str, Any]]:
+def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | None = None, subset_size: int | None = None,
+            only: Sequence[str] = (), ignored: Ignored = (), threads: int = 0,
+            progress: bool | _watch.Progress = True) -> list[dict[str, Any]]:
     """Which distribution each weight and activation tensor follows.
 
     Args:
-        model, calibration, transform, only, ignored, threads, progress: as in `quantize`.
+        model, calibration, transform, subset_size, only, ignored, threads, progress: as in `quantize`.
 
     Returns:
         One row a tensor, which `pandas.DataFrame` takes as it is: layer, tensor, kind (weights or activations), values, zeros,
@@ -469,9 +525,12 @@ def analyze(model: Any, calibration: Iterable[Any], *, transform: Transform | No
         'exponential'
     """
     folders = _Folders()
-    file, _, samples = _file_and_samples(model, calibration, transform, "calibration", folders)
-    work = _core.analyze(str(file), samples, patterns("only", only), patterns("ignored", ignored),
-                         whole("threads", threads, 0, 1 << 16))
+    arguments = _core.QuantizeArguments()
+    arguments.only = patterns("only", only)
+    ignore(arguments, "ignored", ignored)
+    file, _, samples = _file_and_samples(model, calibration, transform, "calibration", subset_size, folders)
+    arguments.model = str(file)
+    work = _core.analyze(arguments, samples, whole("threads", threads, 0, 1 << 16))
     document = _watched(work, progress, keep=folders)
     tensors: list[dict[str, Any]] = document["tensors"]
     return tensors

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import openvino
 
@@ -289,6 +289,7 @@ class NotCertified(RuntimeError):
         self.result = result
 
 
+@final
 class ManyResult(Mapping[str, Result]):
     """Results of networks that were quantized together, by name.
 
@@ -296,9 +297,10 @@ class ManyResult(Mapping[str, Result]):
         directory: the folder of the results' folders.
     """
 
-    def __init__(self, directory: Path, results: dict[str, Result]) -> None:
+    def __init__(self, directory: Path, results: dict[str, Result], keep: Any = None) -> None:
         self.directory = directory.absolute()
         self._results = results
+        self._keep = keep  # as Result's
 
     def __getitem__(self, name: str) -> Result:
         return self._results[name]

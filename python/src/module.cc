@@ -127,11 +127,12 @@ std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, co
   });
 }
 
-std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& names,
-                                               const std::vector<QuantizeArguments>& arguments,
-                                               const std::vector<std::shared_ptr<Spool>>& samples,
-                                               const std::filesystem::path& directory, int threads,
-                                               const std::filesystem::path& program) {
+// `from`: the folder of earlier results whose measurements are taken; empty: none.
+std::unique_ptr<PythonWork> many_work(const std::filesystem::path& from, const std::vector<std::string>& names,
+                                      const std::vector<QuantizeArguments>& arguments,
+                                      const std::vector<std::shared_ptr<Spool>>& samples,
+                                      const std::filesystem::path& directory, int threads,
+                                      const std::filesystem::path& program) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
     std::vector<JobNetwork> networks;
@@ -140,10 +141,20 @@ std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& n
                             return JobData{calibration, nullptr, {}};
                           }});
     nlohmann::ordered_json summaries = nlohmann::ordered_json::array();
-    for (const FinishedJob& job : run_quantize_many_job(directory, networks, setting_of({}, most, program, work)))
+    const JobSetting setting = setting_of({}, most, program, work);
+    for (const FinishedJob& job : from.empty() ? run_quantize_many_job(directory, networks, setting)
+                                               : run_allocate_many_job(from, directory, networks, setting))
       summaries.push_back(summary_of(job));
     return text_of(summaries);
   });
+}
+
+std::unique_ptr<PythonWork> quantize_many_work(const std::vector<std::string>& names,
+                                               const std::vector<QuantizeArguments>& arguments,
+                                               const std::vector<std::shared_ptr<Spool>>& samples,
+                                               const std::filesystem::path& directory, int threads,
+                                               const std::filesystem::path& program) {
+  return many_work({}, names, arguments, samples, directory, threads, program);
 }
 
 std::unique_ptr<PythonWork> allocate_work(const std::filesystem::path& from, const QuantizeArguments& arguments,
@@ -155,12 +166,19 @@ std::unique_ptr<PythonWork> allocate_work(const std::filesystem::path& from, con
   });
 }
 
-std::unique_ptr<PythonWork> analyze_work(const std::string& model, const std::shared_ptr<Spool>& calibration,
-                                         const std::vector<std::string>& only, const std::vector<std::string>& ignore,
+std::unique_ptr<PythonWork> analyze_work(const QuantizeArguments& arguments, const std::shared_ptr<Spool>& calibration,
                                          int threads) {
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
-    const AnalyzeOptions options{model, {}, only, ignore, {}, most};
+    const AnalyzeOptions options{arguments.model,
+                                 {},
+                                 arguments.only,
+                                 arguments.ignore,
+                                 arguments.ignore_names,
+                                 arguments.ignore_types,
+                                 arguments.ignore_may_miss,
+                                 {},
+                                 most};
     return text_of(
         analysis_document(run_analyze_job(options, work.progress(), [&](const auto&) { return calibration; })));
   });
@@ -269,6 +287,9 @@ NB_MODULE(_core, module) {
       .def_rw("target_isa", &QuantizeArguments::target_isa)
       .def_rw("only", &QuantizeArguments::only)
       .def_rw("ignore", &QuantizeArguments::ignore)
+      .def_rw("ignore_names", &QuantizeArguments::ignore_names)
+      .def_rw("ignore_types", &QuantizeArguments::ignore_types)
+      .def_rw("ignore_may_miss", &QuantizeArguments::ignore_may_miss)
       .def_rw("untie", &QuantizeArguments::untie)
       .def_rw("output", &QuantizeArguments::output_name)
       .def_rw("budget", &QuantizeArguments::budget)
@@ -316,7 +337,10 @@ NB_MODULE(_core, module) {
   module.def("quantize_many", &quantize_many_work, "names"_a, "arguments"_a, "samples"_a, "directory"_a, "threads"_a,
              "program"_a);
   module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
-  module.def("analyze", &analyze_work, "model"_a, "calibration"_a, "only"_a, "ignore"_a, "threads"_a);
+  module.def("allocate_many", &many_work, "source"_a, "names"_a, "arguments"_a, "samples"_a, "directory"_a, "threads"_a,
+             "program"_a);
+  module.def("analyze", &analyze_work, "arguments"_a, "calibration"_a, "threads"_a,
+             "Of the arguments, the model and its layers count.");
 
   nb::class_<SimulateOptions>(module, "SimulateOptions", "What is simulated.")
       .def(nb::init<>())

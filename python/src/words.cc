@@ -10,6 +10,8 @@ namespace {
 // Keywords that are called otherwise than their keys.
 std::string keyword(const std::string& key) {
   static const std::map<std::string, std::string> names = {{"ignore", "ignored"},
+                                                           {"ignore_name", "ignored.names"},
+                                                           {"ignore_type", "ignored.types"},
                                                            {"resume", "resume=True"},
                                                            {"shape", "shapes"},
                                                            {"set", "settings"},

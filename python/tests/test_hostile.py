@@ -86,7 +86,7 @@ def test_bad_samples(network, given, kind, sentence):
     ({"target_bits": None, "max_loss": -1}, ValueError, "max_loss"),
     ({"target_bits": None, "weight_bits": 4.5}, TypeError, "weight_bits is a float"),
     ({"budget": -1}, ValueError, "budget"),
-    ({"ignored": "first"}, TypeError, "ignored is a str; give a list"),
+    ({"ignored": "first"}, TypeError, "ignored is a str; give a list of regular expressions, or an IgnoredScope"),
     ({"ignored": [1]}, TypeError, "a pattern of ignored is a int"),
     ({"only": ["("]}, ValueError, r"only '\(' is not a regular expression"),
     ({"emit": None}, TypeError, "emit is a NoneType"),

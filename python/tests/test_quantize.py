@@ -1,5 +1,6 @@
 """dnateq.quantize on small networks: forms of models and samples, results, errors, interruption."""
 
+import itertools
 import json
 import math
 import os
@@ -9,6 +10,8 @@ import sys
 import textwrap
 import threading
 import time
+import types
+import warnings
 
 import dnateq
 import numpy as np
@@ -232,6 +235,59 @@ def test_thresholds_of_the_paper(network, samples, quiet):
     assert len(study["cells"]) == len(study["weight_thresholds"]) * len(study["activation_thresholds"]) >= 64
 
 
+def test_an_endless_loader_ends(network, samples, quiet):
+    class Endless:
+        """Like a torch DataLoader of an IterableDataset, which has __len__ and refuses it."""
+
+        def __init__(self):
+            self.taken = 0
+
+        def __len__(self):
+            raise TypeError("it has no length")
+
+        def __iter__(self):
+            for sample in itertools.cycle(samples):
+                self.taken += 1
+                yield sample
+
+    arguments = {"target_bits": (4, 5), "emit": "exact", **quiet}
+    first = dnateq.quantize(network, samples[:16], **arguments)
+    wanted = (first.directory / "model.bin").read_bytes()
+    endless = Endless()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = dnateq.quantize(network, endless, subset_size=16, **arguments)
+    assert endless.taken == 16 and (result.directory / "model.bin").read_bytes() == wanted
+    assert (dnateq.quantize(network, samples, subset_size=16, **arguments).directory / "model.bin").read_bytes() == wanted
+    with pytest.warns(UserWarning, match="calibration has no length .* first 1024 items") as caught:
+        rows = dnateq.analyze(network, itertools.cycle(samples), progress=False)
+    (warning,) = [warning for warning in caught if warning.category is UserWarning]
+    assert warning.filename == __file__
+    activations = next(row for row in rows if row["layer"] == "first" and row["kind"] == "activations")
+    assert activations["values"] == 1024 * samples[0].size
+
+
+NNCF_SCOPE = types.SimpleNamespace(names=[], types=["Convolution"], patterns=[], subgraphs=[], validate=True)
+
+
+@pytest.mark.parametrize(("ignored", "left_out"), [
+    (["fir", "ond$"], {"first", "second"}),
+    (dnateq.IgnoredScope(names=["first"]), {"first"}),
+    (dnateq.IgnoredScope(types=["MatMul", "Relu"]), {"classifier"}),
+    (dnateq.IgnoredScope(patterns=["f", "sec.*d"]), {"first", "second"}),
+    (dnateq.IgnoredScope(names=["classifier"], types=["MatMul"], patterns=["irst"], validate=False), {"classifier"}),
+    (NNCF_SCOPE, {"first", "second"}),
+])
+def test_layers_are_ignored_by_name_type_and_pattern(network, samples, quiet, tmp_path, ignored, left_out):
+    result = dnateq.quantize(network, samples, weight_bits=4, ignored=ignored, emit="standard", directory=tmp_path / "four", **quiet)
+    assert {layer["name"] for layer in result.recipe.unquantized} == left_out
+    again = dnateq.allocate(result, target_bits=31, progress=False)  # layers in FP32 count 32
+    assert {layer["name"] for layer in again.recipe.unquantized} == left_out
+    if isinstance(ignored, dnateq.IgnoredScope):
+        rows = dnateq.analyze(network, samples, ignored=ignored, progress=False)
+        assert {row["layer"] for row in rows} == {"first", "second", "classifier"} - left_out
+
+
 @pytest.mark.parametrize(("options", "kind", "sentence"), [
     ({"target_bits": 4, "max_drop": 0.1}, ValueError, "exclude each other"),
     ({"target_bits": 4, "max_loss": 0.1}, ValueError, "exclude each other"),
@@ -248,7 +304,16 @@ def test_thresholds_of_the_paper(network, samples, quiet):
     ({"metric": "top1"}, ValueError, "top1 needs validation and labels"),
     ({"strategy": "best"}, ValueError, "strategy is 'best'"),
     ({"emit": "fast"}, ValueError, "emit takes standard"),
-    ({"ignored": ["nothing"]}, ValueError, "nothing"),
+    ({"ignored": ["nothing"]}, ValueError, "ignored 'nothing' matches no layer"),
+    ({"ignored": dnateq.IgnoredScope(names=["frist"])}, ValueError, "ignored.names 'frist' matches no layer .* did you mean first"),
+    ({"ignored": dnateq.IgnoredScope(types=["Conv"])}, ValueError, "ignored.types 'Conv' is the type of no .* mean Convolution"),
+    ({"ignored": dnateq.IgnoredScope(patterns=["econd"])}, ValueError, "matches no layer"),
+    ({"ignored": dnateq.IgnoredScope(patterns=["("])}, ValueError, "is not a regular expression"),
+    ({"ignored": dnateq.IgnoredScope(names="first")}, TypeError, "ignored.names is a str"),
+    ({"ignored": dnateq.IgnoredScope(types=[3])}, TypeError, "an entry of ignored.types is a int"),
+    ({"ignored": types.SimpleNamespace(names=[], types=[], patterns=[], subgraphs=[1], validate=True)}, ValueError, "has subgraphs"),
+    ({"subset_size": 0}, ValueError, "subset_size is 0"),
+    ({"subset_size": 1.5}, TypeError, "subset_size is a float"),
     ({"target_bits": 1}, ValueError, "target_bits must lie between 2 and 32"),
     ({"output": "boxes"}, ValueError, "no output 'boxes'"),
     ({"weight_bits": 9}, ValueError, "weight_bits is 9"),

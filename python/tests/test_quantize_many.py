@@ -1,5 +1,7 @@
 """dnateq.quantize_many: two networks, one after the other, under one metric."""
 
+import re
+
 import dnateq
 import numpy as np
 import openvino as ov
@@ -86,12 +88,61 @@ def test_same_bytes_whatever_the_threads(pair, calibration, likeness):
     assert data(1) == data(2)
 
 
+def test_bits_are_allocated_again_for_all(pair, calibration, likeness, tmp_path):
+    results = dnateq.quantize_many(pair, calibration, metric=likeness, target_bits=(8, 6), emit="exact", threads=1, progress=False,
+                                   ignored={"back": dnateq.IgnoredScope(names=["features1"])}, directory=tmp_path / "eight")
+    smaller = dnateq.allocate(results, target_bits=(6, 5), directory=tmp_path / "six", progress=False)
+    assert isinstance(smaller, dnateq.ManyResult) and list(smaller) == ["front", "back"]
+    directly = dnateq.quantize_many(pair, calibration, metric=likeness, target_bits=(6, 5), emit="exact", threads=1, progress=False,
+                                    ignored={"back": ["features1"]})
+    for name, result in smaller.items():
+        assert result.directory == tmp_path / "six" / name
+        assert (result.directory / "model.bin").read_bytes() == (directly[name].directory / "model.bin").read_bytes()
+        assert result.summary["weights"]["stored_bits"] < results[name].summary["weights"]["stored_bits"]
+        assert (tmp_path / "eight" / name / "report.html").exists()
+    within = dnateq.allocate(smaller, max_loss=0.05, progress=False)  # of a result that was allocated itself
+    assert within.metric["exact"] >= 0.95
+    with pytest.raises(ValueError, match="shared out together"):
+        dnateq.allocate(results["front"], target_bits=4, progress=False)
+    with pytest.raises(ValueError, match="cannot be reached"):
+        dnateq.allocate(results, target_bits=2, progress=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"eight", "six"}
+
+
+def test_int8_models_are_judged_together(pair, calibration, likeness, tmp_path):
+    """Others' INT8 models: here one network rounded to very few levels, so that its score is not ours."""
+    files = {}
+    for name, model in pair.items():
+        coarse = model.clone()
+        for constant in coarse.get_ops():
+            if constant.get_type_name() == "Constant" and constant.get_element_type() == ov.Type.f32:
+                values = constant.data
+                step = np.abs(values).max() / 2
+                rounded = ops.constant((np.round(values / step) * step).astype(np.float32))
+                constant.output(0).replace(rounded.output(0))
+        files[name] = tmp_path / f"{name}.xml"
+        ov.save_model(coarse, files[name], compress_to_fp16=False)
+    wanted = likeness({name: ov.compile_model(file, "CPU", F32) for name, file in files.items()})
+    assert wanted < 0.99
+    results = dnateq.quantize_many(pair, calibration, metric=likeness, target_bits=6, emit="exact", int8=files, threads=1,
+                                   progress=False)
+    for name, result in results.items():
+        score = re.search(r'"metric":{[^}]*"int8":([^,]*),', (result.directory / "report.html").read_text())
+        assert float(score[1]) == pytest.approx(wanted)
+        assert result.summary["bytes"]["int8"] == files[name].with_suffix(".bin").stat().st_size
+        assert not result.summary["bytes"]["int8_is_estimate"]
+
+
 @pytest.mark.parametrize(("change", "kind", "sentence"), [
     ({"models": {}}, TypeError, "no mapping"),
     ({"metric": "top1"}, TypeError, "metric must be a function"),
     ({"calibration": {"front": []}}, ValueError, "no samples of 'back'"),
     ({"calibration": {"front": [], "back": []}}, ValueError, r"calibration\['front'\] is empty"),
     ({"ignored": {"middle": ["x"]}}, ValueError, "ignored names 'middle'"),
+    ({"ignored": {"back": dnateq.IgnoredScope(types=["Conv"])}}, ValueError, "ignored.types 'Conv'"),
+    ({"int8": "int8.xml"}, TypeError, "int8 is a str; give a mapping"),
+    ({"int8": {"front": "none.xml"}}, ValueError, "int8 has no model of 'back'"),
+    ({"int8": {"front": "none.xml", "back": "none.xml"}}, FileNotFoundError, "'none.xml'; check int8\\['front'\\]"),
     ({"strategy": "paper", "emit": "exact"}, ValueError, "paper's search knows one network"),
     ({"resume": True}, ValueError, "nothing to resume"),
 ])

@@ -34,6 +34,12 @@ result: dnateq.Result = dnateq.quantize("a.onnx", [{"x": 1}], metric=lambda mode
 rows: list[dict[str, object]] = result.layers
 many = dnateq.quantize_many({"a": "a.onnx"}, {"a": []}, metric=lambda models: float(len(models)))
 path: str = str(result.save("kept") / many["a"].directory)
+again: dnateq.ManyResult = dnateq.allocate(many, target_bits=4)
+smaller: dnateq.Result = dnateq.allocate(result, target_bits=4)
+scope = dnateq.IgnoredScope(names=["first"], types=("MatMul",))
+dnateq.quantize("a.onnx", [], ignored=scope, subset_size=300)
+dnateq.quantize("a.onnx", [], ignored=["^first$"])
+dnateq.quantize("a.onnx", [], ignored=3)  # type: ignore[arg-type]
 dnateq.quantize("a.onnx", [], seeds=3)  # type: ignore[call-arg]
 dnateq.quantize("a.onnx", [], seed="3")  # type: ignore[arg-type]
 ''')

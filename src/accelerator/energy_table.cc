@@ -7,6 +7,7 @@
 
 #include "accelerator/parse.h"
 #include "accelerator/toml_file.h"
+#include "core/suggestion.h"
 #include "dnateq/error.h"
 
 namespace dnateq::accelerator {

@@ -20,27 +20,11 @@ namespace dnateq::accelerator {
 #include <toml++/toml.h>
 
 #include "core/sentence.h"
+#include "core/suggestion.h"
 #include "dnateq/error.h"
 
 namespace dnateq::accelerator {
 namespace {
-
-// Letters to change, add, drop, or swap with their neighbour.
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> before, row(b.size() + 1), next(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    next[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      next[j] = std::min({row[j - 1] + (a[i - 1] != b[j - 1] ? 1 : 0), row[j] + 1, next[j - 1] + 1});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        next[j] = std::min(next[j], before[j - 2] + 1);
-    }
-    before = row;
-    std::swap(row, next);
-  }
-  return row.back();
-}
 
 TomlValue value_of(const toml::node& node) {
   TomlValue value;
@@ -160,22 +144,6 @@ std::string read_text(const std::string& file) {
   std::ostringstream text;
   if (!in || !(text << in.rdbuf())) throw Error(fmt::format("cannot read {}: check the path", file));
   return text.str();
-}
-
-std::string suggestion(const std::string& text, const std::vector<std::string>& names) {
-  std::vector<std::pair<size_t, std::string>> near;
-  for (const std::string& name : names) {
-    const size_t distance = edit_distance(text, name);
-    // A third of the letters wrong is a misspelling; a name inside the other (trcd, memory.trcd_ns) is meant, too.
-    const bool inside = text.size() >= 3 && name.size() >= 3 &&
-                        (name.find(text) != std::string::npos || text.find(name) != std::string::npos);
-    if (distance <= std::max<size_t>(2, name.size() / 3) || inside) near.emplace_back(distance, name);
-  }
-  std::stable_sort(near.begin(), near.end());
-  if (near.empty()) return fmt::format("there are {}", fmt::join(names, ", "));
-  std::string result = "did you mean " + near[0].second;
-  for (size_t i = 1; i < std::min<size_t>(3, near.size()); ++i) result += " or " + near[i].second;
-  return result + "?";
 }
 
 }  // namespace dnateq::accelerator

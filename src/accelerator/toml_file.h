@@ -57,8 +57,4 @@ struct TomlFile {
 TomlFile parse_toml(std::string_view text, const std::string& name);  // throws Error
 std::string read_text(const std::string& file);                       // throws Error
 
-// Up to three of `names` that a misspelled `text` may mean, nearest first: "did you mean `a` or `b`?"; all where none
-// is near.
-std::string suggestion(const std::string& text, const std::vector<std::string>& names);
-
 }  // namespace dnateq::accelerator

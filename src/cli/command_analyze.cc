@@ -40,7 +40,8 @@ Command add_analyze(CLI::App& app, Session& session) {
   command->add_option("model", options->model, "model")->required();
   add_data(*command, "--calibration", options->calibration, "unlabelled inputs");
   command->add_option("--only", options->only, "layers whose name matches")->allow_extra_args(false);
-  command->add_option("--ignore", options->ignore, "layers to leave out")->allow_extra_args(false);
+  command->add_option("--ignore", options->ignore, "leave layers out whose name matches")->allow_extra_args(false);
+  add_ignored(*command, options->ignore_names, options->ignore_types);
   command->add_option("-o", options->directory, "folder for analysis.json");
   add_common(*command, session);
   return {command, [options](const Session& own) { return run(*options, own); }};

@@ -94,6 +94,7 @@ Command add_quantize(CLI::App& app, Session& session) {
   command->add_option("--only", arguments.only, "quantize only layers whose name matches this regular expression")
       ->allow_extra_args(false);
   command->add_option("--ignore", arguments.ignore, "leave layers out whose name matches")->allow_extra_args(false);
+  add_ignored(*command, arguments.ignore_names, arguments.ignore_types);
   command
       ->add_option("--untie", arguments.untie,
                    "layers whose name matches get codes of their own, even where another layer has the same weights")

@@ -50,6 +50,7 @@ void add_data(CLI::App& command, const std::string& flag, DataArguments& data, c
               bool required = true);
 // The three texts are left as they are written.
 void add_limit(CLI::App& command, std::string& max_drop, std::string& drop_type, std::string& max_loss);
+void add_ignored(CLI::App& command, std::vector<std::string>& names, std::vector<std::string>& types);
 void add_batch_axis(CLI::App& command, DataArguments& data);
 
 }  // namespace dnateq

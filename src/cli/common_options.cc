@@ -45,6 +45,12 @@ void add_limit(CLI::App& command, std::string& max_drop, std::string& drop_type,
                      "the older name: absolute for the metrics that have names here, relative for command:CMD");
 }
 
+void add_ignored(CLI::App& command, std::vector<std::string>& names, std::vector<std::string>& types) {
+  command.add_option("--ignore-name", names, "leave the layer of this whole name out")->allow_extra_args(false);
+  command.add_option("--ignore-type", types, "leave layers of this operation out, e.g. MatMul, Convolution or Gather")
+      ->allow_extra_args(false);
+}
+
 void add_batch_axis(CLI::App& command, DataArguments& data) {
   command
       .add_option("--batch-axis", data.batch_axis,

@@ -27,6 +27,9 @@ struct PreparedModel {
 struct ImportOptions {
   std::vector<std::string> only = {}, ignore = {};  // regular expressions on layer names; a match of `ignore` wins
   std::vector<std::string> untie = {};  // layers that keep weights of their own although another has the same
+  // Left out as by `ignore`: whole names of layers, and types of operations as OpenVINO calls them.
+  std::vector<std::string> ignore_names = {}, ignore_types = {};
+  bool ignore_may_miss = false;  // else what names nothing of the network to leave out is an error
 };
 
 // The file as OpenVINO reads it. Throws Error for missing, truncated and non-model files. What the front ends'
@@ -43,7 +46,7 @@ int64_t count_parameters(const ov::Model& model);
 std::string refusal_of_target(const std::string& target_isa);
 
 // Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights
-// and patterns that match nothing.
+// and options that match nothing.
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options = {});
 
 }  // namespace dnateq

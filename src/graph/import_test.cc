@@ -484,6 +484,39 @@ TEST_F(Import, PatternsThatMatchNothingOrAreNoneAreNamed) {
   EXPECT_THAT(refusal(residual_cnn(), {{"["}, {}}), HasSubstr("only '[' is not a regular expression"));
 }
 
+TEST_F(Import, WholeNamesAndTypesLeaveLayersOutToo) {
+  ImportOptions options;
+  options.ignore_names = {"block1/a"};  // and not "block1/ab"
+  options.ignore_types = {"MatMul", "Add"};
+  const PreparedModel prepared = save_and_import(core_, residual_cnn(), options);
+  for (const Layer& layer : prepared.layers) {
+    EXPECT_NE(layer.name, "block1/a");
+    EXPECT_NE(layer.kind, LayerKind::kMatMul) << layer.name;
+  }
+  std::set<std::string> reasons;
+  for (const UnquantizedLayer& layer : prepared.unquantized) reasons.insert(layer.reason);
+  EXPECT_EQ(reasons, (std::set<std::string>{"matches --ignore-name", "matches --ignore-type"}));
+  EXPECT_EQ(names(prepared).size() + prepared.unquantized.size(),
+            names(save_and_import(core_, residual_cnn(), {})).size());
+}
+
+TEST_F(Import, NamesAndTypesOfNothingAreRefusedWithTheNearestThere) {
+  ImportOptions options;
+  options.ignore_names = {"block1/aa"};
+  EXPECT_THAT(refusal(residual_cnn(), options),
+              AllOf(HasSubstr("--ignore-name 'block1/aa' matches no layer"), HasSubstr("did you mean block1/a ")));
+  options = {};
+  options.ignore_types = {"Convolutoin"};
+  EXPECT_THAT(refusal(residual_cnn(), options),
+              AllOf(HasSubstr("--ignore-type 'Convolutoin' is the type of no operation"),
+                    HasSubstr("did you mean Convolution?")));
+  options.ignore_types = {"LSTMSequence"};
+  EXPECT_THAT(refusal(residual_cnn(), options), HasSubstr("there are Convolution"));
+  options.ignore_names = options.ignore = {"nowhere"};
+  options.ignore_may_miss = true;
+  EXPECT_EQ(names(save_and_import(core_, residual_cnn(), options)), names(save_and_import(core_, residual_cnn(), {})));
+}
+
 TEST_F(Import, WeightsThatAreNotFiniteAreRefusedByLayer) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const auto x = parameter("x", {-1, 4});

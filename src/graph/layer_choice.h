@@ -1,9 +1,10 @@
-// Which layers of a network its user wants quantized: by regular expressions on their names.
+// Which layers of a network its user wants quantized: by names, types of operations and regular expressions.
 //
-// Non-goals: whether a layer can be quantized (import/layers.cc).
+// Non-goals: whether a layer can be quantized (import.h).
 #pragma once
 
 #include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,20 +29,26 @@ class LayerChoice {
  private:
   struct Rule {
     std::string text;
-    std::regex pattern;
+    std::regex pattern;  // of rules that are patterns
     bool matched = false;
   };
   struct Rules {
-    const char* option;
+    const char* key;
     std::vector<Rule> rules;
   };
 
-  static Rules patterns(const char* option, const std::vector<std::string>& texts);
+  static Rules patterns(const char* key, const std::vector<std::string>& texts);
+  static Rules literals(const char* key, const std::vector<std::string>& texts);
   static bool any_search(Rules& rules, const std::string& name);
+  static bool any_equal(Rules& rules, const std::string& text);
   void check_layers_matched(const Rules& rules) const;
 
   std::string file_;
-  Rules only_, ignore_, untie_;
+  Rules only_, ignore_, untie_, ignore_names_, ignore_types_;
+  bool ignore_may_miss_;
+  std::set<std::string> types_;        // of all operations
+  std::set<std::string> layers_;       // names that were asked about
+  std::set<std::string> layer_types_;  // and their types
 };
 
 }  // namespace dnateq

@@ -19,8 +19,10 @@ namespace dnateq {
 struct AnalyzeOptions {
   std::string model;
   DataArguments calibration;
-  std::vector<std::string> only, ignore;  // regular expressions on layer names
-  std::string directory;                  // for analysis.json; empty: nothing is written
+  std::vector<std::string> only, ignore;                // regular expressions on layer names
+  std::vector<std::string> ignore_names, ignore_types;  // of layers: whole names, types of operations
+  bool ignore_may_miss = false;                         // ImportOptions has it
+  std::string directory;                                // for analysis.json; empty: nothing is written
   int threads = 1;
 };
 

@@ -114,6 +114,8 @@ std::string options_text(const QuantizeArguments& a) {
   if (a.target_isa != "any") text += " --target-isa " + a.target_isa;
   for (const std::string& pattern : a.only) text += " --only " + pattern;
   for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;
+  for (const std::string& name : a.ignore_names) text += " --ignore-name " + name;
+  for (const std::string& type : a.ignore_types) text += " --ignore-type " + type;
   for (const std::string& pattern : a.untie) text += " --untie " + pattern;
   return text;
 }
@@ -189,6 +191,10 @@ void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& 
 }
 
 }  // namespace
+
+ImportOptions import_options_of(const QuantizeArguments& a) {
+  return {a.only, a.ignore, a.untie, a.ignore_names, a.ignore_types, a.ignore_may_miss};
+}
 
 void check_emit(const std::string& list) {
   if (list != "auto") emissions_of(list);

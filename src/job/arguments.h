@@ -30,7 +30,8 @@ struct QuantizeArguments {
   std::string metric_range;          // "LO,HI": of one sample's score by a metric of the user's own; empty: unknown
   bool require_certificate = false;  // what is written without one is a failure to whoever asked
   bool weights_only = false, resume = false;
-  std::vector<std::string> only, ignore, untie;
+  std::vector<std::string> only, ignore, untie, ignore_names, ignore_types;
+  bool ignore_may_miss = false;  // ImportOptions has it
   uint64_t seed = 0;
   std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };

@@ -66,6 +66,9 @@ std::string job_to_json(const QuantizeArguments& a, const std::string& model_fin
                         {"target_isa", a.target_isa},
                         {"only", a.only},
                         {"ignore", a.ignore},
+                        {"ignore_names", a.ignore_names},
+                        {"ignore_types", a.ignore_types},
+                        {"ignore_may_miss", a.ignore_may_miss},
                         {"untie", a.untie},
                         {"output", a.output_name},
                         {"seed", a.seed}};
@@ -105,6 +108,9 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
     if (job.has(key)) a.expect_rows = job.count(key);
   if (job.has("target_isa")) a.target_isa = one_of(job, "target_isa", {"any", "vnni"});
   if (job.has("untie")) a.untie = job.texts("untie");
+  if (job.has("ignore_names")) a.ignore_names = job.texts("ignore_names");
+  if (job.has("ignore_types")) a.ignore_types = job.texts("ignore_types");
+  if (job.has("ignore_may_miss")) a.ignore_may_miss = job.boolean("ignore_may_miss");
   return a;
 }
 

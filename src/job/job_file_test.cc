@@ -33,6 +33,9 @@ QuantizeArguments sample_arguments() {
   a.only = {"conv"};
   a.ignore = {"head", "tail"};
   a.untie = {"embedding"};
+  a.ignore_names = {"conv1"};
+  a.ignore_types = {"Gather", "MatMul"};
+  a.ignore_may_miss = true;
   a.output_name = "logits";
   a.seed = std::numeric_limits<uint64_t>::max();
   return a;
@@ -65,11 +68,15 @@ TEST(JobFile, ComesBackWithEveryMember) {
   EXPECT_THAT(back.only, ElementsAre("conv"));
   EXPECT_THAT(back.ignore, ElementsAre("head", "tail"));
   EXPECT_THAT(back.untie, ElementsAre("embedding"));
+  EXPECT_THAT(back.ignore_names, ElementsAre("conv1"));
+  EXPECT_THAT(back.ignore_types, ElementsAre("Gather", "MatMul"));
+  EXPECT_TRUE(back.ignore_may_miss);
   EXPECT_EQ(back.output_name, "logits");
   EXPECT_EQ(back.seed, a.seed);
 }
 
-const std::vector<std::string> kCameLater = {"batch_axis", "metric_range", "expect_rows", "target_isa", "untie"};
+const std::vector<std::string> kCameLater = {"batch_axis", "metric_range", "expect_rows",  "target_isa",
+                                             "untie",      "ignore_names", "ignore_types", "ignore_may_miss"};
 
 TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   Document job = sample_job();
@@ -79,7 +86,8 @@ TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   EXPECT_EQ(a.metric_range, "");
   EXPECT_EQ(a.expect_rows, 0);
   EXPECT_EQ(a.target_isa, "any");
-  EXPECT_TRUE(a.untie.empty());
+  EXPECT_TRUE(a.untie.empty() && a.ignore_names.empty() && a.ignore_types.empty());
+  EXPECT_FALSE(a.ignore_may_miss);
 }
 
 TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
@@ -91,7 +99,7 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   for (const char* text : {"model", "calibration", "mean", "std", "color", "layout", "validation", "labels", "metric",
                            "metric_range", "strategy", "family", "emit", "target_isa", "output", "model_fingerprint"})
     refused(std::string("/") + text, 1, text);
-  for (const char* list : {"only", "ignore", "untie"}) {
+  for (const char* list : {"only", "ignore", "untie", "ignore_names", "ignore_types"}) {
     refused(std::string("/") + list, "conv", list);
     refused(std::string("/") + list, {1}, list);
   }
@@ -106,6 +114,7 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   refused("/batch_axis", 8, "'batch_axis'");
   refused("/expect_rows", -1, "'expect_rows'");
   refused("/weights_only", "true", "'weights_only'");
+  refused("/ignore_may_miss", 1, "'ignore_may_miss'");
   refused("/seed", -1, "'seed'");
   testing::survives_every_value(
       sample_job(), [](const Document& document) { job_from_json(document.dump(), "job.json"); }, kCameLater);

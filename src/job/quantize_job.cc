@@ -61,7 +61,7 @@ ReportInput report_input(const QuantizeResult& result, int64_t ram, int64_t ram_
 }
 
 PreparedModel import_for(ov::Core& core, const QuantizeArguments& arguments) {
-  PreparedModel prepared = import_model(core, arguments.model, {arguments.only, arguments.ignore, arguments.untie});
+  PreparedModel prepared = import_model(core, arguments.model, import_options_of(arguments));
   if (!arguments.model_fingerprint.empty() && prepared.fingerprint != arguments.model_fingerprint)
     throw Error(
         fmt::format("'{}' is not the model that was measured any more; run dnateq quantize again", arguments.model));
@@ -75,6 +75,13 @@ int64_t weight_file_bytes(const std::filesystem::path& model) {
   std::error_code failed;
   const auto bytes = std::filesystem::file_size(file, failed);
   return failed ? 0 : static_cast<int64_t>(bytes);
+}
+
+void note_int8_bytes(const std::filesystem::path& model, QuantizeResult& result) {
+  const int64_t bytes = model.empty() ? 0 : weight_file_bytes(model);
+  if (bytes <= 0) return;
+  result.bytes_int8 = bytes;
+  result.int8_is_estimate = false;
 }
 
 // What a folder holds beside the models and the recipe. Returns RAM.
@@ -163,16 +170,14 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   if (!measured.empty()) check_samples(*data.calibration, measured);
   folder.start(options.resume);
   if (!measured.empty()) copy_measurements(measured, folder.work());
-  options.int8_model = int8_model_for(arguments, prepared, *data.calibration, {folder.directory(), folder.work()},
-                                      setting.installation, setting.say);
+  const std::filesystem::path int8_model = int8_model_for(
+      arguments, prepared, *data.calibration, {folder.directory(), folder.work()}, setting.installation, setting.say);
+  if (!int8_model.empty()) options.int8_models = {int8_model};
   const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work()};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
-  if (const int64_t bytes = weight_file_bytes(options.int8_model); bytes > 0) {
-    result.bytes_int8 = bytes;
-    result.int8_is_estimate = false;
-  }
-  const int64_t ram = complete_folder(folder.work(), arguments, result, prepared.fingerprint, options.int8_model,
-                                      setting.installation.program);
+  note_int8_bytes(int8_model, result);
+  const int64_t ram =
+      complete_folder(folder.work(), arguments, result, prepared.fingerprint, int8_model, setting.installation.program);
   folder.publish();
   return finished(std::move(result), ram);
 }
@@ -210,43 +215,50 @@ ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeAr
   return folder;
 }
 
-}  // namespace
+const std::string kMadeAgain = "the same call makes it again";
 
-std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
-                                               const std::vector<JobNetwork>& networks, const JobSetting& setting) {
-  const QuantizeOptions options = options_for(networks.front().arguments, setting);
+// Fills the folder of each network's name in `directory`. `measured`: the folder of the results whose measurements are
+// taken, if any.
+std::vector<FinishedJob> fill_folders(const std::filesystem::path& directory, const std::vector<JobNetwork>& networks,
+                                      const JobSetting& setting, const std::filesystem::path& measured = {}) {
+  QuantizeOptions options = options_for(networks.front().arguments, setting);
   ov::Core core;
   core.add_extension(ops::operation_extensions());
   std::vector<PreparedModel> prepared;
   std::vector<JobData> data;
-  std::vector<NetworkInput> inputs;
+  std::vector<std::filesystem::path> int8_models;  // by network; empty: none
   for (const JobNetwork& network : networks) {
     prepared.push_back(import_for(core, network.arguments));
     data.push_back(
         in_samples(core, prepared.back(), network.arguments, network.open(input_names(*prepared.back().model))));
+    if (!measured.empty()) check_samples(*data.back().calibration, measured / network.name);
+    const std::string& int8 = network.arguments.int8;
+    int8_models.emplace_back(int8 == "none" ? std::string() : int8);
+    if (!int8_models.back().empty()) options.int8_models.push_back(int8_models.back());
   }
   std::vector<ResultWriter> folders;
   for (const JobNetwork& network : networks)
-    folders.push_back(writer_for(directory / network.name, network.arguments, options.resume));
-  return with_folders(folders, resumed(), [&] {
+    folders.push_back(writer_for(directory / network.name, network.arguments, measured.empty() && options.resume));
+  return with_folders(folders, measured.empty() ? resumed() : kMadeAgain, [&] {
+    std::vector<NetworkInput> inputs;
     for (size_t n = 0; n < networks.size(); ++n) {
       folders[n].start(options.resume);
+      if (!measured.empty()) copy_measurements(measured / networks[n].name, folders[n].work());
       inputs.push_back(
           {networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folders[n].work()});
     }
     std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
     std::vector<FinishedJob> jobs;
     for (size_t n = 0; n < networks.size(); ++n) {
+      note_int8_bytes(int8_models[n], results[n]);
       const int64_t ram = complete_folder(inputs[n].directory, networks[n].arguments, results[n],
-                                          prepared[n].fingerprint, {}, setting.installation.program);
+                                          prepared[n].fingerprint, int8_models[n], setting.installation.program);
       jobs.push_back(finished(std::move(results[n]), ram));
     }
     ResultWriter::publish_all(folders);
     return jobs;
   });
 }
-
-namespace {
 
 Json or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
@@ -318,6 +330,18 @@ Json summary_of(const FinishedJob& job) {
       {"seconds", job.seconds}};
 }
 
+std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const JobSetting& setting) {
+  return fill_folders(directory, networks, setting);
+}
+
+std::vector<FinishedJob> run_allocate_many_job(const std::filesystem::path& from,
+                                               const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const JobSetting& setting) {
+  for (const JobNetwork& network : networks) load_result(from / network.name);
+  return fill_folders(directory, networks, setting, from);
+}
+
 FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                              const JobSetting& setting) {
   const QuantizeOptions options = options_for(arguments, setting);
@@ -359,7 +383,7 @@ FinishedJob run_allocate_job(const std::filesystem::path& from, const std::files
   load_result(from);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, false));
-  return with_folders(folder, "the same call makes it again",
+  return with_folders(folder, kMadeAgain,
                       [&] { return fill_folder(folder.front(), arguments, options, setting, from); });
 }
 

@@ -69,7 +69,7 @@ FinishedJob run_quantize_job(const std::filesystem::path& directory, const Quant
                              const JobSetting& setting);
 
 // The same for several networks under one external metric: the first one's arguments are the common ones; of each
-// network's arguments its model and patterns of layers count. In the networks' order.
+// network's arguments its model, its INT8 model and its choice of layers count. In the networks' order.
 std::vector<FinishedJob> run_quantize_many_job(const std::filesystem::path& directory,
                                                const std::vector<JobNetwork>& networks, const JobSetting& setting);
 
@@ -90,5 +90,10 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from);
 // or calibration samples are not those that were measured.
 FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
                              const QuantizeArguments& arguments, const JobSetting& setting);
+
+// The same of the results of several networks, in the folders of their names in `from`.
+std::vector<FinishedJob> run_allocate_many_job(const std::filesystem::path& from,
+                                               const std::filesystem::path& directory,
+                                               const std::vector<JobNetwork>& networks, const JobSetting& setting);
 
 }  // namespace dnateq

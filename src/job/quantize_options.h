@@ -9,6 +9,9 @@
 
 namespace dnateq {
 
+// Which layers are chosen.
+ImportOptions import_options_of(const QuantizeArguments& arguments);
+
 // Throws Error for what is neither a list of emissions nor auto.
 void check_emit(const std::string& list);
 

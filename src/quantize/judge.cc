@@ -267,21 +267,21 @@ double Judge::loss_of_one(size_t n, const Network::Codes& codes) {
 
 double Judge::int8_score(SampleSet& samples) {
   if (external()) {
-    const ExternalScore said = options_.judge({options_.int8_model});
+    const ExternalScore said = options_.judge(options_.int8_models);
     const bool same_samples = said.per_sample.size() == metric_samples() && !samples.of_metric.empty();
     return same_samples && !said.has_score_of_its_own() ? mean(picked(said.per_sample, samples.of_metric)) : said.score;
   }
+  const std::string file = options_.int8_models.front().string();  // one network: no other metric takes several
   std::shared_ptr<ov::Model> model;
   try {
-    model = core_.read_model(options_.int8_model.string());
+    model = core_.read_model(file);
   } catch (const std::exception&) {
-    throw Error(
-        fmt::format("the INT8 model '{}' cannot be read; make it again or remove it", options_.int8_model.string()));
+    throw Error(fmt::format("the INT8 model '{}' cannot be read; make it again or remove it", file));
   }
   if (model->outputs().size() != only().prepared().model->outputs().size())
     throw Error(
         fmt::format("'{}' has other outputs than '{}'; the INT8 model to compare with must be of the same network",
-                    options_.int8_model.string(), only().prepared().file));
+                    file, only().prepared().file));
   return mean(scores(model, samples, "judging INT8"));
 }
 

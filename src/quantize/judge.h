@@ -59,7 +59,7 @@ class Judge {
   EmissionResult result_of(Emission emission, const EmissionLoss& found, const SampleSet& samples, bool held_out,
                            bool certifies) const;
 
-  // The score of somebody else's INT8 model of the only network.
+  // The score of somebody else's INT8 models of the networks.
   double int8_score(SampleSet& samples);
 
  private:

@@ -47,7 +47,7 @@ struct QuantizeOptions {
   bool resume = false;
   std::string options_text;  // for the recipe
   bool has_labels = false;
-  std::filesystem::path int8_model;  // an INT8 model of the same network to judge beside; empty = none
+  std::vector<std::filesystem::path> int8_models;  // of the same networks, in their order, to judge beside; empty: none
   Progress progress;
 };
 

@@ -79,7 +79,7 @@ std::vector<QuantizeResult> write_results(SearchRun& run, const SearchOutcome& o
   for (size_t n = 0; n < run.networks.size(); ++n) run.networks[n]->save_models(best.networks[n]);
   const FinalJudgement judged = judge_finally(run, outcome);
   std::optional<double> int8_metric;
-  if (!run.options.int8_model.empty()) int8_metric = run.judge.int8_score(run.samples.judge());
+  if (!run.options.int8_models.empty()) int8_metric = run.judge.int8_score(run.samples.judge());
   std::vector<QuantizeResult> results;
   for (size_t n = 0; n < run.networks.size(); ++n) {
     const Network& network = *run.networks[n];

@@ -13,6 +13,8 @@ std::vector<std::unique_ptr<Network>> SearchRun::networks_of(ov::Core& core, con
   for (const NetworkInput& input : inputs) networks.push_back(std::make_unique<Network>(core, input, options));
   if (networks.size() > 1 && !is_external(metric_of(options)))
     throw Error("several networks are judged together by a metric of your own; give one");
+  if (!options.int8_models.empty() && options.int8_models.size() != networks.size())
+    throw Error("the metric judges all INT8 models together; give one of each network");
   if (networks.size() > 1 && options.strategy == "paper")
     throw Error(fmt::format("the paper's search knows one network; use {} for several", option("strategy", "optimal")));
   return networks;

@@ -217,6 +217,9 @@ class BadOptions(Case):
         for file in (ROOT / "src").rglob("*.cc"):
             if file.name.endswith("_test.cc") or file.name == "accelerator_defaults.cc":
                 continue
+            for key in re.findall(r'\boption(?:_taking)?\("([a-z0-9_]+)"', file.read_text()):  # core/option.h
+                named += 1
+                self.assertIn("--" + key.replace("_", "-"), there | {"--directory"}, msg=f"{file.name}: {key}")
             for literal in re.findall(r'"(?:[^"\\\n]|\\.)*"', file.read_text()):
                 for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", literal):
                     named += 1
@@ -233,7 +236,7 @@ class BadOptions(Case):
         refused("--thr-plans", "3", "--strategy", "uniform", names=("--thr-plans", "--strategy paper"))
         refused(*paper, "--thr-weights", "0.1", names=("--thr-activations", "pair"))
         refused(*paper, "--thr-activations", "0.1", names=("--thr-weights", "pair"))
-        for goal in (("--max-loss", "1%"), ("--target-bits", "5"), ("--weight-bits", "5")):
+        for goal in (("--max-drop", "1%"), ("--target-bits", "5"), ("--weight-bits", "5")):
             refused(*paper, *both, *goal, names=("--thr-weights", goal[0]))
         for wrong in ("0", "-1%", "1.5", "101%", "x", "nan", "inf", ""):
             refused(*paper, "--thr-weights", wrong, "--thr-activations", "0.1", names="--thr-weights")
@@ -308,7 +311,7 @@ class BadOutput(Case):
     def test_files_of_the_user_stay(self):
         self.out.mkdir()
         (self.out / "notes.txt").write_text("mine")
-        self.refuses_to_quantize("--max-loss", "0", names="--max-loss")
+        self.refuses_to_quantize("--max-drop", "0", names="--max-drop")
         self.quantize()
         before = {p: p.read_bytes() for p in self.out.rglob("*") if p.is_file()}
         self.refuses_to_quantize("--output", "absent", names="absent")
@@ -367,7 +370,7 @@ class BadResults(Case):
     def test_allocate_without_a_wish_or_one_too_many(self):
         for wish in ((), ("--target-bits", "5", "--max-loss", "1%"), ("--target-bits", "1"), ("--max-loss", "2"),
                      ("--target-bits", "2")):
-            self.fails(*self.again(*wish, "-o", self.folder / "out2"), names=("--target-bits", "--max-drop")[
+            self.fails(*self.again(*wish, "-o", self.folder / "out2"), names=("--target-bits", "--max-loss")[
                 wish[:1] == ("--max-loss",)])
 
     def test_damaged_exact_model(self):

@@ -131,7 +131,7 @@ class Explain(Case):
         self.fails("explain", self.folder, names="recipe.dnateq.json")
         self.fails("explain", self.net, "--shape", "picture=1,3", names=("picture", "image"))
         self.fails("explain", self.net, "--shape", "image=1", names="shapes")
-        self.fails("explain", self.net, "--expect-m", "0", names="--expect-m")
+        self.fails("explain", self.net, "--expect-m", "0", names="--expect-rows")
         self.quantize("--emit", "standard")
         (self.out / "model.xml").unlink()
         self.fails("explain", self.out, names=(str(self.out), "model.xml"))

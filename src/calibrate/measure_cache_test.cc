@@ -160,7 +160,7 @@ TEST_F(MeasureCache, DamagedBytesAreNothingOrWhole) {
     damaged[at] = static_cast<char>(damaged[at] ^ '\x41');
     folder_.write("measurements.cbor", damaged);
     const std::optional<Measurements> loaded = load_measurements("key", layers_, file_);
-    EXPECT_TRUE(!loaded || loaded->weights.size() == 3) << at;
+    EXPECT_TRUE(!loaded || loaded->layers.size() == 3) << at;
   }
 }
 

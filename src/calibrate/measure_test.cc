@@ -112,9 +112,9 @@ TEST_F(Measure, SensitivitiesArePositiveForEveryMetric) {
     EXPECT_TRUE(m.has_sensitivities);
     for (const ActivationMeasurement& activation : m.activations)
       EXPECT_GT(activation.sensitivity, 0) << activation.tensor;
-    for (const LayerMeasurement& layer : m.layers)
+    for (const LayerMeasurement& measurement : m.layers)
       for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-        EXPECT_GT(layer.weights.divergence[static_cast<size_t>(bits)], 0);
+        EXPECT_GT(measurement.weights.divergence[static_cast<size_t>(bits)], 0);
   };
   check(measured());  // KL
   MeasureOptions options;
@@ -158,10 +158,10 @@ TEST_F(Measure, DivergenceFollowsTheErrorsShapeBetweenAndBeyondTheMeasuredWidths
 }
 
 TEST_F(Measure, WeightErrorsFallWithTheBits) {
-  for (const WeightMeasurement& weights : measured().weights)
+  for (const LayerMeasurement& measurement : measured().layers)
     for (int bits = kMinStoredBits + 1; bits <= kMaxStoredBits; ++bits)
-      EXPECT_LT(weights.relative_error[static_cast<size_t>(bits)],
-                weights.relative_error[static_cast<size_t>(bits - 1)]);
+      EXPECT_LT(measurement.weights.relative_error[static_cast<size_t>(bits)],
+                measurement.weights.relative_error[static_cast<size_t>(bits - 1)]);
 }
 
 TEST_F(Measure, SensitivitiesCanBeLeftOut) {
@@ -170,7 +170,7 @@ TEST_F(Measure, SensitivitiesCanBeLeftOut) {
   options.uniform = true;
   const Measurements m = measured(options);
   EXPECT_FALSE(m.has_sensitivities);
-  for (const LayerMeasurement& layer : m.layers) EXPECT_THAT(weights.divergence, ::testing::Each(0));
+  for (const LayerMeasurement& measurement : m.layers) EXPECT_THAT(measurement.weights.divergence, ::testing::Each(0));
 }
 
 TEST_F(Measure, UniformGridsAreNeverBetterThanTheCurves) {

@@ -1,11 +1,14 @@
+set(DNATEQ_PLAIN_OPTIMIZATION "-O1")
 # Test code runs once: most of its compile time would go into optimizing gtest's and gmock's templates.
 set(DNATEQ_TEST_OPTIMIZATION "-O1" CACHE STRING "Optimization of test code; the libraries keep the build type's")
 
-# dnateq_module(NAME [COMPUTING_TESTS] [DEPENDS target...] [FOLDERS folder...] [EXCEPT file...]): a static library `dnateq_NAME` of
+# dnateq_module(NAME [PLAIN] [TOGETHER] [TESTS_APART] [COMPUTING_TESTS] [DEPENDS target...] [FOLDERS folder...] [EXCEPT file...]): a static library `dnateq_NAME` of
 # the folder's *.cc and of those of FOLDERS in it, without the files of EXCEPT, and one test program `NAME_test` of its *_test.cc.
+# PLAIN: nothing in it loops over many values, so that it is optimized little, which halves the time to compile it.
+# TOGETHER: several of its files are compiled at once (dnateq_together), and of its tests but for TESTS_APART.
 # COMPUTING_TESTS: they compute much themselves, and are optimized as the library is.
 function(dnateq_module name)
-  cmake_parse_arguments(ARG "COMPUTING_TESTS" "" "DEPENDS;FOLDERS;EXCEPT" ${ARGN})
+  cmake_parse_arguments(ARG "PLAIN;TOGETHER;TESTS_APART;COMPUTING_TESTS" "" "DEPENDS;FOLDERS;EXCEPT" ${ARGN})
   set(patterns *.cc)
   foreach(folder ${ARG_FOLDERS})
     list(APPEND patterns ${folder}/*.cc)
@@ -23,10 +26,19 @@ function(dnateq_module name)
                                                   $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
   target_link_libraries(dnateq_${name} PUBLIC ${ARG_DEPENDS})
   dnateq_warnings(dnateq_${name})
+  if(ARG_PLAIN)
+    target_compile_options(dnateq_${name} PRIVATE ${DNATEQ_PLAIN_OPTIMIZATION})
+  endif()
+  if(ARG_TOGETHER)
+    dnateq_together(dnateq_${name})
+  endif()
   if(tests AND GTest_FOUND)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE dnateq_${name} GTest::gtest_main GTest::gmock)
     dnateq_warnings(${name}_test)
+    if(ARG_TOGETHER AND NOT ARG_TESTS_APART)
+      dnateq_together(${name}_test)
+    endif()
     if(NOT ARG_COMPUTING_TESTS)
       target_compile_options(${name}_test PRIVATE ${DNATEQ_TEST_OPTIMIZATION})
     endif()
@@ -34,17 +46,31 @@ function(dnateq_module name)
   endif()
 endfunction()
 
-# For the time of CI and of `pip install`: only in preset `dev` and in wheels, so that the release build misses no #include.
-option(DNATEQ_PRECOMPILE "Precompile OpenVINO's and the tests' headers" OFF)
-set(dnateq_openvino_headers <algorithm> <functional> <map> <memory> <string> <vector> <fmt/format.h> <openvino/openvino.hpp>
-                            <openvino/opsets/opset13.hpp>)
+# Half of the time that a file with OpenVINO's headers takes goes into reading them. tests/house_test.py sees that who uses
+# OpenVINO still includes it.
+option(DNATEQ_PRECOMPILE "Precompile the headers of OpenVINO, of the tests and others that are large" OFF)
+set(dnateq_openvino_headers <algorithm> <functional> <map> <memory> <string> <vector> <fmt/format.h>
+                            <nlohmann/json.hpp> <openvino/openvino.hpp> <openvino/opsets/opset13.hpp>)
+
+# Files that include one large header each are compiled together, some at a time: that takes a third of the time. What changes
+# one file compiles all of them again, so that who works on the code switches it off (HACKING.md); `dev` has it off.
+option(DNATEQ_TOGETHER "Compile several files of a folder at once" ON)
+function(dnateq_together target)
+  if(DNATEQ_TOGETHER)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  endif()
+endfunction()
+
+function(dnateq_precompile target)
+  if(DNATEQ_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+endfunction()
 
 # The headers of OpenVINO for a TARGET that is compiled otherwise than the modules (visibility, position), so that it shares
 # none with them.
 function(dnateq_precompile_openvino_alone target)
-  if(DNATEQ_PRECOMPILE)
-    target_precompile_headers(${target} PRIVATE ${dnateq_openvino_headers})
-  endif()
+  dnateq_precompile(${target} ${dnateq_openvino_headers})
 endfunction()
 
 # The headers of OpenVINO for module NAME and for its tests; made once for all libraries and once for all test programs.

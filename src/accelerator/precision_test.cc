@@ -54,7 +54,7 @@ TEST(Precision, ExponentBitsHaveTheSignOnTop) {
     EXPECT_EQ(exponent.layers[i].weights.exponent_bits, stored.layers[i].weights.stored_bits);
   }
   precision.weight_bits = 7.5;
-  EXPECT_THAT(testing::error_of([&] { set_mean_precision(exponent, precision); }), HasSubstr("the sign"));
+  EXPECT_THAT(dnateq::testing::error_of([&] { set_mean_precision(exponent, precision); }), HasSubstr("the sign"));
 }
 
 TEST(Precision, ProductsOfActivationsTakeTheActivationsBits) {
@@ -87,7 +87,7 @@ TEST(Precision, ShiftTakesTheBaseOfTheWiderOperand) {
 TEST(Precision, RefusesBitsAndSharesOutsideTheRange) {
   Workload workload = of_layers(1);
   const auto refusal = [&](const Precision& precision) {
-    return testing::error_of([&] { set_mean_precision(workload, precision); });
+    return dnateq::testing::error_of([&] { set_mean_precision(workload, precision); });
   };
   EXPECT_THAT(refusal({.weight_bits = 1.5, .activation_bits = 4}), HasSubstr("1.5 bits"));
   EXPECT_THAT(refusal({.weight_bits = 4, .activation_bits = 9}), HasSubstr("9 bits"));

@@ -28,9 +28,9 @@ TEST(Sweep, ReadsRangesWithTheirEndAndLists) {
 TEST(Sweep, RefusesWhatIsNoRange) {
   for (const char* text : {"", "k", "=1:2:1", "k=", "k=1:2", "k=1:2:0", "k=2:1:1", "k=1:2:-1", "k=1:x:1", "k=1,,2",
                            "k=nan", "k=1:2:1:1", "k=0:1e9:1e-3", "k=1:2:inf"})
-    EXPECT_THAT(testing::error_of([&] { parse_axis(text); }), HasSubstr("KEY=FROM:TO:STEP")) << text;
-  EXPECT_THAT(testing::error_of([&] { parse_setting("k"); }), HasSubstr("KEY=NUMBER"));
-  EXPECT_THAT(testing::error_of([&] {
+    EXPECT_THAT(dnateq::testing::error_of([&] { parse_axis(text); }), HasSubstr("KEY=FROM:TO:STEP")) << text;
+  EXPECT_THAT(dnateq::testing::error_of([&] { parse_setting("k"); }), HasSubstr("KEY=NUMBER"));
+  EXPECT_THAT(dnateq::testing::error_of([&] {
                 point_count({parse_axis("a=1:1000:1"), parse_axis("b=1:1000:1")});
               }),
               HasSubstr("points"));

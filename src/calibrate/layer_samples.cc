@@ -11,7 +11,8 @@
 namespace dnateq {
 namespace {
 
-constexpr uint64_t kSeedStep = 1000003;  // a prime beyond all calls, so that no two layers' choices are one another's
+constexpr uint64_t kCallSeedStep =
+    1000003;                             // a prime beyond all calls, so that no two layers' choices are one another's
 constexpr float kLeastVariance = 1e-6F;  // as layer normalizations add to it
 
 using Eigen::Index;
@@ -132,7 +133,7 @@ void LayerSampler::patch_rows(const ov::Tensor& x, const ov::Shape& out, const s
 }
 
 std::vector<int64_t> LayerSampler::chosen(size_t call, const ov::Shape& output) const {
-  return choose(positions(layer_, output), share_, seed_ * kSeedStep + call);
+  return choose(positions(layer_, output), share_, seed_ * kCallSeedStep + call);
 }
 
 Eigen::MatrixXf LayerSampler::inputs(size_t call, const ov::Tensor& x, const ov::Shape& output) const {

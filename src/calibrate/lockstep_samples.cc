@@ -16,7 +16,7 @@ namespace op = ov::opset13;
 constexpr double kMostInputValues = 5e7;
 // Yet so many rows of them: with fewer, second moments of a thousand inputs would be mostly noise.
 constexpr double kFewestRows = 2048;
-constexpr uint64_t kSeedStep = 7919;  // a prime, so that layers of neighbouring seeds do not choose alike
+constexpr uint64_t kLayerSeedStep = 7919;  // a prime, so that layers of neighbouring seeds do not choose alike
 
 // Where a layer's output goes: through additions of constants into a residual addition, and from there perhaps into a
 // layer normalization.
@@ -173,7 +173,7 @@ void LockstepSampler::plan_rows(size_t l, const Reads& reads, BoundarySlice& fp,
   const double largest_rows = std::clamp(kMostInputValues / static_cast<double>(layer.groups * layer.columns),
                                          kFewestRows, static_cast<double>(options_.largest_rows));
   const double share = std::min(1.0, largest_rows / (positions * scale));
-  gathered.sampler.emplace(layer, quantized_.encoder(l), share, options_.seed + kSeedStep * (l + 1));
+  gathered.sampler.emplace(layer, quantized_.encoder(l), share, options_.seed + kLayerSeedStep * (l + 1));
 }
 
 // Targets, what the skip path should add to them, and the rows' importance.

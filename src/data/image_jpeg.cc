@@ -22,8 +22,8 @@ constexpr int kMaxScans = 500;               // progressive images have about 10
 
 // libjpeg reports errors by a call that must not return. Everything that has to be destroyed lives in this struct,
 // outside the functions that longjmp leaves.
-struct Decoder {
-  Decoder() {
+struct JpegDecoder {
+  JpegDecoder() {
     jpeg.err = jpeg_std_error(&errors);
     errors.error_exit = [](j_common_ptr common) { give_up(common); };
     errors.emit_message = [](j_common_ptr common, int level) {
@@ -32,14 +32,14 @@ struct Decoder {
     };
     progress.progress_monitor = [](j_common_ptr common) {
       if (reinterpret_cast<j_decompress_ptr>(common)->input_scan_number <= kMaxScans) return;
-      auto* self = static_cast<Decoder*>(common->client_data);
+      auto* self = static_cast<JpegDecoder*>(common->client_data);
       std::snprintf(self->message, sizeof(self->message), "more than %d scans", kMaxScans);
       std::longjmp(self->escape, 1);
     };
   }
-  ~Decoder() { jpeg_destroy_decompress(&jpeg); }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  ~JpegDecoder() { jpeg_destroy_decompress(&jpeg); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
 
   // Warnings that leave every pixel intact. The others mean lost image data.
   static bool harmless(int code) {
@@ -48,7 +48,7 @@ struct Decoder {
   }
 
   [[noreturn]] static void give_up(j_common_ptr common) {
-    auto* self = static_cast<Decoder*>(common->client_data);
+    auto* self = static_cast<JpegDecoder*>(common->client_data);
     common->err->format_message(common, self->message);
     std::longjmp(self->escape, 1);
   }
@@ -100,7 +100,7 @@ std::vector<uint8_t> rgb_from_inks(const std::vector<uint8_t>& inks) {
 }  // namespace
 
 Image decode_jpeg(std::span<const std::byte> file, const std::string& where) {
-  Decoder decoder;
+  JpegDecoder decoder;
   const auto damaged = [&] {
     return Error(fmt::format("{} is a damaged JPEG ({}); copy it again or leave it out", where, decoder.message));
   };

@@ -16,23 +16,23 @@ constexpr png_alloc_size_t kMaxChunkBytes = png_alloc_size_t{1} << 26;  // of te
 
 // libpng reports errors by a call that must not return. Everything that has to be destroyed lives in this struct,
 // outside the functions that longjmp leaves.
-struct Decoder {
-  explicit Decoder(std::span<const std::byte> bytes) : file(bytes) {
+struct PngDecoder {
+  explicit PngDecoder(std::span<const std::byte> bytes) : file(bytes) {
     png = png_create_read_struct(PNG_LIBPNG_VER_STRING, this, give_up, [](png_structp, png_const_charp) {});
     if (png != nullptr) info = png_create_info_struct(png);
   }
-  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
-  Decoder(const Decoder&) = delete;
-  Decoder& operator=(const Decoder&) = delete;
+  ~PngDecoder() { png_destroy_read_struct(&png, &info, nullptr); }
+  PngDecoder(const PngDecoder&) = delete;
+  PngDecoder& operator=(const PngDecoder&) = delete;
 
   [[noreturn]] static void give_up(png_structp png, png_const_charp reason) {
-    auto* self = static_cast<Decoder*>(png_get_error_ptr(png));
+    auto* self = static_cast<PngDecoder*>(png_get_error_ptr(png));
     std::snprintf(self->message, sizeof(self->message), "%s", reason);
     std::longjmp(self->escape, 1);
   }
 
   static void feed(png_structp png, png_bytep to, size_t count) {
-    auto* self = static_cast<Decoder*>(png_get_io_ptr(png));
+    auto* self = static_cast<PngDecoder*>(png_get_io_ptr(png));
     if (count > self->file.size() - self->at) png_error(png, "truncated");
     std::memcpy(to, self->file.data() + self->at, count);
     self->at += count;
@@ -71,7 +71,7 @@ struct Decoder {
 }  // namespace
 
 Image decode_png(std::span<const std::byte> file, const std::string& where) {
-  Decoder decoder(file);
+  PngDecoder decoder(file);
   if (decoder.info == nullptr) throw Error(fmt::format("{} cannot be decoded; there is too little memory", where));
   const auto damaged = [&] {
     return Error(fmt::format("{} is a damaged PNG ({}); copy it again or leave it out", where, decoder.message));

@@ -25,9 +25,9 @@ namespace {
 namespace fs = std::filesystem;
 namespace op = ov::opset13;
 using namespace forms;  // NOLINT: test code of this folder
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
-class EmitEveryForm : public Emit, public testing::WithParamInterface<std::tuple<Form, bool>> {};
+class EmitEveryForm : public Emit, public ::testing::WithParamInterface<std::tuple<Form, bool>> {};
 
 TEST_P(EmitEveryForm, StandardEqualsTheDecodedNetworkWithFakeQuantize) {
   const auto [form, with_add] = GetParam();
@@ -92,7 +92,7 @@ TEST_P(EmitEveryForm, ExactEqualsTheDecodedNetwork) {
   }
 }
 
-std::string form_name(const testing::TestParamInfo<EmitEveryForm::ParamType>& info) {
+std::string form_name(const ::testing::TestParamInfo<EmitEveryForm::ParamType>& info) {
   static const char* names[] = {"Convolution", "Convolution1d",    "Grouped",    "Depthwise",
                                 "MatMul",      "MatMulTransposed", "MatMulLeft", "Gather"};
   return std::string(names[static_cast<size_t>(std::get<0>(info.param))]) +
@@ -100,10 +100,10 @@ std::string form_name(const testing::TestParamInfo<EmitEveryForm::ParamType>& in
 }
 
 INSTANTIATE_TEST_SUITE_P(All, EmitEveryForm,
-                         testing::Combine(testing::Values(Form::kConvolution, Form::kConvolution1d, Form::kGrouped,
-                                                          Form::kDepthwise, Form::kMatMul, Form::kMatMulTransposed,
-                                                          Form::kMatMulLeft, Form::kGather),
-                                          testing::Bool()),
+                         ::testing::Combine(::testing::Values(Form::kConvolution, Form::kConvolution1d, Form::kGrouped,
+                                                              Form::kDepthwise, Form::kMatMul, Form::kMatMulTransposed,
+                                                              Form::kMatMulLeft, Form::kGather),
+                                            ::testing::Bool()),
                          form_name);
 
 TEST_F(Emit, StandardRunsInt8KernelsAtEveryWidth) {
@@ -120,7 +120,7 @@ TEST_F(Emit, StandardRunsInt8KernelsAtEveryWidth) {
           precision = info.at("runtimePrecision").as<std::string>();
         EXPECT_NE(type, "Gather") << "codes of " << bits << " bits are not folded";
       }
-      EXPECT_THAT(precision, testing::AnyOf("i8", "u8")) << bits << " bits";
+      EXPECT_THAT(precision, ::testing::AnyOf("i8", "u8")) << bits << " bits";
     }
   }
 }
@@ -210,7 +210,7 @@ TEST_F(Emit, NothingTemporaryIsLeftOrNamed) {
   EXPECT_EQ(names, (std::set<std::string>{"model.bin", "model.xml"}));
   std::ifstream file(folder_ / "model.xml");
   const std::string text((std::istreambuf_iterator<char>(file)), {});
-  EXPECT_THAT(text, testing::Not(HasSubstr("tmp")));
+  EXPECT_THAT(text, ::testing::Not(HasSubstr("tmp")));
 }
 
 TEST_F(Emit, AFailedWriteIsASentenceAndLeavesNothing) {

@@ -504,11 +504,11 @@ TEST_F(Import, NamesAndTypesOfNothingAreRefusedWithTheNearestThere) {
   ImportOptions options;
   options.ignore_names = {"block1/aa"};
   EXPECT_THAT(refusal(residual_cnn(), options),
-              AllOf(HasSubstr("--ignore-name 'block1/aa' matches no layer"), HasSubstr("did you mean block1/a ")));
+              AllOf(HasSubstr("ignore_name 'block1/aa' matches no layer"), HasSubstr("did you mean block1/a ")));
   options = {};
   options.ignore_types = {"Convolutoin"};
   EXPECT_THAT(refusal(residual_cnn(), options),
-              AllOf(HasSubstr("--ignore-type 'Convolutoin' is the type of no operation"),
+              AllOf(HasSubstr("ignore_type 'Convolutoin' is the type of no operation"),
                     HasSubstr("did you mean Convolution?")));
   options.ignore_types = {"LSTMSequence"};
   EXPECT_THAT(refusal(residual_cnn(), options), HasSubstr("there are Convolution"));

@@ -22,15 +22,15 @@ Allocatable item(bool is_weights, double values, double sensitivity) {
 
 class Request : public ::testing::Test {
  protected:
-  std::vector<Allocatable> items_ = {item(true, 1000, 1), item(true, 1000, 64), item(false, 100, 1),
-                                     item(false, 100, 64)};
+  std::vector<Allocatable> items_ = {item(true, 1000, 1), item(true, 1000, 32), item(false, 100, 1),
+                                     item(false, 100, 32)};
 };
 
 TEST_F(Request, OfNothingIsFourBitsOnTheMean) {
   const Allocation found = allocate_as_asked(items_, {}, 0);
   EXPECT_DOUBLE_EQ(found.weight_bits, 4);
   EXPECT_DOUBLE_EQ(found.activation_bits, 4);
-  EXPECT_EQ(found.bits, (std::vector<int>{3, 5, 3, 5})) << "64 times as sensitive, 1.5 bits each way";
+  EXPECT_EQ(found.bits, (std::vector<int>{3, 5, 3, 5})) << "32 times as sensitive, 1.25 bits each way";
 }
 
 TEST_F(Request, OfMeanBitsForWeightsHoldsForActivationsToo) {

@@ -4,9 +4,12 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/printing.h"
+#include "core/layer_names.h"
 #include "job/explain_job.h"
 
 namespace dnateq {
@@ -89,13 +92,17 @@ std::string shortened(const std::string& text, size_t width) {
 }
 
 void print_layers(const Explanation& explanation, const std::map<std::string, LayerRecipe>& recipes) {
+  std::vector<std::string> names;
+  for (const LayerExplanation& layer : explanation.layers) names.push_back(layer.name);
+  names = short_layer_names(names, 44);
   size_t width = 5;
-  for (const LayerExplanation& layer : explanation.layers)
-    if (layer.bound != Bound::kNone) width = std::max(width, std::min<size_t>(layer.name.size(), 44));
+  for (size_t l = 0; l < names.size(); ++l)
+    if (explanation.layers[l].bound != Bound::kNone) width = std::max(width, std::min<size_t>(names[l].size(), 44));
   fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>9} {:>9}  bound by\n", "layer", width, "type", "kernel",
              "M x K x N", "bits", "read", "reading", "MACs");
   std::map<std::string, int> others, refusals;
-  for (const LayerExplanation& layer : explanation.layers) {
+  for (size_t l = 0; l < names.size(); ++l) {
+    const LayerExplanation& layer = explanation.layers[l];
     for (const auto& verdict : layer.refused)
       ++refusals[fmt::format("{} ({}): {}", verdict.name, verdict.isa, verdict.refusal)];
     if (layer.bound == Bound::kNone) {
@@ -105,9 +112,9 @@ void print_layers(const Explanation& explanation, const std::map<std::string, La
     std::string bits = layer.stored_bits > 0 ? fmt::format("{:.2f}", layer.stored_bits) : "-";
     if (const auto recipe = recipes.find(layer.name); recipe != recipes.end() && recipe->second.activations)
       bits += fmt::format("/{}", recipe->second.activations->code.stored_bits);
-    fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>6.1f} us {:>6.1f} us  {}\n", shortened(layer.name, width),
-               width, shortened(layer.type, 18), layer.kernel, fmt::format("{} x {} x {}", layer.m, layer.k, layer.n),
-               bits, human_bytes(layer.weight_bytes), layer.memory_us, layer.arithmetic_us, to_string(layer.bound));
+    fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>6.1f} us {:>6.1f} us  {}\n", names[l], width,
+               shortened(layer.type, 18), layer.kernel, fmt::format("{} x {} x {}", layer.m, layer.k, layer.n), bits,
+               human_bytes(layer.weight_bytes), layer.memory_us, layer.arithmetic_us, to_string(layer.bound));
   }
   std::string rest;
   for (const auto& [type, count] : others) rest += fmt::format("{}{} {}", rest.empty() ? "" : ", ", count, type);

@@ -7,8 +7,11 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "cli/words.h"
+#include "core/layer_names.h"
 #include "core/sentence.h"
 #include "dnateq/recipe.h"
 
@@ -18,16 +21,20 @@ namespace {
 void print_layers(const Recipe& recipe) {
   fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>8} {:>8}\n", "layer", "type", "weights", "w", "a", "SQNR w",
              "SQNR out");
+  std::vector<std::string> names;
+  for (const LayerRecipe& layer : recipe.layers) names.push_back(layer.name);
+  for (const UnquantizedLayer& layer : recipe.unquantized) names.push_back(layer.name);
+  names = short_layer_names(names, 44);
+  auto name = names.begin();
   for (const LayerRecipe& layer : recipe.layers) {
-    const std::string name = layer.name.size() > 44 ? "..." + layer.name.substr(layer.name.size() - 41) : layer.name;
     const std::string activation =
         layer.activations ? fmt::format("{}", layer.activations->code.stored_bits) : std::string("-");
-    fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>5.1f} dB {}\n", name, layer.type, layer.weights.elements,
+    fmt::print("{:<44} {:<16} {:>9} {:>4} {:>4} {:>5.1f} dB {}\n", *name++, layer.type, layer.weights.elements,
                layer.weights.code.stored_bits, activation, layer.weights.sqnr_db,
                layer.output_sqnr_db < 119 ? fmt::format("{:>5.1f} dB", layer.output_sqnr_db) : "       -");
   }
   for (const UnquantizedLayer& layer : recipe.unquantized)
-    fmt::print("{:<44} {:<16} {:>9}  FP32: {}\n", layer.name, layer.type, layer.weight_elements, layer.reason);
+    fmt::print("{:<44} {:<16} {:>9}  FP32: {}\n", *name++, layer.type, layer.weight_elements, layer.reason);
 }
 
 void print_bits(const Recipe& recipe) {

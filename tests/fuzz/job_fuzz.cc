@@ -6,6 +6,7 @@
 
 #include "dnateq/error.h"
 #include "job/job_file.h"
+#include "job/quantize_options.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {

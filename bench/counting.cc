@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <random>
 
-#include "kernels/exponential.h"
 #include "core/isa.h"
+#include "kernels/exponential.h"
 #include "kernels/matmul.h"
 #include "problems.h"
 #include "turns.h"

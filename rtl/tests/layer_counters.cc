@@ -9,13 +9,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/blob.h"
 #include "core/pack.h"
 #include "data/samples.h"
-#include "kernels/counting_layer.h"
-#include "layer_file.h"
-#include "core/blob.h"
 #include "graph/calls.h"
 #include "graph/import.h"
+#include "kernels/counting_layer.h"
+#include "layer_file.h"
 #include "ops/counting_layer.h"
 #include "ops/layer_shape.h"
 

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <vector>
 
-#include "dnateq/error.h"
 #include "core/blob.h"
+#include "dnateq/error.h"
 
 namespace {
 

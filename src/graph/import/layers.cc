@@ -82,7 +82,8 @@ void visit(const std::shared_ptr<ov::Node>& node, PreparedModel& prepared, Layer
   } else {
     return;
   }
-  const std::string ignored = choice.reason_to_ignore(layer.name, node->get_type_name());  // in any case: it notes matches
+  const std::string ignored =
+      choice.reason_to_ignore(layer.name, node->get_type_name());  // in any case: it notes matches
   if (reason.empty()) reason = ignored;
   if (reason.empty() && !choice.is_wanted(layer.name)) reason = "does not match --only";
   if (!reason.empty()) {

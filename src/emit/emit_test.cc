@@ -231,7 +231,7 @@ TEST_F(Emit, AFailedWriteIsASentenceAndLeavesNothing) {
   }
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
-  EXPECT_THAT(message, HasSubstr("Cannot write"));
+  EXPECT_THAT(message, HasSubstr("cannot be written"));
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 

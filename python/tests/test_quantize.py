@@ -168,7 +168,7 @@ def test_one_width_alone_leaves_the_other_kind_to_the_strategy(network, samples,
     assert result.summary["activations"]["stored_bits"] <= 4.001
     result = dnateq.quantize(network, samples, activation_bits=7, emit="exact", **quiet)
     assert {row["activation_bits"] for row in result.layers} == {7}
-    with pytest.raises(ValueError, match="weight_bits is not for strategy paper.*give target_bits"):
+    with pytest.raises(ValueError, match="weight_bits is not for strategy='paper'.*give target_bits"):
         dnateq.quantize(network, samples, weight_bits=4, strategy="paper", emit="exact", **quiet)
 
 
@@ -294,14 +294,14 @@ def test_layers_are_ignored_by_name_type_and_pattern(network, samples, quiet, tm
     ({"max_drop": 0.1, "max_loss": 0.1}, ValueError, "older name"),
     ({"drop_type": "relative"}, ValueError, "give max_drop too"),
     ({"max_drop": 0.1, "drop_type": "percent"}, ValueError, "drop_type is 'percent'"),
-    ({"max_drop": 0.1, "drop_type": "relative", "metric": "kl"}, ValueError, "drop_type relative has no meaning"),
+    ({"max_drop": 0.1, "drop_type": "relative", "metric": "kl"}, ValueError, "drop_type='relative' has no meaning"),
     ({"metric": "accuracy"}, ValueError, "metric is 'accuracy'"),
     ({"metric": 3}, TypeError, "metric is a int"),
     ({"metric": "cosine", "metric_range": (0, 1)}, ValueError, "metric_range belongs to a metric of your own"),
     ({"metric": len, "metric_range": (1, 0)}, ValueError, "metric_range is"),
     ({"metric": len, "metric_range": 1}, TypeError, "metric_range is no pair"),
     ({"target_bits": 4, "require_certificate": True}, ValueError, "require_certificate belongs to max_drop"),
-    ({"metric": "top1"}, ValueError, "top1 needs validation and labels"),
+    ({"metric": "top1"}, ValueError, "metric='top1' needs validation and labels"),
     ({"strategy": "best"}, ValueError, "strategy is 'best'"),
     ({"emit": "fast"}, ValueError, "emit takes standard"),
     ({"ignored": ["nothing"]}, ValueError, "ignored 'nothing' matches no layer"),
@@ -318,7 +318,7 @@ def test_layers_are_ignored_by_name_type_and_pattern(network, samples, quiet, tm
     ({"output": "boxes"}, ValueError, "no output 'boxes'"),
     ({"weight_bits": 9}, ValueError, "weight_bits is 9"),
     ({"resume": True}, ValueError, "nothing to resume"),
-    ({"thr_weights": 0.1, "thr_activations": 0.1}, ValueError, "thr_weights belongs to strategy paper"),
+    ({"thr_weights": 0.1, "thr_activations": 0.1}, ValueError, "thr_weights belongs to strategy='paper'"),
     ({"strategy": "paper", "emit": "exact", "thr_weights": 0.1}, ValueError, "are a pair; give thr_activations too"),
     ({"strategy": "paper", "emit": "exact", "thr_weights": "10%", "thr_activations": 0.1}, TypeError, "thr_weights is a str"),
     ({"strategy": "paper", "emit": "exact", "thr_weights": 2, "thr_activations": 0.1}, ValueError, "thr_weights '2.0' is no"),

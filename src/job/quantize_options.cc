@@ -1,3 +1,5 @@
+#include "job/quantize_options.h"
+
 #include <fmt/format.h>
 
 #include <charconv>
@@ -9,7 +11,6 @@
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/evaluate.h"
-#include "job/quantize_options.h"
 #include "quantize/external_metric.h"
 
 namespace dnateq {

@@ -14,7 +14,7 @@ if [[ ${1:-run} == announce ]]; then
   read -r -a missing <<<"$(tools/setup.sh --missing)"
   if ((${#missing[@]})); then echo "demo: first these Debian packages are installed: ${missing[*]}"; fi
   [[ -x .venv/bin/python ]] || echo "demo: then OpenVINO and the network are downloaded into .venv (about 250 MB on disk)"
-  [[ -x $program ]] || echo "demo: then dnateq is built, which takes about two minutes on two cores"
+  [[ -x $program ]] || echo "demo: then dnateq is built, which takes three to four minutes on two cores"
   echo "demo: the quantization itself takes less than a minute; its result will be $out, with a report to open in a browser"
   exit 0
 fi

@@ -79,7 +79,7 @@ def links():
                 print(f"{name}: {target}: there is no such heading")
                 failed = 1
     failed |= not environment_is_described() or not readme_is_short()
-    written = set(re.findall(r'json\["(\w+)"\]', (ROOT / "src/core/recipe.cc").read_text()))
+    written = set(re.findall(r'json\["(\w+)"\]', (ROOT / "src/core/recipe_json.cc").read_text()))
     described = set(re.findall(r"`(\w+)(?:\[\])?`", (ROOT / "docs/reference/files.md").read_text()))
     for key in sorted(written - described ):
         print(f"docs/reference/files.md does not describe the recipe's key {key}")

@@ -57,8 +57,9 @@ InputShapes parse_shapes(const std::vector<std::string>& texts) {
   for (const std::string& text : texts) {
     const size_t equals = text.find('=');
     std::vector<int64_t> dims;
-    const char *at = text.data() + std::min(equals, text.size() - 1) + 1, *const end = text.data() + text.size();
-    bool good = equals != std::string::npos && equals > 0 && at != end;
+    const char* const end = text.data() + text.size();
+    const char* at = equals == std::string::npos ? end : text.data() + equals + 1;
+    bool good = equals > 0 && at != end;
     while (good && at != end) {
       int64_t dim = 0;
       const auto [next, failed] = std::from_chars(at, end, dim);

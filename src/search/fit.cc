@@ -34,20 +34,30 @@ struct Line {
   double alpha = 0, beta = 0;
 };
 
+// base^i - 1: what levels of one base have in common.
+std::vector<double> curve_of(double base, int count) {
+  std::vector<double> curve(static_cast<size_t>(count));
+  const double log_base = std::log(base);
+  for (int i = 0; i < count; ++i) curve[static_cast<size_t>(i)] = std::expm1(i * log_base);
+  return curve;
+}
+
+void set_levels(std::span<const double> curve, Line line, std::span<double> levels) {
+  for (size_t i = 0; i < curve.size(); ++i) levels[i] = line.alpha * curve[i] + (line.alpha + line.beta);
+}
+
 std::vector<double> levels_of(double base, Line line, int count) {
   std::vector<double> levels(static_cast<size_t>(count));
-  const double log_base = std::log(base);
-  for (int i = 0; i < count; ++i)
-    levels[static_cast<size_t>(i)] = line.alpha * std::expm1(i * log_base) + (line.alpha + line.beta);
+  set_levels(curve_of(base, count), line, levels);
   return levels;
 }
 
 int level_count(const TensorCode& code) { return std::max(code.negative_levels, code.positive_levels); }
 
 // Line through the given smallest and largest level.
-Line spanning(double base, int count, double smallest, double largest) {
-  if (count == 1) return {largest, 0.0};
-  const double alpha = (largest - smallest) / std::expm1((count - 1) * std::log(base));
+Line spanning(std::span<const double> curve, double smallest, double largest) {
+  if (curve.size() == 1) return {largest, 0.0};
+  const double alpha = (largest - smallest) / curve.back();
   return {alpha, smallest - alpha};
 }
 
@@ -67,11 +77,11 @@ bool ascending(std::span<const double> levels) {
 }
 
 // Weighted least squares of (alpha, beta) for a fixed assignment of values to levels.
-Line least_squares(double base, std::span<const double> weight, std::span<const double> sum, bool beta_is_zero) {
-  const double log_base = std::log(base);
+Line least_squares(std::span<const double> curve, std::span<const double> weight, std::span<const double> sum,
+                   bool beta_is_zero) {
   double w = 0, p = 0, pp = 0, s = 0, ps = 0;
   for (size_t i = 0; i < weight.size(); ++i) {
-    const double shape = std::expm1(static_cast<double>(i) * log_base) + (beta_is_zero ? 1.0 : 0.0);
+    const double shape = curve[i] + (beta_is_zero ? 1.0 : 0.0);
     w += weight[i];
     p += weight[i] * shape;
     pp += weight[i] * shape * shape;
@@ -86,32 +96,52 @@ Line least_squares(double base, std::span<const double> weight, std::span<const 
   return {alpha, offset - alpha};
 }
 
-Candidate alternate(const FitData& data, const TensorCode& request, double base, Line line, bool beta_is_zero) {
-  const int count = level_count(request);
-  std::vector<double> weight(static_cast<size_t>(count)), sum(static_cast<size_t>(count));
-  Candidate best;
-  best.base = base;
-  for (int step = 0; step < kMostAlternations; ++step) {
-    const std::vector<double> levels = levels_of(base, line, count);
-    if (!ascending(levels)) break;
-    const double error = data.squared_error(levels, request.negative_levels, request.positive_levels);
-    if (!(error < best.error * (1 - kLeastGain))) {
-      if (error < best.error) best = {error, base, line};
-      break;
+// Alternating least squares of one base from many starts.
+class Alternation {
+ public:
+  Alternation(const FitData& data, const TensorCode& request, double base, bool beta_is_zero)
+      : data_(data),
+        request_(request),
+        base_(base),
+        beta_is_zero_(beta_is_zero),
+        curve_(curve_of(base, level_count(request))),
+        levels_(curve_.size()),
+        weight_(curve_.size()),
+        sum_(curve_.size()) {}
+
+  std::span<const double> curve() const { return curve_; }
+
+  Candidate from(Line line) {
+    Candidate best;
+    best.base = base_;
+    for (int step = 0; step < kMostAlternations; ++step) {
+      set_levels(curve_, line, levels_);
+      if (!ascending(levels_)) break;
+      const double error = data_.assign(levels_, request_.negative_levels, request_.positive_levels, weight_, sum_);
+      if (!(error < best.error * (1 - kLeastGain))) {
+        if (error < best.error) best = {error, base_, line};
+        break;
+      }
+      best = {error, base_, line};
+      Line next = least_squares(curve_, weight_, sum_, beta_is_zero_);
+      if (!beta_is_zero_ && next.alpha > 0) {
+        const double largest = next.alpha * curve_.back() + next.alpha + next.beta;
+        const double floor = kSmallestLevel * largest;
+        if (next.alpha + next.beta < floor) next = spanning(curve_, floor, largest);
+      }
+      if (!(next.alpha > 0)) break;
+      line = next;
     }
-    best = {error, base, line};
-    data.assign(levels, request.negative_levels, request.positive_levels, weight, sum);
-    Line next = least_squares(base, weight, sum, beta_is_zero);
-    if (!beta_is_zero && next.alpha > 0) {
-      const double largest = next.alpha * std::expm1((count - 1) * std::log(base)) + next.alpha + next.beta;
-      const double floor = kSmallestLevel * largest;
-      if (next.alpha + next.beta < floor) next = spanning(base, count, floor, largest);
-    }
-    if (!(next.alpha > 0)) break;
-    line = next;
+    return best;
   }
-  return best;
-}
+
+ private:
+  const FitData& data_;
+  const TensorCode& request_;
+  double base_;
+  bool beta_is_zero_;
+  std::vector<double> curve_, levels_, weight_, sum_;
+};
 
 // Snaps the curve to the int8 grid: the grid's scale is searched, then refitted by least squares with the integers
 // held.
@@ -183,8 +213,9 @@ double largest_value(const FitData& data, const TensorCode& request) {
 
 Candidate best_uniform(const FitData& data, const TensorCode& request) {
   const int count = level_count(request);
+  const std::vector<double> curve = curve_of(kFlatBase, count);
   const auto ending_at = [&](double top) {
-    Candidate candidate{0, kFlatBase, spanning(kFlatBase, count, top / count, top)};
+    Candidate candidate{0, kFlatBase, spanning(curve, top / count, top)};
     candidate.error = data.squared_error(levels_of(kFlatBase, candidate.line, count), request.negative_levels,
                                          request.positive_levels);
     return candidate;
@@ -196,18 +227,20 @@ Candidate best_for_base(const FitData& data, const TensorCode& request, double b
   const bool beta_is_zero = request.family == Family::kBeta0 || request.family == Family::kPow2;
   const int count = level_count(request);
   const double largest = largest_value(data, request);
+  Alternation alternation(data, request, base, beta_is_zero);
   Candidate best;
   for (const double clip : kClips) {
     const double top = largest * clip;
     const auto try_line = [&](Line line) {
-      const Candidate candidate = alternate(data, request, base, line, beta_is_zero);
+      const Candidate candidate = alternation.from(line);
       if (candidate.error < best.error) best = candidate;
     };
     if (beta_is_zero) {
       try_line({top * std::exp(-(count - 1) * std::log(base)), 0.0});
     } else {
       const double uniform_step = top / count;
-      for (const double smallest : kSmallestLevels) try_line(spanning(base, count, smallest * uniform_step, top));
+      for (const double smallest : kSmallestLevels)
+        try_line(spanning(alternation.curve(), smallest * uniform_step, top));
     }
   }
   return best;

@@ -10,6 +10,15 @@ namespace {
 constexpr int kBucketShift = 14;  // of a pool: nine mantissa bits survive
 constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
 
+// Of the guide to magnitudes: exponent and seven mantissa bits, whose order is that of positive numbers. A key has
+// about four magnitudes of a pool.
+constexpr int kGuideShift = 45;
+uint64_t guide_key(double x) { return std::bit_cast<uint64_t>(x) >> kGuideShift; }
+
+double segment_error(double level, double w, double wx, double wxx) {
+  return std::max(0.0, wxx - 2 * level * wx + level * level * w);
+}
+
 }  // namespace
 
 FitData FitData::from_histogram(const Histogram& histogram) {
@@ -64,17 +73,27 @@ void FitData::build(std::vector<std::pair<double, double>> (&points)[2]) {
   for (int s = 0; s < 2; ++s) {
     std::sort(points[s].begin(), points[s].end());
     Side& side = sides_[s];
-    side.w = side.wx = side.wxx = {0.0};
+    side.up_to = {Sums{}};
     for (const auto& [x, w] : points[s]) {
+      const uint64_t key = guide_key(x) - guide_key(points[s].front().first);
+      while (side.guide.size() <= key) side.guide.push_back(static_cast<uint32_t>(side.x.size()));
+      const Sums before = side.up_to.back();
       side.x.push_back(x);
-      side.w.push_back(side.w.back() + w);
-      side.wx.push_back(side.wx.back() + w * x);
-      side.wxx.push_back(side.wxx.back() + w * x * x);
+      side.up_to.push_back({before.w + w, before.wx + w * x, before.wxx + w * x * x});
     }
-    weight_ += side.w.back();
-    magnitude_ += side.wx.back();
-    power_ += side.wxx.back();
+    side.guide.push_back(static_cast<uint32_t>(side.x.size()));
+    weight_ += side.up_to.back().w;
+    magnitude_ += side.up_to.back().wx;
+    power_ += side.up_to.back().wxx;
   }
+}
+
+size_t FitData::Side::first_at_least(double threshold) const {
+  if (!(threshold > x.front())) return 0;
+  if (threshold > x.back()) return x.size();
+  const uint64_t key = guide_key(threshold) - guide_key(x.front());
+  const auto begin = x.begin();
+  return static_cast<size_t>(std::lower_bound(begin + guide[key], begin + guide[key + 1], threshold) - begin);
 }
 
 // visit(level index or -1 for zero, weight, sum of magnitudes, sum of squares), once a side and level.
@@ -91,12 +110,10 @@ void FitData::for_each_segment(std::span<const double> levels, int negative_leve
       if (i + 1 < count) {
         const double low = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
         const double threshold = (low + levels[static_cast<size_t>(i + 1)]) / 2;
-        end = static_cast<size_t>(
-            std::lower_bound(side.x.begin() + static_cast<std::ptrdiff_t>(begin), side.x.end(), threshold) -
-            side.x.begin());
+        end = std::max(begin, side.first_at_least(threshold));
       }
-      if (end > begin)
-        visit(i, side.w[end] - side.w[begin], side.wx[end] - side.wx[begin], side.wxx[end] - side.wxx[begin]);
+      const Sums &before = side.up_to[begin], &after = side.up_to[end];
+      if (end > begin) visit(i, after.w - before.w, after.wx - before.wx, after.wxx - before.wxx);
       begin = end;
     }
   }
@@ -105,8 +122,7 @@ void FitData::for_each_segment(std::span<const double> levels, int negative_leve
 double FitData::squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const {
   double error = 0;
   for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
-    const double level = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
-    error += std::max(0.0, wxx - 2 * level * wx + level * level * w);
+    error += segment_error(i < 0 ? 0.0 : levels[static_cast<size_t>(i)], w, wx, wxx);
   });
   return error;
 }
@@ -119,7 +135,7 @@ double FitData::squared_error(const TensorCode& code) const {
     for (size_t i = 0; i < side.x.size(); ++i) {
       const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
       const double difference = static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x)));
-      error += (side.w[i + 1] - side.w[i]) * difference * difference;
+      error += (side.up_to[i + 1].w - side.up_to[i].w) * difference * difference;
     }
   }
   return error;
@@ -132,22 +148,25 @@ double FitData::absolute_error(const TensorCode& code) const {
     const Side& side = sides_[s];
     for (size_t i = 0; i < side.x.size(); ++i) {
       const auto x = static_cast<float>(s == 1 ? -side.x[i] : side.x[i]);
-      error += (side.w[i + 1] - side.w[i]) *
+      error += (side.up_to[i + 1].w - side.up_to[i].w) *
                std::fabs(static_cast<double>(x) - static_cast<double>(encoder.decode(encoder.encode(x))));
     }
   }
   return error;
 }
 
-void FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
-                     std::span<double> sum) const {
+double FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels,
+                       std::span<double> weight, std::span<double> sum) const {
   std::fill(weight.begin(), weight.end(), 0.0);
   std::fill(sum.begin(), sum.end(), 0.0);
-  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double) {
+  double error = 0;
+  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
+    error += segment_error(i < 0 ? 0.0 : levels[static_cast<size_t>(i)], w, wx, wxx);
     if (i < 0) return;
     weight[static_cast<size_t>(i)] += w;
     sum[static_cast<size_t>(i)] += wx;
   });
+  return error;
 }
 
 }  // namespace dnateq

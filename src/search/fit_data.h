@@ -1,7 +1,8 @@
 // The values of one tensor in the form that fits read: sorted magnitudes with prefix sums, so that one error evaluation
-// costs O(levels * log(points)) however many values the tensor has.
+// costs O(levels) however many values the tensor has.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <utility>
 #include <vector>
@@ -31,14 +32,20 @@ class FitData {
   double squared_error(const TensorCode& code) const;
 
   // Per level: weight and weighted sum of the magnitudes that nearest rounding assigns to it, both signs together.
-  void assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
-              std::span<double> sum) const;
+  // Returns squared_error of the same levels.
+  double assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
+                std::span<double> sum) const;
 
  private:
   friend class ValuePool;
+  struct Sums {
+    double w = 0, wx = 0, wxx = 0;
+  };
   struct Side {
-    std::vector<double> x;           // ascending magnitudes
-    std::vector<double> w, wx, wxx;  // prefix sums, one longer than x
+    std::vector<double> x;        // ascending magnitudes
+    std::vector<Sums> up_to;      // sums over all magnitudes before the one of this index; one longer than x
+    std::vector<uint32_t> guide;  // where magnitudes of a key begin: keys from that of x.front() on, and one more
+    size_t first_at_least(double threshold) const;
   };
   void build(std::vector<std::pair<double, double>> (&points)[2]);
   template <typename Visit>

@@ -31,13 +31,15 @@ def accuracy(model, images, labels):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--calibration", type=int, default=1000, metavar="N", help="images to calibrate with (default: %(default)s)")
+    parser.add_argument("--judge", type=int, default=2500, metavar="N", help="images that lead the search (default: %(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR")
     args = parser.parse_args()
     with np.load(args.data / "cifar10.npz") as archive:
-        calibration, images, labels = archive["calib_x"][:1000], archive["test_x"], archive["test_y"]
+        calibration, images, labels = archive["calib_x"][:args.calibration], archive["test_x"], archive["test_y"]
 
     def top1(model):
-        return accuracy(model, images[:2500], labels[:2500])
+        return accuracy(model, images[:args.judge], labels[:args.judge])
 
     result = dnateq.quantize(args.data / "resnet20.onnx", batches(calibration, 1), metric=top1, max_loss=0.01, emit="both")
 
@@ -48,7 +50,7 @@ def main():
     print(f"{bits['weights']['stored_bits']:.2f} bits a weight, {bits['activations']['stored_bits']:.2f} an activation; "
           f"{bits['bytes']['fp32'] / 1e3:.0f} kB became {bits['bytes']['file'] / 1e3:.0f} kB")
     for name, model in (("FP32", args.data / "resnet20.onnx"), ("cpu", result.model), ("exact", result.exact_model)):
-        print(f"{name:<6} {100 * accuracy(ov.compile_model(model, 'CPU', f32), images[2500:], labels[2500:]):.2f} %")
+        print(f"{name:<6} {100 * accuracy(ov.compile_model(model, 'CPU', f32), images[args.judge:], labels[args.judge:]):.2f} %")
     if args.output:
         print(f"saved in {result.save(args.output)}")
 

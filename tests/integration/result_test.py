@@ -146,7 +146,7 @@ class Determinism(Case):
         start = time.monotonic()
         self.quantize(*options)
         whole = time.monotonic() - start
-        for share in (0.15, 0.3, 0.5, 0.7, 0.85):
+        for share in (0.2, 0.45, 0.75):
             stopped = self.folder / f"stopped{share}"
             if not self.stopped_after(share * whole, "quantize", self.net, "--calibration", self.calib, *options, "-o", stopped):
                 continue
@@ -285,9 +285,10 @@ class Emissions(Case):
                 if not {"exact", "counting", "paper"} & set(options):
                     self.assertIsNotNone(document["metric"]["quantized"])
                     self.assertGreater(self.cosine(self.predictions(out / "model.xml", extension="standard" not in options), wanted), 0.97)
-                self.succeeds("inspect", out)
-                self.succeeds("report", out)
-                if "--max-loss" not in options:
+                if number % 4 == 0:
+                    self.succeeds("inspect", out)
+                    self.succeeds("report", out)
+                if "--max-loss" not in options and number % 4 == 1:
                     self.succeeds(*self.again("--target-bits", "20" if "--ignore" in options else "6",
                                               "-o", self.folder / f"again{number}", source=out))
 

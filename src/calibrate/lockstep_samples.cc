@@ -14,6 +14,9 @@ namespace op = ov::opset13;
 
 // Values of a layer's inputs that are sampled, at most: 200 MB of float32.
 constexpr double kMostInputValues = 5e7;
+// Of its outputs, likewise: 400 MB. Where a table of weights was rounded already for another layer, and only a bias is
+// to be found, few rows say enough of it.
+constexpr double kMostTargetValues = 1e8, kMostTargetValuesOfBias = 2e7;
 // Yet so many rows of them: with fewer, second moments of a thousand inputs would be mostly noise.
 constexpr double kFewestRows = 2048;
 constexpr uint64_t kLayerSeedStep = 7919;  // a prime, so that layers of neighbouring seeds do not choose alike
@@ -170,8 +173,10 @@ void LockstepSampler::plan_rows(size_t l, const Reads& reads, BoundarySlice& fp,
   const double scale = all_elements / boundary_.elements(0);
   const double bytes_of_both = 2.0 * static_cast<double>(live_bytes) * scale;
   gathered.advance = bytes_of_both <= static_cast<double>(options_.kept_bytes);
-  const double largest_rows = std::clamp(kMostInputValues / static_cast<double>(layer.groups * layer.columns),
-                                         kFewestRows, static_cast<double>(options_.largest_rows));
+  const double most_targets = layer.shares_weights_with ? kMostTargetValuesOfBias : kMostTargetValues;
+  const double largest_rows = std::min(std::clamp(kMostInputValues / static_cast<double>(layer.groups * layer.columns),
+                                                  kFewestRows, static_cast<double>(options_.largest_rows)),
+                                       most_targets / static_cast<double>(layer.rows));
   const double share = std::min(1.0, largest_rows / (positions * scale));
   gathered.sampler.emplace(layer, quantized_.encoder(l), share, options_.seed + kLayerSeedStep * (l + 1));
 }

@@ -79,8 +79,9 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
       if (!m.shape.empty() && m.shape[0] % count == 0) m.shape[0] /= count;
     }
   };
-  Task task(options.progress, "measuring activations", calls.size());
-  visit_tensors(core, *prepared.model, calls, calls.size(), tensors_wanted, options.threads, &task,
+  const size_t count = options.weights_only ? 1 : calls.size();
+  Task task(options.progress, "measuring activations", count);
+  visit_tensors(core, *prepared.model, calls, count, tensors_wanted, options.threads, &task,
                 [&](size_t c, const std::vector<ov::Tensor>& tensors) {
                   for (size_t a = 0; a < producers.size(); ++a) add(a, c, tensors[a]);
                   std::vector<float> largest;
@@ -229,7 +230,7 @@ Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls&
   Measurements measurements;
   const Outputs producers = activation_tensors(prepared, measurements);
   measure_histograms(core, prepared, calls, producers, options, measurements);
-  fit_activations(options, measurements);
+  if (!options.weights_only) fit_activations(options, measurements);
   measure_weights(prepared, options, measurements);
   if (options.sensitivities) measure_sensitivities(core, prepared, calls, producers, options, measurements);
   return measurements;

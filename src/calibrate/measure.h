@@ -79,9 +79,9 @@ ActivationHistograms measure_activations(ov::Core& core, const PreparedModel& pr
                                          const Progress& progress);
 
 struct MeasureOptions {
-  TensorCode request;    // family and arithmetic
-  bool uniform = false;  // uniform grids instead of exponential curves
-  bool weights_only = false;
+  TensorCode request;         // family and arithmetic
+  bool uniform = false;       // uniform grids instead of exponential curves
+  bool weights_only = false;  // of activations, then, one call's values alone are looked at, and nothing is fitted
   bool sensitivities = true;
   Metric metric = Metric::kKl;  // divergence of `output`: 1 - cosine for kCosine, else KL
   size_t output = 0;

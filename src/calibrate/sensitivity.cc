@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "calibrate/lockstep.h"
+#include "graph/evaluate.h"
 #include "graph/runner.h"
 #include "graph/taps.h"
 #include "search/solve.h"
@@ -17,6 +18,7 @@ namespace op = ov::opset13;
 
 constexpr int kReferenceBits = 4;                // activations are disturbed by their own code at this width
 constexpr int64_t kRowsAlone = 1 << 13;          // positions to solve a layer by that is only measured
+constexpr size_t kWideCalls = 2;                 // of language models, whose outputs are a vocabulary wide
 constexpr size_t kStages = 8;                    // a disturbance then runs 4.5 eighths of the network, on average
 constexpr size_t kStartBytes = size_t{1} << 28;  // kept of the tensors that a stage starts with, all samples
 
@@ -25,9 +27,10 @@ struct SampleSet {
   const Calls& calls;
   std::vector<std::vector<ov::Tensor>> inputs;  // of the network, by call
 
-  SampleSet(const Calls& all, int64_t count) : calls(all) {
+  SampleSet(const Calls& all, int64_t count, bool wide) : calls(all) {
+    const size_t most = wide ? kWideCalls : calls.size();
     int64_t samples = 0;
-    for (size_t c = 0; c < calls.size() && samples < count; ++c) {
+    for (size_t c = 0; c < std::min(most, calls.size()) && samples < count; ++c) {
       samples += calls.sample_count(c);
       inputs.push_back(calls.tensors(c));
     }
@@ -277,7 +280,8 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
 
   Task task(options.progress, "measuring sensitivities",
             producers.size() + kMeasuredWidths.size() * prepared.layers.size());
-  const SampleSet samples(calls, options.sensitivity_samples);
+  const SampleSet samples(calls, options.sensitivity_samples,
+                          is_wide(std::as_const(*prepared.model).output(options.output)));
   for (const Stage& stage : stages_of(prepared, producers, kStages)) {
     DisturbedNetwork network(core, prepared, samples, stage, producers, options);
     for (size_t i = 0; i < stage.activations.size(); ++i) {

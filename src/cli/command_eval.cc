@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/printing.h"
 #include "job/evaluate_job.h"
+#include "job/evaluate_language_job.h"
 
 namespace dnateq {
 namespace {
@@ -20,7 +21,43 @@ nlohmann::ordered_json document_of(const EvaluateResult& result) {
   return document;
 }
 
+nlohmann::ordered_json json_of(const TokenMean& mean) { return {{"value", mean.value}, {"interval", mean.interval}}; }
+
+int run_on_text(const EvaluateOptions& options, const Session& session) {
+  const EvaluateLanguageResult result = run_evaluate_language_job(
+      {options.model, options.reference, options.data, session.thread_count()}, session.progress);
+  const auto& reference = result.reference;
+  if (session.json) {
+    nlohmann::ordered_json document = {{"windows", result.windows},
+                                       {"context", result.context},
+                                       {"tokens", result.tokens},
+                                       {"perplexity", json_of(result.perplexity)}};
+    if (reference)
+      document["reference"] = {{"perplexity", json_of(reference->perplexity)},
+                               {"kl", json_of(reference->kl)},
+                               {"kl_99", reference->kl_99},
+                               {"kl_999", reference->kl_999},
+                               {"same_top", json_of(reference->same_top)}};
+    print_json(document);
+    return 0;
+  }
+  const auto line = [](const char* name, const TokenMean& mean, double unit, const char* behind) {
+    fmt::print("{:<22} {:.4f}{}, 95 % within [{:.4f}, {:.4f}]\n", name, unit * mean.value, behind,
+               unit * mean.interval.first, unit * mean.interval.second);
+  };
+  fmt::print("{} windows of {} tokens, each read from its beginning; {} tokens predicted\n", result.windows,
+             result.context, result.tokens);
+  line("perplexity", result.perplexity, 1, "");
+  if (!reference) return 0;
+  line("the reference's", reference->perplexity, 1, "");
+  line("mean KL to it", reference->kl, 1, " nats");
+  fmt::print("{:<22} {:.4f} nats, and 99.9 % {:.4f}\n", "99 % of tokens below", reference->kl_99, reference->kl_999);
+  line("same likeliest token", reference->same_top, 100, " %");
+  return 0;
+}
+
 int run(EvaluateOptions options, const Session& session) {
+  if (!options.data.text.empty()) return run_on_text(options, session);
   options.threads = session.thread_count();
   const EvaluateResult result = run_evaluate_job(options, session.progress);
   if (session.json) {
@@ -43,7 +80,8 @@ Command add_eval(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("eval", "measure a network on samples");
   command->footer("Example: dnateq eval out/exact/model.xml --data test.npz --labels test.npy --metric top1");
   command->add_option("model", options->model, "any model, quantized or not")->required();
-  add_data(*command, "--data", options->data, "samples");
+  add_data(*command, "--data", options->data, "samples", false);
+  add_text(*command, options->data);
   add_batch_axis(*command, options->data);
   command->add_option("--labels", options->labels, "labels, or `names`");
   command->add_option("--metric", options->metric, "as in quantize");

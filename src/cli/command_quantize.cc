@@ -32,8 +32,12 @@ Command add_quantize(CLI::App& app, Session& session) {
   command->footer(
       "Example: dnateq quantize resnet.onnx --calibration images/ --mean 123.7,116.3,103.5 "
       "--std 58.4,57.1,57.4 --resize 256 --crop 224 --max-drop 1% -o out");
-  command->add_option("model", arguments.model, "ONNX, OpenVINO IR or another format that OpenVINO reads")->required();
-  add_data(*command, "--calibration", arguments.calibration, "unlabelled inputs");
+  command
+      ->add_option("model", arguments.model,
+                   "ONNX, OpenVINO IR or another format that OpenVINO reads; or the folder of a language model")
+      ->required();
+  add_data(*command, "--calibration", arguments.calibration, "unlabelled inputs", false);
+  add_text(*command, arguments.calibration);
   add_batch_axis(*command, arguments.calibration);
   command->add_option("--validation", arguments.validation, "samples to judge on, in the same form");
   command->add_option("--labels", arguments.labels,
@@ -85,6 +89,9 @@ Command add_quantize(CLI::App& app, Session& session) {
                    "rows of activations in a call, for cpu models: 1 for decoding token by token\n"
                    "(default: as the calibration samples have them)")
       ->check(CLI::Range(1, 1 << 20));
+  command->add_flag("--no-rotation", arguments.no_rotation,
+                    "language models: leave the spaces between layers as they are; else they are rotated, which changes\n"
+                    "nothing but how well weights can be quantized");
   command->add_flag("--weights-only", arguments.weights_only, "leave activations in FP32");
   command
       ->add_option("--target-isa", arguments.target_isa,

@@ -48,6 +48,7 @@ void add_output(CLI::App& command, Session& session);  // --json, --quiet
 void add_common(CLI::App& command, Session& session);  // those and --threads
 void add_data(CLI::App& command, const std::string& flag, DataArguments& data, const std::string& what,
               bool required = true);
+void add_text(CLI::App& command, DataArguments& data);
 // The three texts are left as they are written.
 void add_limit(CLI::App& command, std::string& max_drop, std::string& drop_type, std::string& max_loss);
 void add_ignored(CLI::App& command, std::vector<std::string>& names, std::vector<std::string>& types);

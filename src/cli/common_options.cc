@@ -34,6 +34,15 @@ void add_data(CLI::App& command, const std::string& flag, DataArguments& data, c
   command.add_option("--layout", data.layout, "images")->check(CLI::IsMember({"nchw", "nhwc"}));
 }
 
+void add_text(CLI::App& command, DataArguments& data) {
+  command.add_option("--text", data.text,
+                     "language models: a text file (UTF-8), read by the tokenizer in the model's folder");
+  command.add_option("--context", data.context, "tokens of the text that the model sees at once (default: 512)")
+      ->check(CLI::Range(2, 1 << 20));
+  command.add_option("--windows", data.windows, "so many pieces of --context tokens, at most; 0: all (default: 64)")
+      ->check(CLI::Range(0, 1 << 20));
+}
+
 void add_limit(CLI::App& command, std::string& max_drop, std::string& drop_type, std::string& max_loss) {
   command.add_option("--max-drop", max_drop, "fewest bits whose loss is at most this, e.g. 0.01 or 1%");
   command

@@ -5,6 +5,7 @@
 #include <memory>
 #include <openvino/openvino.hpp>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/weight_codes.h"
@@ -59,7 +60,8 @@ void check_counting(const PreparedModel& prepared);
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes);
 int64_t exact_weight_bytes(const Layer& layer, const LayerCodes& codes);
 
-// Writes DIR/model.xml and DIR/model.bin under temporary names, then renames. No FP16 compression of constants.
-void save_model_files(const std::shared_ptr<ov::Model>& model, const std::filesystem::path& directory);
+// Writes DIR/STEM.xml and DIR/STEM.bin under temporary names, then renames. No FP16 compression of constants.
+void save_model_files(const std::shared_ptr<ov::Model>& model, const std::filesystem::path& directory,
+                      const std::string& stem = "model");
 
 }  // namespace dnateq

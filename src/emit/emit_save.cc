@@ -69,18 +69,18 @@ class TemporaryFile {
 
 }  // namespace
 
-void save_model_files(const std::shared_ptr<ov::Model>& model, const fs::path& directory) {
+void save_model_files(const std::shared_ptr<ov::Model>& model, const fs::path& directory, const std::string& stem) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) throw Error(fmt::format("the folder '{}' cannot be made: {}", directory.string(), error.message()));
   errno = 0;
-  TemporaryFile bin(directory / "model.bin"), xml(directory / "model.xml");
+  TemporaryFile bin(directory / (stem + ".bin")), xml(directory / (stem + ".xml"));
   try {
     ov::pass::Serialize(xml.stream(), bin.stream()).run_on_model(model);
   } catch (const std::exception& failure) {
     if (!bin.stream()) bin.fail();
     if (!xml.stream()) xml.fail();
-    throw Error(fmt::format("'{}' cannot be written: {}", (directory / "model.xml").string(), failure.what()));
+    throw Error(fmt::format("'{}' cannot be written: {}", (directory / (stem + ".xml")).string(), failure.what()));
   }
   bin.finish();
   xml.finish();

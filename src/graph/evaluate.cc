@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <mutex>
+
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/runner.h"
@@ -47,6 +49,60 @@ OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model,
       },
       &task);
   return result;
+}
+
+bool is_wide(const ov::Output<const ov::Node>& output) {
+  constexpr int64_t kWide = 32768;
+  const ov::PartialShape& shape = output.get_partial_shape();
+  return shape.rank().is_static() && shape.rank().get_length() > 0 && shape[shape.size() - 1].is_static() &&
+         shape[shape.size() - 1].get_length() >= kWide;
+}
+
+void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const std::shared_ptr<ov::Model>& reference,
+                 const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
+                 const PairSink& sink) {
+  Runner own(core, model, threads);
+  ov::CompiledModel other = compile_f32(core, reference, threads);
+  std::vector<ov::InferRequest> spare;
+  std::mutex mutex;
+  const auto borrow = [&] {
+    const std::lock_guard lock(mutex);
+    if (spare.empty()) return other.create_infer_request();
+    ov::InferRequest request = spare.back();
+    spare.pop_back();
+    return request;
+  };
+  Task task(progress, stage, calls.size());
+  own.run(
+      calls.size(), [&](size_t c) { return calls.tensors(c); },
+      [&](size_t c, const std::vector<ov::Tensor>& outputs) {
+        ov::InferRequest request = borrow();
+        const std::vector<ov::Tensor> inputs = calls.tensors(c);
+        for (size_t i = 0; i < inputs.size(); ++i) request.set_input_tensor(i, inputs[i]);
+        request.infer();
+        sink(c, outputs[output], request.get_output_tensor(output));
+        const std::lock_guard lock(mutex);
+        spare.push_back(std::move(request));
+      },
+      &task);
+}
+
+std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,
+                                 const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
+                                 Metric metric, int threads, const Progress& progress, const std::string& stage) {
+  std::vector<std::vector<double>> by_call(calls.size());
+  visit_pairs(core, model, reference, calls, output, threads, progress, stage,
+              [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
+                const auto values_of = [&](const ov::Tensor& tensor) {
+                  return OutputValues{{{tensor.data<float>(), tensor.data<float>() + tensor.get_size()}},
+                                      {tensor.get_shape().back()},
+                                      {calls.sample_count(c)}};
+                };
+                by_call[c] = score(metric, values_of(got), values_of(wanted), {});
+              });
+  std::vector<double> scores;
+  for (const auto& of_call : by_call) scores.insert(scores.end(), of_call.begin(), of_call.end());
+  return scores;
 }
 
 }  // namespace dnateq

@@ -19,4 +19,20 @@ size_t find_output(const ov::Model& model, const std::string& name, const std::s
 OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model, const Calls& calls, size_t output,
                         int threads, const Progress& progress, const std::string& stage);
 
+// Whether a network's output is so wide (the vocabulary of a language model) that those of all calls are not to be
+// kept.
+bool is_wide(const ov::Output<const ov::Node>& output);
+
+// Runs two networks with the same inputs call by call and shows both outputs, which are valid only inside. `sink` is
+// called from several threads, once a call, in no particular order.
+using PairSink = std::function<void(size_t call, const ov::Tensor& got, const ov::Tensor& reference)>;
+void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const std::shared_ptr<ov::Model>& reference,
+                 const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
+                 const PairSink& sink);
+
+// score() of a network beside its reference, without labels, where outputs are wide.
+std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,
+                                 const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
+                                 Metric metric, int threads, const Progress& progress, const std::string& stage);
+
 }  // namespace dnateq

@@ -100,17 +100,28 @@ int64_t count_parameters(const ov::Model& model) {
   return values;
 }
 
+std::shared_ptr<ov::Model> read_stateless(ov::Core& core, const std::filesystem::path& file) {
+  const std::shared_ptr<ov::Model> model = read_model(core, file);
+  import_passes::keep_length_in_broadcasts(model);
+  remove_state(model, file.string());
+  return model;
+}
+
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options) {
   PreparedModel prepared;
   prepared.file = file.string();
   prepared.model = read_model(core, file);
   import_passes::refuse_foreign_quantization(*prepared.model, prepared.file);
+  prepared.compressed_in = import_passes::types_of_compressed_weights(*prepared.model, prepared.file);
+  import_passes::keep_length_in_broadcasts(prepared.model);
+  prepared.state = remove_state(prepared.model, prepared.file);
   prepared.parameters = count_parameters(*prepared.model);
   LayerChoice choice(options, *prepared.model, prepared.file);
   try {
     ov::pass::Manager manager;
     manager.register_pass<ov::pass::ConstantFolding>();
     manager.run_passes(prepared.model);
+    if (!prepared.compressed_in.empty()) prepared.parameters = count_parameters(*prepared.model);
     import_passes::decompose_batch_norm(prepared.model);
     import_passes::drop_factors_of_one(prepared.model);
     import_passes::fold_scales(prepared.model);

@@ -1,7 +1,8 @@
 // Reading a network and finding what can be quantized in it.
 //
-// The prepared model is the FP32 network with constants folded, FP16-stored weights widened, batch norm folded into the
-// layer before it and every quantizable layer's weights a single float32 Constant. All later stages work on it.
+// The prepared model is the FP32 network with constants folded, weights that are stored in fewer bits (float16, or 8-
+// and 4-bit integers with scales) widened, batch norm folded into the layer before it, every quantizable layer's
+// weights a single float32 Constant, and state taken out (graph/state.h). All later stages work on it.
 #pragma once
 
 #include <filesystem>
@@ -12,6 +13,7 @@
 
 #include "dnateq/recipe.h"
 #include "graph/layer.h"
+#include "graph/state.h"
 
 namespace dnateq {
 
@@ -21,7 +23,9 @@ struct PreparedModel {
   std::vector<UnquantizedLayer> unquantized;
   std::string file;         // as given, for messages
   std::string fingerprint;  // hex digest of graph and constants
-  int64_t parameters = 0;   // count_parameters() of the network as it was read
+  int64_t parameters = 0;   // count_parameters() of the network as it was read, weights of integers decompressed
+  NetworkState state;       // what restore_state() makes it stateful again with; empty: it was not
+  std::vector<std::string> compressed_in;  // types of integers that weights were stored in, such as u4; sorted
 };
 
 struct ImportOptions {
@@ -37,6 +41,9 @@ struct ImportOptions {
 // not.
 std::shared_ptr<ov::Model> read_model(ov::Core& core, const std::filesystem::path& file);
 
+// The same without its state (graph/state.h): what it computes right after a reset.
+std::shared_ptr<ov::Model> read_stateless(ov::Core& core, const std::filesystem::path& file);
+
 // Values of all floating-point constants of a network, those in bodies of loops and conditions too, whatever operation
 // reads them: weights, biases, tables, factors. Constants that share their memory count once, copies each.
 int64_t count_parameters(const ov::Model& model);
@@ -45,8 +52,8 @@ int64_t count_parameters(const ov::Model& model);
 // follows its name in a sentence; empty: it does.
 std::string refusal_of_target(const std::string& target_isa);
 
-// Throws Error for what read_model() refuses, compressed or stateful models, non-finite weights
-// and options that match nothing.
+// Throws Error for what read_model() refuses, networks quantized by dnateq or with FakeQuantize, weights of 2 bits,
+// state that cannot be taken out, non-finite weights and options that match nothing.
 PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, const ImportOptions& options = {});
 
 }  // namespace dnateq

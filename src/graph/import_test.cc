@@ -527,7 +527,7 @@ TEST_F(Import, WeightsThatAreNotFiniteAreRefusedByLayer) {
   }
 }
 
-TEST_F(Import, StatefulModelsAreRefused) {
+TEST_F(Import, StateIsTakenOut) {
   const auto x = parameter("x", {1, 4});
   const auto variable = std::make_shared<ov::op::util::Variable>(
       ov::op::util::VariableInfo{ov::PartialShape{1, 4}, ov::element::f32, "state"});

@@ -9,9 +9,13 @@
 
 namespace dnateq {
 
-Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads) {
-  compiled_ = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
-                                 ov::num_streams(threads), ov::inference_num_threads(threads));
+ov::CompiledModel compile_f32(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads) {
+  return core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32), ov::num_streams(threads),
+                            ov::inference_num_threads(threads));
+}
+
+Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads)
+    : compiled_(compile_f32(core, model, threads)) {
   for (int i = 0; i < threads; ++i) requests_.push_back(compiled_.create_infer_request());
 }
 

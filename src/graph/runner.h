@@ -12,6 +12,9 @@
 
 namespace dnateq {
 
+// For so many requests of one thread each, side by side.
+ov::CompiledModel compile_f32(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads);
+
 class Runner {
  public:
   // Compiles `model` in float32. `threads` requests run at the same time.

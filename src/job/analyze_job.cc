@@ -75,7 +75,8 @@ Analysis run_analyze_job(const AnalyzeOptions& options, const Progress& progress
       core, options.model,
       {options.only, options.ignore, {}, options.ignore_names, options.ignore_types, options.ignore_may_miss});
   const std::vector<std::string> inputs = input_names(*prepared.model);
-  const std::shared_ptr<const Samples> data = source ? source(inputs) : open_data(options.calibration, inputs);
+  const std::shared_ptr<const Samples> data =
+      source ? source(inputs) : open_data(options.calibration, inputs, options.model);
   const Calls calls(*data, *prepared.model);
   const ActivationHistograms activations = measure_activations(core, prepared, calls, options.threads, progress);
   Analysis analysis;

@@ -14,6 +14,10 @@ struct DataArguments {
   int resize = 0, crop = 0;
   std::string color = "rgb", layout = "nchw";
   int batch_axis = -1;  // of calls that hold several samples (graph/batch_axis.h); -1: found out
+  // In place of `path`, for language models: a text file, read by the tokenizer beside the model, cut into windows of
+  // so many tokens, of which at most so many are used (0: all).
+  std::string text;
+  int64_t context = 512, windows = 64;
 };
 
 struct QuantizeArguments {
@@ -30,8 +34,10 @@ struct QuantizeArguments {
   std::string metric_range;          // "LO,HI": of one sample's score by a metric of the user's own; empty: unknown
   bool require_certificate = false;  // what is written without one is a failure to whoever asked
   bool weights_only = false, resume = false;
+  bool no_rotation = false;  // of a language model's inner spaces
   std::vector<std::string> only, ignore, untie, ignore_names, ignore_types;
   bool ignore_may_miss = false;  // ImportOptions has it
+  bool of_folder = false;        // the model is that of a language model's folder, which the result is a copy of
   uint64_t seed = 0;
   std::string model_fingerprint;  // of the model that an earlier run measured; empty: any
 };

@@ -13,6 +13,7 @@
 #include "graph/evaluate.h"
 #include "graph/import.h"
 #include "job/inputs.h"
+#include "job/language_folder.h"
 #include "ops/ops.h"
 #include "quantize/external_metric.h"
 
@@ -25,7 +26,8 @@ struct Loaded {
 
   explicit Loaded(const std::string& file) {
     core.add_extension(ops::operation_extensions());
-    model = read_model(core, file);
+    const std::filesystem::path path = model_file_of(file);
+    model = read_stateless(core, path);
   }
   OutputValues run(const std::string& file, const Samples& data, const EvaluateOptions& options,
                    const Progress& progress, const char* stage) {
@@ -49,9 +51,12 @@ EvaluateResult run_evaluate_job(const EvaluateOptions& options, const Progress& 
   const std::string name = !options.metric.empty() ? options.metric : options.labels.empty() ? "cosine" : "top1";
   const Metric metric = metric_from_string(name);
   if (metric == Metric::kCommand) return ask_command(options, name);
+  if (options.data.path.empty())
+    throw Error(fmt::format("there is nothing to run '{}' on; give {}, or {} for a language model", options.model,
+                            option("data"), option("text")));
   Loaded own(options.model);
-  const std::shared_ptr<const Samples> data =
-      as_samples(own.core, own.model, open_data(options.data, input_names(*own.model)), batch_axis(options.data));
+  const std::shared_ptr<const Samples> data = as_samples(
+      own.core, own.model, open_data(options.data, input_names(*own.model), options.model), batch_axis(options.data));
   const std::vector<int64_t> labels = open_labels(options.labels, options.data);
   const bool needs_labels = metric == Metric::kTop1 || metric == Metric::kTop5;
   if (needs_labels && options.labels.empty())

@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 fs::path model_in(const fs::path& folder) {
-  for (const char* name : {"model.xml", "exact/model.xml"})
+  for (const char* name : {"model.xml", "openvino_model.xml", "exact/model.xml"})
     if (fs::is_regular_file(folder / name)) return folder / name;
   throw Error(
       fmt::format("'{}' holds no result of dnateq quantize: neither model.xml nor exact/model.xml", folder.string()));

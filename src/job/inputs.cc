@@ -10,6 +10,7 @@
 #include "dnateq/error.h"
 #include "graph/calls.h"
 #include "graph/import.h"
+#include "job/language_folder.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -32,7 +33,9 @@ std::vector<float> parse_list(const std::string& text, const char* key) {
 
 }  // namespace
 
-std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs) {
+std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs,
+                                   const std::filesystem::path& model) {
+  if (!arguments.text.empty()) return open_text(arguments.text, model, arguments.context, arguments.windows);
   ImageOptions images;
   images.mean = parse_list(arguments.mean, "mean");
   images.std = parse_list(arguments.std, "std");

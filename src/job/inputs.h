@@ -15,7 +15,8 @@
 namespace dnateq {
 
 // The samples of a network with these inputs. Throws Error.
-std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs);
+std::unique_ptr<Samples> open_data(const DataArguments& arguments, const std::vector<std::string>& inputs,
+                                   const std::filesystem::path& model);
 
 // The axis that was asked for, if one was.
 std::optional<int64_t> batch_axis(const DataArguments& arguments);

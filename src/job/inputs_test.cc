@@ -35,7 +35,8 @@ TEST(OpenData, NamesTheNumbersThatItCannotRead) {
   DataArguments data;
   data.path = "absent";
   data.mean = "1,2,x";
-  EXPECT_THAT(error_of([&] { open_data(data, {"image"}); }), HasSubstr("mean '1,2,x' is not a list of numbers"));
+  EXPECT_THAT(error_of([&] { open_data(data, {"image"}, "model.xml"); }),
+              HasSubstr("mean '1,2,x' is not a list of numbers"));
 }
 
 TEST(OpenLabels, AreNoneWhereNoneWereNamed) { EXPECT_TRUE(open_labels("", {}).empty()); }

@@ -3,6 +3,7 @@
 #include <openvino/openvino.hpp>
 
 #include "graph/import.h"
+#include "job/language_folder.h"
 #include "job/result_folder.h"
 #include "ops/ops.h"
 
@@ -10,8 +11,7 @@ namespace dnateq {
 
 InspectedResult inspect_result(const std::filesystem::path& folder) {
   InspectedResult result{load_result(folder), {}};
-  for (const char* name : {"exact/model.xml", "model.xml"}) {
-    if (!std::filesystem::is_regular_file(folder / name)) continue;
+  for (const std::string& name : models_in(folder)) {
     ov::Core core;
     core.add_extension(ops::operation_extensions());
     if (auto kernels = float_kernels_of(*read_model(core, folder / name)))
@@ -23,7 +23,7 @@ InspectedResult inspect_result(const std::filesystem::path& folder) {
 InspectedModel inspect_model(const std::filesystem::path& file) {
   ov::Core core;
   core.add_extension(ops::operation_extensions());
-  const PreparedModel prepared = import_model(core, file);
+  const PreparedModel prepared = import_model(core, model_file_of(file));
   InspectedModel inspected;
   for (const Layer& layer : prepared.layers)
     inspected.layers.push_back({layer.name, layer.node->get_type_name(), layer.weights()->get_shape(),

@@ -1,8 +1,10 @@
 #include "job/installation.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <openvino/core/version.hpp>
 #include <utility>
 
 #include "dnateq/error.h"
@@ -43,6 +45,17 @@ fs::path bench_python(const Installation& installation, const fs::path& scripts)
 fs::path find_extension(const Installation& installation) {
   fs::path file = beside(installation, "lib/libdnateq_openvino.so");
   return fs::is_regular_file(file) ? file : fs::path();
+}
+
+fs::path find_tokenizers_extension() {
+  if (const char* named = std::getenv("DNATEQ_TOKENIZERS");
+      named != nullptr && *named != 0)  // NOLINT(concurrency-mt-unsafe)
+    return named;
+  Dl_info openvino = {};
+  if (dladdr(reinterpret_cast<const void*>(&ov::get_openvino_version), &openvino) == 0) return {};
+  fs::path file =
+      fs::path(openvino.dli_fname).parent_path() / "../../openvino_tokenizers/lib/libopenvino_tokenizers.so";
+  return fs::is_regular_file(file) ? file.lexically_normal() : fs::path();
 }
 
 fs::path peers_folder(const fs::path& scripts) {

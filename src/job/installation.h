@@ -23,6 +23,10 @@ std::filesystem::path bench_python(const Installation& installation, const std::
 // OpenVINO's extension with our operations; empty if it is not beside the program.
 std::filesystem::path find_extension(const Installation& installation);
 
+// The library of the package openvino-tokenizers: the file that DNATEQ_TOKENIZERS names, else that beside the OpenVINO
+// that this process runs with, as pip installs both; empty if it is not there.
+std::filesystem::path find_tokenizers_extension();
+
 // Where tools/peers.sh installs the packages of requirements-bench.txt: build/peers-venv of the source tree; where the
 // scripts are installed, the user's cache folder.
 std::filesystem::path peers_folder(const std::filesystem::path& scripts);

@@ -54,6 +54,10 @@ std::string job_to_json(const QuantizeArguments& a, const std::string& model_fin
                         {"color", a.calibration.color},
                         {"layout", a.calibration.layout},
                         {"batch_axis", a.calibration.batch_axis},
+                        {"text", absolute(a.calibration.text)},
+                        {"context", a.calibration.context},
+                        {"windows", a.calibration.windows},
+                        {"of_folder", a.of_folder},
                         {"validation", absolute(a.validation)},
                         {"labels", a.labels == "names" ? a.labels : absolute(a.labels)},
                         {"metric", a.metric},
@@ -63,6 +67,7 @@ std::string job_to_json(const QuantizeArguments& a, const std::string& model_fin
                         {"emit", a.emit},
                         {"expect_rows", a.expect_rows},
                         {"weights_only", a.weights_only},
+                        {"no_rotation", a.no_rotation},
                         {"target_isa", a.target_isa},
                         {"only", a.only},
                         {"ignore", a.ignore},
@@ -103,6 +108,13 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
   a.seed = job.unsigned_integer("seed");
   // Files of earlier versions lack these.
   if (job.has("batch_axis")) a.calibration.batch_axis = job.small_count("batch_axis", -1, kLargestAxis);
+  if (job.has("text")) {
+    a.calibration.text = job.text("text");
+    a.calibration.context = job.count("context");
+    a.calibration.windows = job.count("windows");
+    a.of_folder = job.boolean("of_folder");
+  }
+  if (job.has("no_rotation")) a.no_rotation = job.boolean("no_rotation");
   if (job.has("metric_range")) a.metric_range = job.text("metric_range");
   for (const char* key : {"expect_m", "expect_rows"})  // the former name, and today's
     if (job.has(key)) a.expect_rows = job.count(key);

@@ -18,6 +18,7 @@
 #include "job/inputs.h"
 #include "job/int8_model.h"
 #include "job/job_file.h"
+#include "job/language_folder.h"
 #include "job/process.h"
 #include "job/quantize_options.h"
 #include "job/result_folder.h"
@@ -84,11 +85,14 @@ void note_int8_bytes(const std::filesystem::path& model, QuantizeResult& result)
   result.int8_is_estimate = false;
 }
 
+std::string stem_of(const QuantizeArguments& arguments) { return arguments.of_folder ? kLanguageStem : kStem; }
+
 // What a folder holds beside the models and the recipe. Returns RAM.
 int64_t complete_folder(const std::filesystem::path& directory, const QuantizeArguments& arguments,
                         const QuantizeResult& result, const std::string& fingerprint,
                         const std::filesystem::path& int8_model, const std::filesystem::path& program) {
-  const int64_t ram = ram_of(program, directory / "model.xml");
+  const int64_t ram = ram_of(program, directory / (stem_of(arguments) + ".xml"));
+  if (arguments.of_folder) copy_companions(std::filesystem::path(arguments.model).parent_path(), directory);
   ReportInput input = report_input(result, ram, ram_of(program, arguments.model));
   if (!int8_model.empty()) input.bytes_ram_int8 = ram_of(program, int8_model);
   write_file_atomically(directory / "report.html", render_html(input));
@@ -108,11 +112,11 @@ JobData in_samples(ov::Core& core, const PreparedModel& prepared, const Quantize
 // The files that the arguments name.
 JobData open_files(const QuantizeArguments& arguments, const std::vector<std::string>& inputs) {
   JobData data;
-  data.calibration = open_data(arguments.calibration, inputs);
+  data.calibration = open_data(arguments.calibration, inputs, arguments.model);
   DataArguments validation = arguments.calibration;
   if (!arguments.validation.empty()) {
-    validation.path = arguments.validation;
-    data.validation = open_data(validation, inputs);
+    (validation.text.empty() ? validation.path : validation.text) = arguments.validation;
+    data.validation = open_data(validation, inputs, arguments.model);
   }
   data.labels = open_labels(arguments.labels, validation);
   return data;
@@ -173,7 +177,7 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   const std::filesystem::path int8_model = int8_model_for(
       arguments, prepared, *data.calibration, {folder.directory(), folder.work()}, setting.installation, setting.say);
   if (!int8_model.empty()) options.int8_models = {int8_model};
-  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work()};
+  const NetworkInput network{"", &prepared, data.calibration.get(), arguments.model, folder.work(), stem_of(arguments)};
   QuantizeResult result = std::move(quantize(core, {network}, data.validation.get(), data.labels, options).front());
   note_int8_bytes(int8_model, result);
   const int64_t ram =
@@ -207,7 +211,8 @@ auto with_folders(const std::vector<ResultWriter>& folders, const std::string& a
 
 ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeArguments& arguments, bool resume) {
   spare(directory, arguments.model, "the network itself");
-  for (const std::string& file : {arguments.calibration.path, arguments.validation, arguments.labels})
+  for (const std::string& file :
+       {arguments.calibration.path, arguments.calibration.text, arguments.validation, arguments.labels})
     if (!file.empty()) spare(directory, file, "data of this run");
   ResultWriter folder(directory);
   if (resume && !folder.can_resume())
@@ -244,8 +249,8 @@ std::vector<FinishedJob> fill_folders(const std::filesystem::path& directory, co
     for (size_t n = 0; n < networks.size(); ++n) {
       folders[n].start(options.resume);
       if (!measured.empty()) copy_measurements(measured / networks[n].name, folders[n].work());
-      inputs.push_back(
-          {networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model, folders[n].work()});
+      inputs.push_back({networks[n].name, &prepared[n], data[n].calibration.get(), networks[n].arguments.model,
+                        folders[n].work(), stem_of(networks[n].arguments)});
     }
     std::vector<QuantizeResult> results = quantize(core, inputs, nullptr, {}, options);
     std::vector<FinishedJob> jobs;
@@ -342,8 +347,12 @@ std::vector<FinishedJob> run_allocate_many_job(const std::filesystem::path& from
   return fill_folders(directory, networks, setting, from);
 }
 
-FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& arguments,
+FinishedJob run_quantize_job(const std::filesystem::path& directory, const QuantizeArguments& given,
                              const JobSetting& setting) {
+  const QuantizeArguments arguments = with_language_defaults(given);
+  if (!setting.open && arguments.calibration.path.empty() && arguments.calibration.text.empty())
+    throw Error(fmt::format("there is nothing to calibrate '{}' with; give {}, or {} for a language model", given.model,
+                            option("calibration"), option("text")));
   const QuantizeOptions options = options_for(arguments, setting);
   std::vector<ResultWriter> folder;
   folder.push_back(writer_for(directory, arguments, options.resume));
@@ -371,6 +380,7 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
   QuantizeArguments arguments = noted_arguments(from);
   arguments.model.clear();
   arguments.calibration.path.clear();
+  arguments.calibration.text.clear();
   arguments.validation.clear();
   if (arguments.labels != "names") arguments.labels.clear();
   if (arguments.metric.starts_with("command:") || arguments.metric.starts_with("function:")) arguments.metric.clear();
@@ -378,7 +388,8 @@ QuantizeArguments arguments_of_result(const std::filesystem::path& from) {
 }
 
 FinishedJob run_allocate_job(const std::filesystem::path& from, const std::filesystem::path& directory,
-                             const QuantizeArguments& arguments, const JobSetting& setting) {
+                             const QuantizeArguments& given, const JobSetting& setting) {
+  const QuantizeArguments arguments = with_language_defaults(given);
   const QuantizeOptions options = options_for(arguments, setting);
   load_result(from);
   std::vector<ResultWriter> folder;

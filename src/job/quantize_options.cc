@@ -112,6 +112,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (!a.output_name.empty()) text += " --output " + a.output_name;
   if (a.calibration.batch_axis >= 0) text += fmt::format(" --batch-axis {}", a.calibration.batch_axis);
   if (a.weights_only) text += " --weights-only";
+  if (a.no_rotation) text += " --no-rotation";
   if (a.target_isa != "any") text += " --target-isa " + a.target_isa;
   for (const std::string& pattern : a.only) text += " --only " + pattern;
   for (const std::string& pattern : a.ignore) text += " --ignore " + pattern;
@@ -253,6 +254,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   options.packed = emit.cpu;
   options.expected_rows = arguments.expect_rows;
   options.weights_only = arguments.weights_only;
+  options.rotate = !arguments.no_rotation;
   options.target_isa = target_isa_from_string(arguments.target_isa);
   options.seed = arguments.seed;
   options.threads = threads;

@@ -15,6 +15,7 @@
 #include "core/atomic_file.h"
 #include "core/option.h"
 #include "dnateq/error.h"
+#include "job/language_folder.h"
 
 namespace dnateq {
 namespace {
@@ -23,6 +24,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kRecipe = "recipe.dnateq.json";
 constexpr const char* kModel[] = {"model.xml", "model.bin"};
+constexpr const char* kLanguageModel[] = {"openvino_model.xml", "openvino_model.bin"};
+constexpr const char* kLanguageExact[] = {"exact/openvino_model.xml", "exact/openvino_model.bin"};
 constexpr const char* kExact[] = {"exact/model.xml", "exact/model.bin"};
 constexpr const char* kRest[] = {"report.html", "measurements/job.json", "measurements/measurements.cbor",
                                  "measurements/report.cbor"};
@@ -41,6 +44,9 @@ std::vector<std::string> all_names() {
   std::vector<std::string> names = {kRecipe};
   names.insert(names.end(), std::begin(kModel), std::end(kModel));
   names.insert(names.end(), std::begin(kExact), std::end(kExact));
+  names.insert(names.end(), std::begin(kLanguageModel), std::end(kLanguageModel));
+  names.insert(names.end(), std::begin(kLanguageExact), std::end(kLanguageExact));
+  names.insert(names.end(), companion_files().begin(), companion_files().end());
   names.insert(names.end(), std::begin(kRest), std::end(kRest));
   names.insert(names.end(), std::begin(kInt8), std::end(kInt8));
   return names;
@@ -118,9 +124,12 @@ std::vector<std::string> files_of_result(const Recipe& recipe) {
   const auto add = [&](const auto& some) { names.insert(names.end(), std::begin(some), std::end(some)); };
   const auto is_low_bit = [](const EmissionResult& e) { return e.emission == "exact" || e.emission == "counting"; };
   const auto low_bit = std::count_if(recipe.emissions.begin(), recipe.emissions.end(), is_low_bit);
-  add(kModel);
+  const bool of_folder = recipe.model_file.ends_with(std::string("/") + kLanguageModel[0]);
+  add(of_folder ? kLanguageModel : kModel);
   // Beside another one; older recipes do not say.
-  if (recipe.emissions.empty() || (low_bit > 0 && low_bit < std::ssize(recipe.emissions))) add(kExact);
+  if (recipe.emissions.empty() || (low_bit > 0 && low_bit < std::ssize(recipe.emissions)))
+    add(of_folder ? kLanguageExact : kExact);
+  if (of_folder) add(companion_files());
   add(kRest);
   return names;
 }

@@ -18,6 +18,7 @@
 #include "inspect/accelerator_workload.h"
 #include "job/inputs.h"
 #include "job/job_file.h"
+#include "job/language_folder.h"
 #include "job/result_folder.h"
 #include "ops/ops.h"
 
@@ -55,7 +56,7 @@ std::optional<ActivationHistograms> measure_calibration(ov::Core& core, const Pr
                                                         InputShapes& shapes) {
   if (options.calibration.path.empty()) return std::nullopt;
   const std::shared_ptr<const Samples> data =
-      as_samples(core, prepared.model, open_data(options.calibration, input_names(*prepared.model)),
+      as_samples(core, prepared.model, open_data(options.calibration, input_names(*prepared.model), options.model),
                  batch_axis(options.calibration));
   const Calls calls(*data, *prepared.model);
   const auto given = shapes;  // shapes that were asked for come first, NAME* too
@@ -245,7 +246,7 @@ SimulatedNetwork network_of_recipe(const SimulateOptions& options, const Progres
     for (size_t l = 0; l < prepared.layers.size(); ++l)
       if (const ActivationMeasurement* entering = measured->entering(l))
         statistics.activations[prepared.layers[l].name] = entering->histogram;
-  for (const char* name : {"exact/model.xml", "model.xml"})  // the second one is exact where nothing else was emitted
+  for (const std::string& name : models_in(files.folder))  // the second one is exact where nothing else was emitted
     if (statistics.weight_counts.empty() && fs::is_regular_file(files.folder / name))
       statistics.weight_counts = emitted_code_counts(core, files.folder / name);
   close_shapes(prepared, options.batch, shapes);

@@ -54,7 +54,18 @@ std::vector<std::filesystem::path> Judge::original_files() const {
   return files;
 }
 
+bool Judge::is_streamed() const {
+  const bool compares = metric_ == Metric::kKl || metric_ == Metric::kCosine || metric_ == Metric::kAgreement;
+  return compares && is_wide(std::as_const(*only().original().model).output(only().output()));
+}
+
 const std::vector<double>& Judge::fp32_scores(SampleSet& samples) {
+  if (is_streamed()) {  // whatever compares with FP32 scores FP32 alike for every sample
+    if (!samples.fp32_scores)
+      samples.fp32_scores =
+          std::vector<double>(static_cast<size_t>(samples.size()), metric_ == Metric::kKl ? 0.0 : 1.0);
+    return *samples.fp32_scores;
+  }
   if (!samples.reference)
     samples.reference = run_output(core_, only().original().model, *samples.calls, only().output(), options_.threads,
                                    options_.progress, "running FP32");
@@ -144,6 +155,9 @@ EmissionLoss Judge::external_loss(const ExternalScore& said, SampleSet& samples)
 
 std::vector<double> Judge::scores(const std::shared_ptr<ov::Model>& model, SampleSet& samples,
                                   const std::string& stage) {
+  if (is_streamed())
+    return score_beside(core_, model, only().original().model, *samples.calls, only().output(), metric_,
+                        options_.threads, options_.progress, stage);
   fp32_scores(samples);  // and the outputs that others are compared with
   const OutputValues outputs =
       run_output(core_, model, *samples.calls, only().output(), options_.threads, options_.progress, stage);
@@ -176,6 +190,7 @@ LossRange Judge::range(const SampleSet& samples) const {
     case Metric::kTop5:
       return LossRange::sign();
     case Metric::kAgreement: {  // FP32 agrees with itself; of samples of several rows a share may
+      if (!samples.reference) return LossRange::bounded(0, 1);
       const OutputValues& fp32 = *samples.reference;
       size_t rows = 0;
       for (size_t c = 0; c < fp32.values.size(); ++c) rows += fp32.values[c].size() / fp32.width[c];

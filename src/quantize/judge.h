@@ -65,6 +65,8 @@ class Judge {
  private:
   const Network& only() const { return *networks_.front(); }
   std::vector<double> scores(const std::shared_ptr<ov::Model>& model, SampleSet& samples, const std::string& stage);
+  // Whether outputs are too wide to keep: candidates then run beside FP32, call by call.
+  bool is_streamed() const;
   const std::vector<double>& fp32_scores(SampleSet& samples);
   // FP32's scores by sample, which must have been asked for; empty where the metric gives one number.
   std::vector<double> reference_scores(const SampleSet& samples) const;

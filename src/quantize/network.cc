@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "calibrate/center.h"
+#include "calibrate/rotate.h"
 #include "core/hash.h"
 #include "core/option.h"
 #include "dnateq/error.h"
@@ -51,7 +52,8 @@ Network::Network(ov::Core& core, const NetworkInput& input, const QuantizeOption
 
 void Network::measure(const Calls& calls) {
   std::error_code failed;
-  for (const std::filesystem::path& written : {directory() / "model.xml", directory() / "exact" / "model.xml"})
+  for (const std::filesystem::path& written :
+       {directory() / (input_.stem + ".xml"), directory() / "exact" / (input_.stem + ".xml")})
     if (std::filesystem::equivalent(written, input_.model_file, failed))
       throw Error(fmt::format("'{}' is the network itself, which the result would replace; choose another {}",
                               written.string(), option("directory")));
@@ -71,14 +73,20 @@ void Network::measure(const Calls& calls) {
     center_options.progress = progress_;
     prepared_ = center_activations(core_, original(), calls, center_options);
   }
+  const bool rotates = options_.weights_only && options_.rotate && options_.strategy == "optimal";
+  if (rotates) prepared_ = rotate(prepared_, options_.seed).prepared;
   std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint,
                                   input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
                                   options_.strategy, to_string(metric_), output_, options_.seed, calls.digest());
   for (const Layer& layer : prepared_.layers)  // --only, --ignore and --untie
     facts += fmt::format("|{} {}{}", layer.name, owner_of(layer), layer.centered ? " centered" : "");
+  const bool weights_only = options_.weights_only && options_.strategy != "paper";
+  if (weights_only) facts += "|weights only";
+  if (rotates) facts += "|rotated";
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
   const std::filesystem::path file = measurements / "measurements.cbor";
-  const bool needs_sensitivities = options_.strategy != "paper" && !(options_.weight_bits && options_.activation_bits);
+  const bool widths_are_given = options_.weight_bits && (options_.activation_bits || options_.weights_only);
+  const bool needs_sensitivities = options_.strategy != "paper" && !widths_are_given;
   if (auto cached = load_measurements(key, prepared_.layers, file);
       cached && (cached->has_sensitivities || !needs_sensitivities)) {
     measurements_ = std::move(*cached);
@@ -86,7 +94,7 @@ void Network::measure(const Calls& calls) {
     MeasureOptions measure_options;
     measure_options.request = request_;
     measure_options.uniform = options_.strategy == "uniform";
-    measure_options.weights_only = false;
+    measure_options.weights_only = weights_only;
     measure_options.sensitivities = needs_sensitivities;
     measure_options.metric = metric_;
     measure_options.output = output_;
@@ -253,11 +261,17 @@ std::shared_ptr<ov::Model> Network::emitted(const Codes& codes, Emission emissio
   return emission == Emission::kExact ? emit_low_bit(layers) : emit_main(layers);
 }
 
+void Network::save(const Codes& codes, Emission emission, const std::filesystem::path& folder) const {
+  const std::shared_ptr<ov::Model> model = emitted(codes, emission);
+  restore_state(model, prepared_.state);
+  save_model_files(model, folder, input_.stem);
+}
+
 std::filesystem::path Network::save_candidate(const Codes& codes, Emission emission) const {
   const std::filesystem::path folder = directory() / "measurements" / "candidate";
   std::filesystem::create_directories(folder);
-  save_model_files(emitted(codes, emission), folder);
-  return folder / "model.xml";
+  save(codes, emission, folder);
+  return folder / (input_.stem + ".xml");
 }
 
 std::filesystem::path Network::folder_of(Emission emission) const {
@@ -267,18 +281,18 @@ std::filesystem::path Network::folder_of(Emission emission) const {
 void Network::save_models(const Codes& codes) const {
   for (const Emission emission : emissions_) {
     std::filesystem::create_directories(folder_of(emission));
-    save_model_files(emitted(codes, emission), folder_of(emission));
+    save(codes, emission, folder_of(emission));
   }
 }
 
 int64_t Network::weight_file_bytes(Emission emission) const {
   if (std::find(emissions_.begin(), emissions_.end(), emission) == emissions_.end()) return 0;
-  return static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.bin"));
+  return static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / (input_.stem + ".bin")));
 }
 
 void Network::describe_files(Emission emission, EmissionResult& result) const {
   result.bytes = weight_file_bytes(emission);
-  result.graph_bytes = static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / "model.xml"));
+  result.graph_bytes = static_cast<int64_t>(std::filesystem::file_size(folder_of(emission) / (input_.stem + ".xml")));
   const auto parameters = static_cast<double>(prepared_.parameters);
   result.bits_on_disk = parameters > 0 ? 8 * static_cast<double>(result.bytes) / parameters : 0;
 }
@@ -291,6 +305,8 @@ void Network::describe_passed(const Codes& codes, const Calls& calls, Recipe& re
 void Network::describe(const Codes& codes, QuantizeResult& result) const {
   Recipe& recipe = result.recipe;
   recipe.model_file = input_.model_file.filename().string();
+  if (input_.stem != "model")  // of a folder, which the result's files are named after
+    recipe.model_file = (input_.model_file.parent_path().filename() / recipe.model_file).string();
   recipe.data_fingerprint = input_.calibration->fingerprint();
   recipe.options = options_.options_text;
   recipe.strategy = options_.strategy;

@@ -63,6 +63,7 @@ class Network {
   const std::vector<Emission>& emissions() const { return emissions_; }
   // As recipe and messages call it.
   std::string name_of(Emission emission) const;
+  // Without its state, as the original.
   std::shared_ptr<ov::Model> emitted(const Codes& codes, Emission emission) const;
   // Saves emitted() in the folder measurements/candidate; returns the file.
   std::filesystem::path save_candidate(const Codes& codes, Emission emission) const;
@@ -96,6 +97,8 @@ class Network {
   bool shares_base() const;  // of a layer's weights with its inputs
   std::shared_ptr<ov::Model> emit_low_bit(const std::vector<LayerCodes>& codes) const;  // exact, or counting
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const;
+  // emitted(), with its state.
+  void save(const Codes& codes, Emission emission, const std::filesystem::path& folder) const;
   std::filesystem::path folder_of(Emission emission) const;
 
   ov::Core& core_;

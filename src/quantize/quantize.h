@@ -41,6 +41,7 @@ struct QuantizeOptions {
   // any: `standard` and `cpu` compute the same integers on every CPU (core/pair_sums.h); vnni: on those with VNNI.
   TargetIsa target_isa = TargetIsa::kAny;
   bool weights_only = false;
+  bool rotate = true;  // with weights_only: inner spaces of language models (calibrate/rotate.h)
   uint64_t seed = 0;
   int threads = 1;
   double budget_seconds = 0;  // no further candidate starts after this; 0 = no limit
@@ -76,6 +77,7 @@ struct NetworkInput {
   const PreparedModel* prepared = nullptr;
   const Samples* calibration = nullptr;
   std::filesystem::path model_file, directory;
+  std::string stem = "model";  // of the files that are written, DIR/STEM.xml and .bin
 };
 
 // The metric that the options ask for: top1 with labels, else cosine, where they name none.

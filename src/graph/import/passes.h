@@ -6,6 +6,7 @@
 #include <openvino/openvino.hpp>
 #include <openvino/opsets/opset13.hpp>
 #include <string>
+#include <vector>
 
 #include "graph/import.h"
 #include "graph/layer_choice.h"
@@ -20,9 +21,13 @@ inline ConstantPtr constant_of(const ov::Output<ov::Node>& output) {
   return ov::as_type_ptr<op::Constant>(output.get_node_shared_ptr());
 }
 
-// Throws Error for a network that is stateful, or quantized already, by us or by others.
+// Throws Error for a network that computes with quantized values already, by us or by others.
 void refuse_foreign_quantization(const ov::Model& model, const std::string& file);
+// The types of integers in which the weights of layers and embeddings are stored, each once. Throws Error for weights
+// of so few bits that they have nothing left to give.
+std::vector<std::string> types_of_compressed_weights(const ov::Model& model, const std::string& file);
 
+void keep_length_in_broadcasts(const std::shared_ptr<ov::Model>& model);
 void decompose_batch_norm(const std::shared_ptr<ov::Model>& model);
 void drop_factors_of_one(const std::shared_ptr<ov::Model>& model);
 void fold_scales(const std::shared_ptr<ov::Model>& model);

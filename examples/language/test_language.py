@@ -166,6 +166,71 @@ def test_it_answers(folder, backend):
     assert "Paris" in str(pipeline.generate("What is the capital of France?", max_new_tokens=20, do_sample=False))
 
 
+def small_gguf(path, tokenizer_of, linear="Q4_0"):
+    """A random network of two layers, with a head of its own and SmolLM2's tokenizer."""
+    import gguf
+
+    width, heads, kv_heads, inner, layers = 64, 4, 2, 96, 2
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(layers)
+    writer.add_context_length(512)
+    writer.add_embedding_length(width)
+    writer.add_feed_forward_length(inner)
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv_heads)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(width // heads)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q4_0)
+    for name, field in gguf.GGUFReader(tokenizer_of).fields.items():
+        if name.startswith("tokenizer."):
+            kind, *inside = field.types
+            writer.add_key_value(name, field.contents(), kind, inside[0] if inside else None)
+    vocabulary = 49152
+    writer.add_vocab_size(vocabulary)
+    random = np.random.default_rng(5)
+
+    def add(name, *shape, type="F32"):
+        values = random.normal(1 if len(shape) == 1 else 0, 0.2, shape).astype(np.float32)
+        kind = gguf.GGMLQuantizationType[type]
+        writer.add_tensor(f"{name}.weight", gguf.quantize(values, kind), raw_dtype=kind)
+
+    add("token_embd", vocabulary, width, type="Q8_0")
+    add("output", vocabulary, width, type="Q8_0")
+    add("output_norm", width)
+    for layer in range(layers):
+        block = f"blk.{layer}"
+        add(f"{block}.attn_norm", width)
+        add(f"{block}.ffn_norm", width)
+        add(f"{block}.attn_q", width, width, type=linear)
+        add(f"{block}.attn_k", width // heads * kv_heads, width, type=linear)
+        add(f"{block}.attn_v", width // heads * kv_heads, width, type=linear)
+        add(f"{block}.attn_output", width, width, type=linear)
+        add(f"{block}.ffn_gate", inner, width, type=linear)
+        add(f"{block}.ffn_up", inner, width, type=linear)
+        add(f"{block}.ffn_down", width, inner, type=linear)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def test_a_head_of_its_own_and_another_type(gguf_file, core, tmp_path):
+    from reference import Llama
+
+    small_gguf(tmp_path / "small.gguf", gguf_file)
+    out = tmp_path / "out"
+    finished = script("gguf_to_openvino.py", tmp_path / "small.gguf", out)
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads((out / "config.json").read_text())["tie_word_embeddings"] is False
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
+    network = core.compile_model(out / "openvino_model.xml", "CPU", settings).create_infer_request()
+    tokens = np.arange(1000, 1020)
+    logits = begin(network)(tokens[None])[0]
+    assert np.abs(logits - Llama(tmp_path / "small.gguf", fp16=True).logits(tokens)).max() < 1e-3
+    assert np.abs(logits).max() > 1
+
+
 def refused(out, *arguments):
     finished = script("gguf_to_openvino.py", *arguments, out)
     assert finished.returncode == 1 and finished.stderr.count("\n") == 1 and not finished.stdout

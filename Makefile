@@ -39,7 +39,7 @@ docs: build
 	@.venv/bin/python tools/docs/check.py links
 
 test: build
-	@tools/setup.sh --develop requirements-docs.txt requirements-test.txt
+	@tools/setup.sh --develop requirements-docs.txt requirements-test.txt requirements-language.txt requirements-language-data.txt
 	ctest --preset $(preset) --no-tests=error --parallel $(shell nproc)
 
 bench: demo

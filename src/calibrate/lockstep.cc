@@ -2,14 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "calibrate/lockstep_samples.h"
 #include "calibrate/quantized_copy.h"
+#include "graph/runner.h"
 #include "search/solution_file.h"
 
 namespace dnateq {
 namespace {
+
+// Of a table that is read by rows as well: there all its errors count alike, whatever the output makes of them.
+// Measured on SmolLM2-135M's table alone at 4 bits: mean KL .173 by nearest rounding, .046 by the output's moments with
+// this or .02, .053 with 2.
+constexpr double kTableDamping = 0.3;
 
 LayerShape shape_of(const Layer& layer) { return {layer.rows, layer.columns, layer.groups}; }
 
@@ -34,7 +41,9 @@ class Pass {
  public:
   Pass(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const std::vector<LayerPlan>& plan,
        const PassOptions& options)
-      : prepared_(prepared),
+      : core_(core),
+        prepared_(prepared),
+        calls_(calls),
         plan_(plan),
         options_(options),
         quantized_(prepared),
@@ -65,6 +74,33 @@ class Pass {
     return pairs;
   }
 
+  // Of a table of embeddings that a language model's output multiplies by, too: what enters that in the FP32 network.
+  std::optional<LayerSamples> samples_of_output(size_t l) {
+    const auto output = std::find_if(prepared_.layers.begin(), prepared_.layers.end(), [&](const Layer& layer) {
+      return layer.shares_weights_with == l && layer.kind == LayerKind::kMatMul;
+    });
+    if (output == prepared_.layers.end() || plan_[static_cast<size_t>(output - prepared_.layers.begin())].activations)
+      return {};
+    std::vector<Eigen::MatrixXf> inputs(calls_.size());
+    visit_tensors(core_, *prepared_.model, calls_, calls_.size(), {output->node->input_value(output->activation_port)},
+                  options_.threads, nullptr, [&](size_t call, const std::vector<ov::Tensor>& tensors) {
+                    const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / output->columns;
+                    inputs[call] =
+                        Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
+                            tensors[0].data<float>(), rows, output->columns);
+                  });
+    Eigen::Index rows = 0;
+    for (const Eigen::MatrixXf& of_call : inputs) rows += of_call.rows();
+    LayerSamples samples;
+    samples.inputs.resize(rows, output->columns);
+    rows = 0;
+    for (const Eigen::MatrixXf& of_call : inputs) {
+      samples.inputs.middleRows(rows, of_call.rows()) = of_call;
+      rows += of_call.rows();
+    }
+    return samples;
+  }
+
   LayerSolution solve_or_load(size_t l) {
     const Layer& layer = prepared_.layers[l];
     const LayerPlan& plan = plan_[l];
@@ -75,14 +111,23 @@ class Pass {
       if (auto solution = load_solution(file, shape_of(layer), of_codes)) return *solution;
     std::optional<LayerSamples> samples;
     if (layer.kind != LayerKind::kEmbedding && !plan.weights_fixed) samples = sampler_.sample(l);
+    if (layer.kind == LayerKind::kEmbedding && !plan.weights_fixed) samples = samples_of_output(l);
     LayerShape shape = shape_of(layer);
     shape.pairs = pairs_of(l);
-    LayerSolution solution = solve(layer, shape, plan.weights, plan.weights_fixed, samples, solutions_, options_.solve);
+    SolveOptions solve_options = options_.solve;
+    if (layer.kind == LayerKind::kEmbedding) {
+      solve_options.damping = kTableDamping;
+      solve_options.sweeps = 1;
+      solve_options.correct_bias = false;
+    }
+    LayerSolution solution = solve(layer, shape, plan.weights, plan.weights_fixed, samples, solutions_, solve_options);
     if (!file.empty()) save_solution(solution, file);
     return solution;
   }
 
+  ov::Core& core_;
   const PreparedModel& prepared_;
+  const Calls& calls_;
   const std::vector<LayerPlan>& plan_;
   const PassOptions& options_;
   QuantizedCopy quantized_;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "calibrate/lockstep.h"
+#include "data/token_windows.h"
 #include "graph/evaluate.h"
 #include "graph/runner.h"
 #include "graph/taps.h"
@@ -16,9 +17,11 @@ namespace {
 
 namespace op = ov::opset13;
 
-constexpr int kReferenceBits = 4;                // activations are disturbed by their own code at this width
-constexpr int64_t kRowsAlone = 1 << 13;          // positions to solve a layer by that is only measured
-constexpr size_t kWideCalls = 2;                 // of language models, whose outputs are a vocabulary wide
+constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
+constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
+// Of language models, whose outputs are a vocabulary wide, so much is looked at: few tokens say which layers matter.
+constexpr size_t kWideCalls = 4;
+constexpr int64_t kWideTokens = 64;
 constexpr size_t kStages = 8;                    // a disturbance then runs 4.5 eighths of the network, on average
 constexpr size_t kStartBytes = size_t{1} << 28;  // kept of the tensors that a stage starts with, all samples
 
@@ -27,10 +30,9 @@ struct SampleSet {
   const Calls& calls;
   std::vector<std::vector<ov::Tensor>> inputs;  // of the network, by call
 
-  SampleSet(const Calls& all, int64_t count, bool wide) : calls(all) {
-    const size_t most = wide ? kWideCalls : calls.size();
+  SampleSet(const Calls& all, int64_t count) : calls(all) {
     int64_t samples = 0;
-    for (size_t c = 0; c < std::min(most, calls.size()) && samples < count; ++c) {
+    for (size_t c = 0; c < calls.size() && samples < count; ++c) {
       samples += calls.sample_count(c);
       inputs.push_back(calls.tensors(c));
     }
@@ -272,16 +274,24 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
   alone.progress = options.progress;
   alone.stage = "solving layers one by one";
   std::vector<TensorCode> requests;
-  for (const int bits : kMeasuredWidths) requests.push_back(with_level_counts(options.request, bits));
+  const bool wide = is_wide(std::as_const(*prepared.model).output(options.output));
+  const std::vector<int> widths(kMeasuredWidths.begin(), wide ? kMeasuredWidths.begin() + 1 : kMeasuredWidths.end());
+  for (const int bits : widths) requests.push_back(with_level_counts(options.request, bits));
+  std::unique_ptr<Samples> short_samples;
+  std::optional<Calls> short_calls;
+  if (wide) {
+    short_samples = first_tokens(calls.source(), kWideTokens);
+    std::vector<int64_t> chosen = calls.chosen();
+    chosen.resize(std::min(chosen.size(), kWideCalls));
+    short_calls.emplace(*short_samples, *prepared.model, std::move(chosen));
+  }
   // A base can only be shared once the activations' is chosen.
   for (TensorCode& request : requests)
     if (request.family == Family::kSharedBase) request.family = Family::kFree;
   const auto solutions = solve_each_alone(core, prepared, calls, requests, alone);
 
-  Task task(options.progress, "measuring sensitivities",
-            producers.size() + kMeasuredWidths.size() * prepared.layers.size());
-  const SampleSet samples(calls, options.sensitivity_samples,
-                          is_wide(std::as_const(*prepared.model).output(options.output)));
+  Task task(options.progress, "measuring sensitivities", producers.size() + widths.size() * prepared.layers.size());
+  const SampleSet samples(short_calls ? *short_calls : calls, options.sensitivity_samples);
   for (const Stage& stage : stages_of(prepared, producers, kStages)) {
     DisturbedNetwork network(core, prepared, samples, stage, producers, options);
     for (size_t i = 0; i < stage.activations.size(); ++i) {
@@ -293,8 +303,8 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
     }
     for (size_t i = 0; i < stage.layers.size(); ++i) {
       WeightMeasurement& m = measurements.layers[stage.layers[i]].weights;
-      for (size_t w = 0; w < kMeasuredWidths.size(); ++w) {
-        m.divergence[static_cast<size_t>(kMeasuredWidths[w])] = network.weights(i, solutions[w][stage.layers[i]]);
+      for (size_t w = 0; w < widths.size(); ++w) {
+        m.divergence[static_cast<size_t>(widths[w])] = network.weights(i, solutions[w][stage.layers[i]]);
         task.advance();
       }
       complete_divergence(m);

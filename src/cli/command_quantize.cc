@@ -55,6 +55,8 @@ Command add_quantize(CLI::App& app, Session& session) {
       "exit status 3 where the samples cannot show --max-drop at 95 %; everything is written all the same");
   command->add_option("--target-bits", arguments.target_bits,
                       "mean stored bits a value: B, or W/A for weights/activations");
+  command->add_option("--target-size", arguments.target_size,
+                      "size of the weight file instead, e.g. 60MB (a million bytes each)");
   command
       ->add_option(
           "--weight-bits", arguments.weight_bits,
@@ -89,9 +91,10 @@ Command add_quantize(CLI::App& app, Session& session) {
                    "rows of activations in a call, for cpu models: 1 for decoding token by token\n"
                    "(default: as the calibration samples have them)")
       ->check(CLI::Range(1, 1 << 20));
-  command->add_flag("--no-rotation", arguments.no_rotation,
-                    "language models: leave the spaces between layers as they are; else they are rotated, which changes\n"
-                    "nothing but how well weights can be quantized");
+  command->add_flag(
+      "--no-rotation", arguments.no_rotation,
+      "language models: leave the spaces between layers as they are; else they are rotated, which changes\n"
+      "nothing but how well weights can be quantized");
   command->add_flag("--weights-only", arguments.weights_only, "leave activations in FP32");
   command
       ->add_option("--target-isa", arguments.target_isa,

@@ -63,7 +63,41 @@ class TokenWindows : public Samples {
   std::vector<int64_t> starts_;
 };
 
+class FirstTokens : public Samples {
+ public:
+  FirstTokens(const Samples& samples, int64_t tokens) : samples_(samples), tokens_(tokens) {}
+
+  int64_t size() const override { return samples_.size(); }
+  std::vector<NamedArray> call(int64_t index) const override {
+    std::vector<NamedArray> arrays = samples_.call(index);
+    for (NamedArray& named : arrays) cut(named.array);
+    return arrays;
+  }
+  std::vector<std::string> inputs() const override { return samples_.inputs(); }
+  bool stackable() const override { return samples_.stackable(); }
+  std::string source() const override { return samples_.source(); }
+  std::string fingerprint() const override { return fmt::format("{}|{}", samples_.fingerprint(), tokens_); }
+
+ private:
+  void cut(Array& array) const {
+    if (array.shape.size() != 2 || array.shape[1] <= tokens_) return;
+    const auto from = static_cast<size_t>(array.shape[1]) * size_of(array.type),
+               to = static_cast<size_t>(tokens_) * size_of(array.type);
+    for (size_t row = 0; row < static_cast<size_t>(array.shape[0]); ++row)
+      std::memmove(array.bytes.data() + row * to, array.bytes.data() + row * from, to);
+    array.shape[1] = tokens_;
+    array.bytes.resize(static_cast<size_t>(array.shape[0]) * to);
+  }
+
+  const Samples& samples_;
+  int64_t tokens_;
+};
+
 }  // namespace
+
+std::unique_ptr<Samples> first_tokens(const Samples& samples, int64_t tokens) {
+  return std::make_unique<FirstTokens>(samples, tokens);
+}
 
 std::unique_ptr<Samples> token_windows(const TokenText& text, int64_t context, int64_t most) {
   const int64_t step = context - (text.prefix ? 1 : 0);

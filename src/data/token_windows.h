@@ -25,6 +25,9 @@ struct TokenText {
 // fills no window.
 std::unique_ptr<Samples> token_windows(const TokenText& text, int64_t context, int64_t most = 0);
 
+// The same calls, of whose arrays [n, tokens] the first `tokens` alone are there. `samples` must outlive the result.
+std::unique_ptr<Samples> first_tokens(const Samples& samples, int64_t tokens);
+
 // A text file. Throws Error where it cannot be read, is empty or is not UTF-8.
 std::string read_text(const std::string& path);
 

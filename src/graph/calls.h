@@ -29,6 +29,8 @@ class Calls {
   int64_t sample_count(size_t call) const;
   // Input tensors in the order of the model's inputs.
   std::vector<ov::Tensor> tensors(size_t call) const;
+  const Samples& source() const { return samples_; }
+  const std::vector<int64_t>& chosen() const { return chosen_; }  // calls of the source
   // Tells two choices of the source's calls apart.
   uint64_t digest() const;
 

@@ -23,7 +23,7 @@ struct DataArguments {
 struct QuantizeArguments {
   // max_loss: a limit as the metric usually counts losses (usual_drop_type()); max_drop: as drop_type says, absolute if
   // that is empty. emit: a list of emissions, or auto: see emissions_for() (quantize_options.h).
-  std::string model, labels, metric, max_drop, drop_type, max_loss, target_bits, budget, output_name,
+  std::string model, labels, metric, max_drop, drop_type, max_loss, target_bits, target_size, budget, output_name,
       strategy = "optimal", family = "free", emit = "auto", int8, target_isa = "any";
   DataArguments calibration;
   std::string validation;

@@ -76,8 +76,8 @@ QuantizeArguments with_language_defaults(QuantizeArguments a) {
   if (a.emit == "auto" && !wants_activations) a.emit = "cpu";
   if (a.expect_rows == 0 && a.emit == "cpu") a.expect_rows = 1;
   if (a.int8.empty()) a.int8 = "none";
-  const bool asked = !a.max_drop.empty() || !a.max_loss.empty() || !a.target_bits.empty() || a.weight_bits > 0 ||
-                     a.activation_bits > 0;
+  const bool asked = !a.max_drop.empty() || !a.max_loss.empty() || !a.target_bits.empty() || !a.target_size.empty() ||
+                     a.weight_bits > 0 || a.activation_bits > 0;
   if (!asked) a.weight_bits = 4;
   return a;
 }

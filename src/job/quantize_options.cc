@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <sstream>
 #include <utility>
@@ -84,6 +85,23 @@ ScoreRange parse_range(const std::string& text) {
   return range;
 }
 
+// "60MB", "60000000" or "1.5GB": bytes, in powers of ten.
+int64_t parse_size(const std::string& text) {
+  constexpr std::pair<const char*, double> kUnits[] = {{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}};
+  std::string digits = text;
+  double unit = 1;
+  for (const auto& [name, bytes] : kUnits)
+    if (text.ends_with(name)) {
+      digits = text.substr(0, text.size() - std::strlen(name));
+      unit = bytes;
+      break;
+    }
+  const double size = number(digits, "target_size") * unit;
+  if (!(size >= 1) || size > 1e15)
+    throw Error(fmt::format("{} '{}' is no size; write it like 60MB", option("target_size"), text));
+  return static_cast<int64_t>(size);
+}
+
 double parse_time(const std::string& text) {
   if (text.empty()) return 0;
   const char unit = text.back();
@@ -102,6 +120,7 @@ std::string options_text(const QuantizeArguments& a) {
   if (!a.drop_type.empty()) text += " --drop-type " + a.drop_type;
   if (!a.max_loss.empty()) text += " --max-loss " + a.max_loss;
   if (!a.target_bits.empty()) text += " --target-bits " + a.target_bits;
+  if (!a.target_size.empty()) text += " --target-size " + a.target_size;
   if (a.weight_bits > 0) text += fmt::format(" --weight-bits {}", a.weight_bits);
   if (a.activation_bits > 0) text += fmt::format(" --activation-bits {}", a.activation_bits);
   if (!a.thr_weights.empty()) text += " --thr-weights " + a.thr_weights;
@@ -221,6 +240,7 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
   const bool thresholds = !arguments.thr_weights.empty() || !arguments.thr_activations.empty();
   const bool limit = !arguments.max_drop.empty() || !arguments.max_loss.empty();
   const int wishes = static_cast<int>(limit) + static_cast<int>(!arguments.target_bits.empty()) +
+                     static_cast<int>(!arguments.target_size.empty()) +
                      static_cast<int>(arguments.weight_bits > 0 || arguments.activation_bits > 0);
   if (!arguments.max_drop.empty() && !arguments.max_loss.empty())
     throw Error(fmt::format("{} is an older name of {}; give {} alone", option("max_loss"), option("max_drop"),
@@ -229,13 +249,16 @@ QuantizeOptions options_of(const QuantizeArguments& arguments, int threads, Prog
     throw Error(
         fmt::format("{} says how {} counts; give {} too", option("drop_type"), option("max_drop"), option("max_drop")));
   if (wishes > 1)
-    throw Error(fmt::format("{}, {} and {}/{} exclude each other; give one of them", option("max_drop"),
-                            option("target_bits"), option("weight_bits"), option("activation_bits")));
+    throw Error(fmt::format("{}, {}, {} and {}/{} exclude each other; give one of them", option("max_drop"),
+                            option("target_bits"), option("target_size"), option("weight_bits"),
+                            option("activation_bits")));
   if (wishes > 0 && thresholds)
     throw Error(fmt::format("{} and {} say what bits there are; leave {}, {}, {} and {} out", option("thr_weights"),
                             option("thr_activations"), option("max_drop"), option("target_bits"), option("weight_bits"),
                             option("activation_bits")));
-  if (!arguments.target_bits.empty()) {
+  if (!arguments.target_size.empty()) {
+    options.target_bytes = parse_size(arguments.target_size);
+  } else if (!arguments.target_bits.empty()) {
     std::tie(options.target_weight_bits, options.target_activation_bits) = parse_bits(arguments.target_bits);
   } else if (arguments.weight_bits > 0 || arguments.activation_bits > 0) {
     if (arguments.weight_bits > 0) options.weight_bits = arguments.weight_bits;

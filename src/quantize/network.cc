@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "calibrate/center.h"
@@ -117,6 +118,19 @@ void Network::measure(const Calls& calls) {
   if (options_.counting)  // an 8-bit code without sign has more exponents than there are counters
     for (Allocatable& item : items_.items)
       if (!item.is_weights) item.largest_bits = std::min(item.largest_bits, kernels::kMostExponentBits);
+}
+
+double Network::bytes_beside_layers() const {
+  std::set<const void*> weights;
+  for (const Layer& layer : prepared_.layers) weights.insert(layer.weights()->get_data_ptr());
+  double bytes = 0;
+  for (const auto& node : prepared_.model->get_ops())
+    if (const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node); constant)
+      if (weights.insert(constant->get_data_ptr()).second) bytes += static_cast<double>(constant->get_byte_size());
+  double counted = 0;  // items_ has these
+  for (const UnquantizedLayer& layer : prepared_.unquantized)
+    counted += 4.0 * static_cast<double>(layer.weight_elements);
+  return std::max(0.0, bytes - counted);
 }
 
 // Rows of activations that a call at batch 1 gives a layer.

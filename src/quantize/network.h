@@ -49,6 +49,8 @@ class Network {
   void measure(const Calls& calls);
   const Measurements& measurements() const { return measurements_; }
   const AllocationItems& items() const { return items_; }
+  // Of constants of the network that are no layer's weights: norms, tables of positions.
+  double bytes_beside_layers() const;
   bool has_low_bit_activations() const { return low_bit_activations_; }
 
   // Solves every layer under `bits`, one width for each of items(). Goes on from checkpoints of an interrupted run.

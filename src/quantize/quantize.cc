@@ -1,7 +1,11 @@
 #include "quantize/quantize.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "core/option.h"
+#include "dnateq/error.h"
 #include "quantize/limit_search.h"
 #include "quantize/paper_search.h"
 #include "quantize/results.h"
@@ -14,6 +18,25 @@ namespace {
 
 BitsRequest bits_request(const QuantizeOptions& options) {
   return {options.weight_bits, options.activation_bits, options.target_weight_bits, options.target_activation_bits};
+}
+
+// As mean bits of a weight, where a size was asked for. Throws Error where no widths are so few.
+BitsRequest bits_request(const SearchRun& run, const JoinedItems& items) {
+  BitsRequest request = bits_request(run.options);
+  if (!run.options.target_bytes) return request;
+  double values = items.fp32_values, least = 32 * items.fp32_values, others = 0;
+  for (const Allocatable& item : items.items)
+    if (item.is_weights) {
+      values += item.values + item.copies;
+      least += item.bits_in_all(item.smallest_bits);
+    }
+  for (const auto& network : run.networks) others += network->bytes_beside_layers();
+  const double bits = 8 * (static_cast<double>(*run.options.target_bytes) - others);
+  if (bits < least)
+    throw Error(fmt::format("{}: even the fewest bits, {} a weight, take {:.1f} MB; ask for that or more",
+                            option("target_size"), kMinStoredBits, (least / 8 + others) / 1e6));
+  request.mean_weight_bits = bits / values;
+  return request;
 }
 
 // Whether a tensor of any network is given a width by comparing it with others.
@@ -48,7 +71,7 @@ JoinedItems items_of(SearchRun& run) {
 
 SearchOutcome search_bits(SearchRun& run, const JoinedItems& items) {
   Candidate candidate;
-  candidate.allocation = allocate_as_asked(items.items, bits_request(run.options), items.fp32_values);
+  candidate.allocation = allocate_as_asked(items.items, bits_request(run, items), items.fp32_values);
   for (size_t n = 0; n < run.networks.size(); ++n)
     candidate.networks.push_back(
         run.networks[n]->solve(items.bits_of(candidate.allocation, n), run.samples.solve(n), "solving layers"));

@@ -26,6 +26,7 @@ struct QuantizeOptions {
   std::optional<double> max_loss;     // as `drop_type` counts it; 0.01 = one point, or 1 % of FP32's score
   std::optional<DropType> drop_type;  // none: usual_drop_type() of the metric
   std::optional<double> target_weight_bits, target_activation_bits;
+  std::optional<int64_t> target_bytes;              // of the weight file, in place of target_weight_bits
   std::optional<int> weight_bits, activation_bits;  // the same width everywhere; one alone leaves the other to strategy
   std::optional<double> weight_threshold, activation_threshold;  // strategy paper: largest RMAE, both or none
   int threshold_plans = 16;  // strategy paper: so many plans of the grid are judged beside those that were tried

@@ -30,28 +30,28 @@ CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Ind
   const Index columns = shape.columns, rows = shape.rows / shape.groups;
   CentredSamples c;
   c.x = samples.inputs.middleCols(group * columns, columns);
-  c.y = samples.targets.middleCols(group * rows, rows);
+  if (samples.targets.cols() > 0) c.y = samples.targets.middleCols(group * rows, rows);
   if (unit != 1) c.y *= unit;
   const auto count = static_cast<float>(c.x.rows());
   VectorXf importance = samples.weights;
   if (importance.size() == 0) importance = VectorXf::Ones(c.x.rows());
   const float total = importance.sum();
   c.input_mean = c.x.transpose() * importance / total;
-  c.target_mean = c.y.transpose() * importance / total;
+  if (c.y.cols() > 0) c.target_mean = c.y.transpose() * importance / total;
   c.x.rowwise() -= c.input_mean.transpose();
-  c.y.rowwise() -= c.target_mean.transpose();
+  if (c.y.cols() > 0) c.y.rowwise() -= c.target_mean.transpose();
   if (samples.weights.size() != 0) {
     const VectorXf root = (importance * (count / total)).cwiseSqrt();
     c.x.array().colwise() *= root.array();
-    c.y.array().colwise() *= root.array();
+    if (c.y.cols() > 0) c.y.array().colwise() *= root.array();
   }
-  for (Index r = 0; r < rows; ++r) c.target_power += static_cast<double>(c.y.col(r).squaredNorm() / count);
+  for (Index r = 0; r < c.y.cols(); ++r) c.target_power += static_cast<double>(c.y.col(r).squaredNorm() / count);
   return c;
 }
 
 std::unique_ptr<Objective> make_objective(CentredSamples&& samples, const ConstRows& weights,
                                           const Eigen::Ref<RowMajor>& target, const ObjectiveOptions& options) {
-  const bool few = 3 * samples.x.rows() < samples.x.cols();
+  const bool few = samples.y.cols() > 0 && 3 * samples.x.rows() < samples.x.cols();
   return (few ? objective_of_samples : objective_of_moments)(std::move(samples), weights, target, options);
 }
 

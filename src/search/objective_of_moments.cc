@@ -32,10 +32,11 @@ class ObjectiveOfMoments final : public Objective {
         target_(target),
         wanted_(weights.rows(), weights.cols()),
         row_power_(weights.rows()) {
+    const bool has_targets = samples.y.cols() > 0;
     set_moments(std::move(samples), options.damping);
     if (options.compensate) factor();
-    if (usable_) solve(target);
-    if (!usable_ || !target.allFinite()) target = weights;
+    if (usable_ && has_targets) solve(target);
+    if (!usable_ || !has_targets || !target.allFinite()) target = weights;
   }
 
   VectorXf diagonal() const override { return h_.diagonal(); }
@@ -106,23 +107,37 @@ class ObjectiveOfMoments final : public Objective {
     h_.resize(padded_stride(columns_), columns_);
     if (columns_ <= kFewColumns) {
       h_.topRows(columns_).noalias() = inverse * (samples.x.transpose() * samples.x);
-      wanted_.noalias() = inverse * (samples.y.transpose() * samples.x);
+      if (samples.y.cols() > 0) wanted_.noalias() = inverse * (samples.y.transpose() * samples.x);
     } else {
       multiply({columns_, columns_, positions}, x_transposed, x, inverse, 0.0F, h_.data(), h_.outerStride(),
                Part::kLower);
       mirror_lower(h_, columns_);
-      multiply({columns_, rows_, positions}, x_transposed, {samples.y.data(), 1, positions}, inverse, 0.0F,
-               wanted_.data(), columns_);
+      if (samples.y.cols() > 0)
+        multiply({columns_, rows_, positions}, x_transposed, {samples.y.data(), 1, positions}, inverse, 0.0F,
+                 wanted_.data(), columns_);
     }
+    if (samples.y.cols() == 0) set_wanted_of_weights();
     ridge_ = static_cast<float>(damping) * h_.diagonal().mean();
     if (!(ridge_ > 0)) ridge_ = 1e-12F;
     h_.diagonal().array() += ridge_;
     wanted_ += ridge_ * weights_;
-    for (Index r = 0; r < rows_; ++r)
+    target_power = samples.target_power;
+    for (Index r = 0; r < samples.y.cols(); ++r)
       row_power_[r] = static_cast<double>(samples.y.col(r).squaredNorm()) / static_cast<double>(positions);
     input_mean = samples.input_mean;
     target_mean = samples.target_mean;
-    target_power = samples.target_power;
+    if (samples.y.cols() == 0) {
+      target_mean = weights_ * input_mean;
+      target_power = row_power_.sum();
+    }
+  }
+
+  // E[y x^T] and E[y^2] of y = W0 x.
+  void set_wanted_of_weights() {
+    multiply({columns_, rows_, columns_}, {h_.data(), 1, h_.outerStride()}, {weights_.data(), 1, columns_}, 1.0F, 0.0F,
+             wanted_.data(), columns_);
+    tbb::parallel_for(Index{0}, rows_,
+                      [&](Index r) { row_power_[r] = static_cast<double>(weights_.row(r).dot(wanted_.row(r))); });
   }
 
   void factor() {

@@ -22,7 +22,7 @@ namespace dnateq {
 // [g * columns, (g + 1) * columns).
 struct LayerSamples {
   Eigen::MatrixXf inputs;   // positions x (groups * columns), after activation quantization
-  Eigen::MatrixXf targets;  // positions x rows
+  Eigen::MatrixXf targets;  // positions x rows; none (no columns): what the weights as they came give of the inputs
   Eigen::VectorXf weights;  // importance of each position; empty = 1
 };
 

@@ -3,12 +3,13 @@ preset ?= release
 build_dir := build/$(preset)
 sources = $(shell git ls-files -co --exclude-standard -- '*.h' '*.cc')
 
-.PHONY: help setup configure build demo docs test bench fuzz format format-check tidy rtl-test rtl-report clean
+.PHONY: help setup configure build demo demo-language docs test bench fuzz format format-check tidy rtl-test rtl-report clean
 
 help:
 	@echo "make setup   install Debian packages and the virtual environment (only what is missing)"
 	@echo "make build   build/release/bin/dnateq and build/release/lib/libdnateq_openvino.so; preset=dev: with sanitizers"
 	@echo "make demo    quantize a real sentence-embedding network and write a report, out/demo/report.html"
+	@echo "make demo-language   the same of a language model, SmolLM2-135M-Instruct, which then answers a question"
 	@echo "make test    build, then all tests"
 	@echo "make docs    the site, build/docs/index.html"
 	@echo "make bench   FP32, the demo's networks and their peers side by side"
@@ -32,6 +33,13 @@ demo:
 	@tools/quiet.sh build/release-configure.log cmake --preset release
 	@cmake --build --preset release --target dnateq dnateq_openvino_extension
 	@tools/demo.sh run
+
+demo-language:
+	@tools/demo_language.sh announce
+	@tools/setup.sh requirements-language.txt requirements-language-data.txt
+	@tools/quiet.sh build/release-configure.log cmake --preset release
+	@cmake --build --preset release --target dnateq dnateq_openvino_extension
+	@tools/demo_language.sh run
 
 docs: build
 	@tools/setup.sh requirements-docs.txt

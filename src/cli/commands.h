@@ -38,6 +38,7 @@ Command add_analyze(CLI::App& app, Session& session);
 Command add_inspect(CLI::App& app, Session& session);
 Command add_report(CLI::App& app, Session& session);
 Command add_bench(CLI::App& app, Session& session);
+Command add_chat(CLI::App& app, Session& session);
 Command add_explain(CLI::App& app, Session& session);
 Command add_simulate(CLI::App& app, Session& session);
 // Hidden: compiles a model, runs nothing, prints its resident bytes.

@@ -109,7 +109,7 @@ int main(int argc, char** argv) {
   session.goes_on = [] { return !interrupted; };
   std::vector<Command> commands;
   for (const auto add : {add_quantize, add_allocate, add_eval, add_analyze, add_inspect, add_report, add_bench,
-                         add_explain, add_simulate, add_measure_ram})
+                         add_chat, add_explain, add_simulate, add_measure_ram})
     commands.push_back(add(app, session));
 
   try {

@@ -64,6 +64,7 @@ void print_model(const InspectedModel& model) {
                fmt::format("[{}]", fmt::join(layer.shape, ",")), human_bytes(layer.bytes));
   for (const UnquantizedLayer& layer : model.unquantized)
     fmt::print("{:<44} {:<18} not quantized: {}\n", layer.name, layer.type, layer.reason);
+  for (const std::string& note : model.notes) fmt::print("{}\n", note);
 }
 
 Json document_of(const InspectedModel& model) {
@@ -72,11 +73,11 @@ Json document_of(const InspectedModel& model) {
     layers.push_back({{"name", layer.name}, {"type", layer.type}, {"shape", layer.shape}, {"bytes", layer.bytes}});
   for (const UnquantizedLayer& layer : model.unquantized)
     rest.push_back({{"name", layer.name}, {"type", layer.type}, {"reason", layer.reason}});
-  return {{"layers", layers}, {"unquantized", rest}};
+  return {{"layers", layers}, {"unquantized", rest}, {"notes", model.notes}};
 }
 
 int run(const std::string& path, const Session& session) {
-  if (std::filesystem::is_directory(path)) {
+  if (std::filesystem::is_directory(path) && !is_unquantized_folder(path)) {
     const InspectedResult result = inspect_result(path);
     if (session.json)
       std::cout << to_json(result.recipe) << std::endl;

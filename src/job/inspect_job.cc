@@ -1,7 +1,11 @@
 #include "job/inspect_job.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <openvino/openvino.hpp>
 
+#include "calibrate/rotate.h"
 #include "graph/import.h"
 #include "job/language_folder.h"
 #include "job/result_folder.h"
@@ -29,7 +33,20 @@ InspectedModel inspect_model(const std::filesystem::path& file) {
     inspected.layers.push_back({layer.name, layer.node->get_type_name(), layer.weights()->get_shape(),
                                 static_cast<int64_t>(sizeof(float)) * layer.rows * layer.columns});
   inspected.unquantized = prepared.unquantized;
+  if (!prepared.compressed_in.empty())
+    inspected.notes.push_back(fmt::format("weights are stored as {}, and decompressed before they are quantized",
+                                          fmt::join(prepared.compressed_in, ", ")));
+  if (!prepared.state.empty()) {
+    const Rotated rotated = rotate(prepared, 0);
+    inspected.notes.push_back(rotated.stream ? "the residual stream is rotated before weights are quantized"
+                                             : "the residual stream is not rotated: " + rotated.why_not);
+    inspected.notes.push_back(fmt::format("{} layers of attention have their values rotated", rotated.value_heads));
+  }
   return inspected;
+}
+
+bool is_unquantized_folder(const std::filesystem::path& folder) {
+  return is_language_folder(folder) && !std::filesystem::exists(folder / "recipe.dnateq.json");
 }
 
 }  // namespace dnateq

@@ -26,10 +26,14 @@ struct InspectedModel {
   };
   std::vector<Layer> layers;
   std::vector<UnquantizedLayer> unquantized;
+  std::vector<std::string> notes;  // sentences on how its weights are stored, and on rotations of a language model
 };
 
 // Throw Error.
 InspectedResult inspect_result(const std::filesystem::path& folder);
 InspectedModel inspect_model(const std::filesystem::path& file);
+
+// Whether it is the folder of a language model that dnateq has not made: inspect_model() takes it.
+bool is_unquantized_folder(const std::filesystem::path& folder);
 
 }  // namespace dnateq

@@ -34,8 +34,10 @@ Command add_allocate(CLI::App& app, Session& session) {
       "Example: dnateq allocate out --model resnet.onnx --calibration images/ --target-bits 3.5/4 -o out35");
   command->add_option("dir", options->from, "result folder of dnateq quantize")->required();
   command->add_option("--model", options->model,
-                      "the FP32 network: files outside of the result folder, and a command, are named again");
+                      "the FP32 network, or the language model's folder: files outside of the result folder, and a "
+                      "command, are named again");
   command->add_option("--calibration", options->calibration, "the samples that quantize was given");
+  command->add_option("--text", options->text, "the text that quantize was given, of a language model");
   command->add_option("--validation", options->validation, "samples to judge on, where quantize was given any");
   command->add_option("--labels", options->labels, "their labels, where quantize was given any");
   command->add_option("--metric", options->metric,

@@ -24,6 +24,7 @@ QuantizeArguments name_again(const AllocateOptions& given, const QuantizeArgumen
   };
   take("model", given.model, noted.model, again.model);
   take("calibration", given.calibration, noted.calibration.path, again.calibration.path);
+  take("text", given.text, noted.calibration.text, again.calibration.text);
   take("validation", given.validation, noted.validation, again.validation);
   take("labels", given.labels, noted.labels, again.labels);
   take("metric", given.metric, noted.metric, again.metric);
@@ -54,7 +55,7 @@ std::string incomparable(const QuantizeArguments& again, const QuantizeArguments
 
 FinishedJob run_allocate_job(const AllocateOptions& options, const JobSetting& setting) {
   const QuantizeArguments noted = noted_arguments(options.from);
-  if (noted.calibration.path.empty())
+  if (noted.calibration.path.empty() && noted.calibration.text.empty())
     throw Error(
         fmt::format("'{}' was calibrated by a Python program, whose samples are not kept; use dnateq.allocate there",
                     options.from));

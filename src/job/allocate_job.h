@@ -12,7 +12,7 @@ struct AllocateOptions {
   std::string from, directory;  // the result, and where the new one goes
   std::string target_bits;      // or a limit of loss, as in QuantizeArguments
   std::string max_drop, drop_type, max_loss;
-  std::string model, calibration, validation, labels, metric;
+  std::string model, calibration, text, validation, labels, metric;
   bool require_certificate = false;
 };
 

@@ -7,6 +7,7 @@
 #include <openvino/op/assign.hpp>
 #include <openvino/op/read_value.hpp>
 #include <openvino/opsets/opset13.hpp>
+#include <optional>
 #include <set>
 #include <unordered_map>
 #include <unordered_set>
@@ -43,29 +44,19 @@ bool is_empty_along(const NodeOutput& output, int64_t axis) {
   return size.is_static() && size.get_length() == 0;
 }
 
-// The output that, after a reset, gives what `output` gives, where that is the state or made of it. `initial`: that of
-// the state.
-NodeOutput after_reset(const NodeOutput& output, const ov::Node* read, const NodeOutput& initial) {
-  ov::Node* node = output.get_node();
-  if (node == read) return initial;
-  const auto concat = ov::as_type<op::Concat>(node);
-  return concat->input_value(concat->input_value(0).get_node() == read ||
-                                     ov::is_type<ov::op::util::GatherBase>(concat->get_input_node_ptr(0))
-                                 ? 1
-                                 : 0);
-}
-
-// A Concat to which an empty cache, reordered by beams or not, gives nothing; null where the reader is something else.
-ov::Node* joins_nothing(const ov::Input<ov::Node>& reader, const NodeOutput& initial) {
-  ov::Node* node = reader.get_node();
-  if (ov::is_type<ov::op::util::GatherBase>(node) && reader.get_index() == 0) {
-    const auto readers = node->output(0).get_target_inputs();
-    if (readers.size() != 1) return nullptr;
-    node = readers.begin()->get_node();
+// A Concat to which an empty cache, reordered by beams or not, gives nothing, and what it is joined to.
+struct Joined {
+  NodeOutput concat, other;
+};
+std::optional<Joined> joins_nothing(const ov::Input<ov::Node>& reader, const NodeOutput& initial) {
+  if (ov::is_type<ov::op::util::GatherBase>(reader.get_node()) && reader.get_index() == 0) {
+    const auto readers = reader.get_node()->output(0).get_target_inputs();
+    if (readers.size() != 1) return {};
+    return joins_nothing(*readers.begin(), initial);
   }
-  const auto concat = ov::as_type<op::Concat>(node);
-  const bool nothing = concat && concat->get_input_size() == 2 && is_empty_along(initial, concat->get_axis());
-  return nothing ? node : nullptr;
+  const auto concat = ov::as_type<op::Concat>(reader.get_node());
+  if (!concat || concat->get_input_size() != 2 || !is_empty_along(initial, concat->get_axis())) return {};
+  return Joined{concat->output(0), concat->input_value(1 - reader.get_index())};
 }
 
 // The output of a copy, made by `copy` of all nodes before it that are not in `made` yet.
@@ -155,29 +146,23 @@ NetworkState remove_state(const std::shared_ptr<ov::Model>& model, const std::st
                       "without state (explicit past and present inputs and outputs)",
                       id, file));
     const NodeOutput initial = reader->input_value(0);
-    // The outputs to give up, and what takes their place.
-    std::vector<std::pair<NodeOutput, std::vector<ov::Input<ov::Node>>>> given_up;
-    std::vector<ov::Input<ov::Node>> others;
-    for (const ov::Input<ov::Node>& input : reader->output(0).get_target_inputs()) {
-      ov::Node* concat = joins_nothing(input, initial);
-      if (concat == nullptr) {
-        others.push_back(input);
-        continue;
-      }
-      const auto inputs = concat->output(0).get_target_inputs();
-      given_up.emplace_back(concat->output(0), std::vector<ov::Input<ov::Node>>(inputs.begin(), inputs.end()));
-    }
-    if (!others.empty()) given_up.emplace_back(reader->output(0), others);
-    for (const auto& [output, inputs] : given_up) {
-      const NodeOutput now = after_reset(output, reader.get(), initial);
-      StateReader readers{output, {}};
+    const auto give_up = [&](const NodeOutput& stateful, const auto& inputs, const NodeOutput& now) {
+      StateReader readers{stateful, {}};
       for (ov::Input<ov::Node> input : inputs) {
         if (ov::is_type<ov::op::Sink>(input.get_node())) continue;
         readers.inputs.push_back({input.get_node()->get_friendly_name(), input.get_index()});
         input.replace_source_output(now);
       }
       state.readers.push_back(std::move(readers));
+    };
+    std::vector<ov::Input<ov::Node>> others;
+    for (const ov::Input<ov::Node>& input : reader->output(0).get_target_inputs()) {
+      if (const auto joined = joins_nothing(input, initial))
+        give_up(joined->concat, joined->concat.get_target_inputs(), joined->other);
+      else
+        others.push_back(input);
     }
+    if (!others.empty()) give_up(reader->output(0), others, initial);
   }
   for (const auto& sink : state.sinks) model->remove_sink(sink);
   for (const auto& variable : state.variables) model->remove_variable(variable);

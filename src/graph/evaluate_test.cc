@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "graph/test_models.h"
 
 namespace dnateq::testing {
@@ -48,6 +50,61 @@ TEST(RunOutput, KeepsEverySamplesValuesInOrder) {
     EXPECT_EQ(sample, 37U);
   }
   EXPECT_THAT(error_of([&] { run_output(core, model, calls, 1, 1, {}, "running"); }), HasSubstr("not float32"));
+}
+
+TEST(IsWide, WhereAVocabularyIsOneRow) {
+  const auto wide = [](const ov::PartialShape& shape) {
+    const auto x = parameter("x", shape);
+    const std::shared_ptr<const ov::Model> model = model_of(std::make_shared<op::Relu>(x), {x});
+    return is_wide(model->output(0));
+  };
+  EXPECT_TRUE(wide({-1, -1, 49152}));
+  EXPECT_TRUE(wide({32768}));
+  EXPECT_FALSE(wide({-1, -1, 1000}));
+  EXPECT_FALSE(wide({49152, -1}));
+  EXPECT_FALSE(wide({}));
+  EXPECT_FALSE(wide(ov::PartialShape::dynamic()));
+}
+
+// [?, 4] to 5 values; the seed chooses the weights.
+ModelPtr five_classes(unsigned seed) {
+  const auto x = parameter("x", {-1, 4});
+  return model_of(linear("head", x, 5, 4, seed), {x});
+}
+
+TEST(ScoreBeside, IsTheScoreOfOutputsThatWereKept) {
+  ov::Core core;
+  const ModelPtr model = five_classes(1), reference = five_classes(7);
+  const VectorSamples samples = random_samples("x", 37, {4}, 1);
+  const Calls calls(samples, *model);
+  for (const Metric metric : {Metric::kKl, Metric::kCosine, Metric::kAgreement}) {
+    const std::vector<double> kept = score(metric, run_output(core, model, calls, 0, 1, {}, "running"),
+                                           run_output(core, reference, calls, 0, 1, {}, "running"), {});
+    for (const int threads : {1, 2})
+      EXPECT_EQ(score_beside(core, model, reference, calls, 0, metric, threads, {}, "running"), kept);
+  }
+}
+
+TEST(VisitPairs, ShowsEveryCallOnceWithBothOutputs) {
+  ov::Core core;
+  const ModelPtr model = five_classes(1), reference = five_classes(7);
+  const VectorSamples samples = random_samples("x", 37, {4}, 1);
+  const Calls calls(samples, *model);
+  const OutputValues own = run_output(core, model, calls, 0, 1, {}, "running");
+  const OutputValues other = run_output(core, reference, calls, 0, 1, {}, "running");
+  std::vector<std::atomic<int>> seen(calls.size());
+  visit_pairs(core, model, reference, calls, 0, 2, {}, "running",
+              [&](size_t call, const ov::Tensor& got, const ov::Tensor& wanted) {
+                ++seen[call];
+                EXPECT_EQ(floats_of(got), own.values[call]);
+                EXPECT_EQ(floats_of(wanted), other.values[call]);
+              });
+  for (const std::atomic<int>& count : seen) EXPECT_EQ(count, 1);
+  EXPECT_THAT(error_of([&] {
+                visit_pairs(core, model, reference, calls, 0, 2, {}, "running",
+                            [](size_t, const ov::Tensor&, const ov::Tensor&) { throw Error("stopped"); });
+              }),
+              HasSubstr("stopped"));
 }
 
 }  // namespace

@@ -531,11 +531,16 @@ TEST_F(Import, StateIsTakenOut) {
   const auto x = parameter("x", {1, 4});
   const auto variable = std::make_shared<ov::op::util::Variable>(
       ov::op::util::VariableInfo{ov::PartialShape{1, 4}, ov::element::f32, "state"});
-  const auto state = std::make_shared<op::ReadValue>(x, variable);
-  const auto sum = std::make_shared<op::Add>(state, x);
+  const auto state = std::make_shared<op::ReadValue>(constant({1, 4}, {1, 2, 3, 4}), variable);
+  const auto sum = std::make_shared<op::Add>(state, linear("layer", x, 4, 4, 1));
+  sum->output(0).set_names({"output"});
   const auto assign = std::make_shared<op::Assign>(sum, variable);
   const auto model = std::make_shared<ov::Model>(ov::OutputVector{sum}, ov::SinkVector{assign}, ov::ParameterVector{x});
-  EXPECT_THAT(refusal(model), HasSubstr("is a stateful model"));
+  const PreparedModel prepared = prepared_as_exact_as(model, {random_tensor({1, 4}, 1)});
+  EXPECT_FALSE(prepared.state.empty());
+  EXPECT_TRUE(prepared.model->get_variables().empty());
+  EXPECT_TRUE(prepared.model->get_sinks().empty());
+  EXPECT_THAT(names(prepared), ElementsAre("layer"));
 }
 
 TEST_F(Import, ModelsThatAreQuantizedAlreadyAreRefused) {
@@ -544,15 +549,41 @@ TEST_F(Import, ModelsThatAreQuantizedAlreadyAreRefused) {
   const auto fake = named<op::FakeQuantize>("fake", x, low, high, low, high, 256);
   EXPECT_THAT(refusal(model_of(linear("layer", fake, 5, 4, 1), {x})),
               HasSubstr("quantized already (FakeQuantize 'fake')"));
+}
 
-  for (const ov::element::Type& type : {ov::element::i8, ov::element::u8, ov::element::u4}) {
-    const auto y = parameter("y", {-1, 4});
-    const auto packed = op::Constant::create(type, {5, 4}, std::vector<int>(20, 3));
-    const auto wide = std::make_shared<op::Convert>(packed, ov::element::f32);
-    const auto scaled = std::make_shared<op::Multiply>(wide, random_constant({5, 1}, 1));
-    const auto layer = named<op::MatMul>("packed", y, scaled, false, true);
-    EXPECT_THAT(refusal(model_of(layer, {y})), HasSubstr("compressed weights already (layer 'packed')")) << type;
+// x times compressed weights [5, 4] with a scale for each row.
+ModelPtr with_weights_in(const ov::element::Type& type, const std::vector<float>& codes) {
+  const auto x = parameter("x", {-1, 4});
+  const auto wide = std::make_shared<op::Convert>(op::Constant::create(type, {5, 4}, codes), ov::element::f32);
+  const auto scaled = std::make_shared<op::Multiply>(wide, random_constant({5, 1}, 1));
+  return model_of(named<op::MatMul>("packed", x, scaled, false, true), {x});
+}
+
+TEST_F(Import, CompressedWeightsAreDecompressed) {
+  const std::vector<float> scales = random_values(5, 1);
+  for (const ov::element::Type& type :
+       {ov::element::i8, ov::element::u8, ov::element::i4, ov::element::u4, ov::element::u3}) {
+    SCOPED_TRACE(type);
+    std::vector<float> codes(20);
+    for (size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<float>(i % 8) - (type.is_signed() ? 4.0F : 0.0F);
+    const PreparedModel prepared = prepared_as_exact_as(with_weights_in(type, codes), {random_tensor({3, 4}, 2)});
+    EXPECT_THAT(prepared.compressed_in, ElementsAre(type.get_type_name()));
+    EXPECT_EQ(prepared.parameters, 20);
+    ASSERT_THAT(names(prepared), ElementsAre("packed"));
+    for (size_t i = 0; i < codes.size(); ++i) codes[i] *= scales[i / 4];
+    EXPECT_EQ(prepared.layers[0].weight_matrix(), codes);
   }
+  EXPECT_THAT(prepared_as_exact_as(residual_cnn(), {random_tensor({2, 3, 12, 12}, 1)}).compressed_in, IsEmpty());
+}
+
+TEST_F(Import, WeightsOfTwoBitsAreRefused) {
+  EXPECT_THAT(refusal(with_weights_in(ov::element::u2, std::vector<float>(20, 3))),
+              AllOf(HasSubstr("net.xml' holds weights of 2 bits already (layer 'packed')"), HasSubstr("give")));
+  const auto ids = parameter("ids", {-1}, ov::element::i64);
+  const auto wide = std::make_shared<op::Convert>(
+      op::Constant::create(ov::element::u2, {5, 4}, std::vector<float>(20, 1)), ov::element::f32);
+  const auto rows = named<op::Gather>("table", wide, ids, op::Constant::create(ov::element::i64, {}, {0}));
+  EXPECT_THAT(refusal(model_of(linear("head", rows, 3, 4, 1), {ids})), HasSubstr("2 bits already (layer 'table')"));
 }
 
 TEST_F(Import, ByteImagesAreNotTakenForCompressedWeights) {

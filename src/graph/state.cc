@@ -59,6 +59,18 @@ std::optional<Joined> joins_nothing(const ov::Input<ov::Node>& reader, const Nod
   return Joined{concat->output(0), concat->input_value(1 - reader.get_index())};
 }
 
+using Variables = std::map<std::string, std::shared_ptr<ov::op::util::Variable>>;
+
+// A copy of a node; those that read and write state do so to `variables`.
+std::shared_ptr<ov::Node> copied_with(const Variables& variables, const ov::Node& node,
+                                      const ov::OutputVector& inputs) {
+  if (const auto* read = dynamic_cast<const ReadValueBase*>(&node))
+    return std::make_shared<ov::op::v6::ReadValue>(inputs.at(0), variables.at(read->get_variable_id()));
+  if (const auto* assign = dynamic_cast<const ov::op::util::AssignBase*>(&node))
+    return std::make_shared<ov::op::v6::Assign>(inputs.at(0), variables.at(assign->get_variable_id()));
+  return node.clone_with_new_inputs(inputs);
+}
+
 // The output of a copy, made by `copy` of all nodes before it that are not in `made` yet.
 template <typename CopyNode>
 NodeOutput copied(const NodeOutput& output, std::map<NodeOutput, NodeOutput>& made, const CopyNode& copy) {
@@ -102,8 +114,15 @@ void detach(NetworkState& state, const ov::Model& model) {
       state.ends.emplace_back(end, Place{node->get_friendly_name(), output.get_index()});
     }
   }
-  const auto copy = [](const ov::Node& node, const ov::OutputVector& inputs) {
-    return node.clone_with_new_inputs(inputs);
+  // Behind a Parameter less is known of shapes than in the network, and a variable of a known one would be refused.
+  Variables loose;
+  for (const auto& variable : state.variables) {
+    ov::op::util::VariableInfo info = variable->get_info();
+    info.data_shape = ov::PartialShape::dynamic(info.data_shape.rank());
+    loose[info.variable_id] = std::make_shared<ov::op::util::Variable>(info);
+  }
+  const auto copy = [&](const ov::Node& node, const ov::OutputVector& inputs) {
+    return copied_with(loose, node, inputs);
   };
   for (StateReader& reader : state.readers) reader.stateful = copied(reader.stateful, made, copy);
   ov::SinkVector sinks;
@@ -181,19 +200,15 @@ void restore_state(const std::shared_ptr<ov::Model>& model, const NetworkState& 
       throw Error(fmt::format("the operation '{}', which the network's state hangs on, is no longer in it", name));
     return at->second;
   };
-  std::unordered_map<std::string, std::shared_ptr<ov::op::util::Variable>> variables;
+  Variables variables;
   for (const auto& variable : state.variables) {
     variables[variable->get_info().variable_id] = std::make_shared<ov::op::util::Variable>(variable->get_info());
     model->add_variables({variables[variable->get_info().variable_id]});
   }
   std::map<NodeOutput, NodeOutput> made;
   for (const auto& [end, place] : state.ends) made.emplace(end->output(0), find(place.node)->output(place.port));
-  const auto copy = [&](const ov::Node& node, const ov::OutputVector& inputs) -> std::shared_ptr<ov::Node> {
-    if (const auto* read = dynamic_cast<const ReadValueBase*>(&node))
-      return std::make_shared<ov::op::v6::ReadValue>(inputs.at(0), variables.at(read->get_variable_id()));
-    if (const auto* assign = dynamic_cast<const ov::op::util::AssignBase*>(&node))
-      return std::make_shared<ov::op::v6::Assign>(inputs.at(0), variables.at(assign->get_variable_id()));
-    return node.clone_with_new_inputs(inputs);
+  const auto copy = [&](const ov::Node& node, const ov::OutputVector& inputs) {
+    return copied_with(variables, node, inputs);
   };
   std::vector<std::pair<ov::Input<ov::Node>, NodeOutput>> changes;
   for (const StateReader& reader : state.readers) {

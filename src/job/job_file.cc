@@ -17,6 +17,7 @@ namespace {
 
 constexpr const char* kRemedy = "run dnateq quantize again";
 constexpr int kLargestImage = 1 << 20, kLargestAxis = 7;
+constexpr int64_t kFewestTokens = 2, kMostTokens = 1 << 20;  // of a window
 
 std::string one_of(const DocumentReader& job, const char* key, std::initializer_list<const char*> names) {
   std::string text = job.text(key);
@@ -110,7 +111,7 @@ QuantizeArguments job_from_json(std::string_view text, const std::string& source
   if (job.has("batch_axis")) a.calibration.batch_axis = job.small_count("batch_axis", -1, kLargestAxis);
   if (job.has("text")) {
     a.calibration.text = job.text("text");
-    a.calibration.context = job.count("context");
+    a.calibration.context = job.count("context", kFewestTokens, kMostTokens);
     a.calibration.windows = job.count("windows");
     a.of_folder = job.boolean("of_folder");
   }

@@ -19,7 +19,8 @@ using testing::without;
 QuantizeArguments sample_arguments() {
   QuantizeArguments a;
   a.model = "/nets/net.onnx";
-  a.calibration = {"/data/calib", "0.5", "0.25", 256, 224, "gray", "nhwc", 1};
+  a.calibration = {"/data/calib", "0.5", "0.25", 256, 224, "gray", "nhwc", 1, "/data/story.txt", 128, 0};
+  a.of_folder = a.no_rotation = true;
   a.validation = "/data/val";
   a.labels = "names";
   a.metric = "top1";
@@ -55,6 +56,11 @@ TEST(JobFile, ComesBackWithEveryMember) {
   EXPECT_EQ(back.calibration.color, "gray");
   EXPECT_EQ(back.calibration.layout, "nhwc");
   EXPECT_EQ(back.calibration.batch_axis, 1);
+  EXPECT_EQ(back.calibration.text, a.calibration.text);
+  EXPECT_EQ(back.calibration.context, 128);
+  EXPECT_EQ(back.calibration.windows, 0);
+  EXPECT_TRUE(back.of_folder);
+  EXPECT_TRUE(back.no_rotation);
   EXPECT_EQ(back.validation, a.validation);
   EXPECT_EQ(back.labels, "names");
   EXPECT_EQ(back.metric, "top1");
@@ -76,7 +82,8 @@ TEST(JobFile, ComesBackWithEveryMember) {
 }
 
 const std::vector<std::string> kCameLater = {"batch_axis", "metric_range", "expect_rows",  "target_isa",
-                                             "untie",      "ignore_names", "ignore_types", "ignore_may_miss"};
+                                             "untie",      "ignore_names", "ignore_types", "ignore_may_miss",
+                                             "text",       "no_rotation"};
 
 TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   Document job = sample_job();
@@ -87,7 +94,10 @@ TEST(JobFile, OfAnEarlierDnateqLoadsWithDefaults) {
   EXPECT_EQ(a.expect_rows, 0);
   EXPECT_EQ(a.target_isa, "any");
   EXPECT_TRUE(a.untie.empty() && a.ignore_names.empty() && a.ignore_types.empty());
-  EXPECT_FALSE(a.ignore_may_miss);
+  EXPECT_FALSE(a.ignore_may_miss || a.of_folder || a.no_rotation);
+  EXPECT_EQ(a.calibration.text, "");
+  EXPECT_EQ(a.calibration.context, 512);
+  EXPECT_EQ(a.calibration.windows, 64);
 }
 
 TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
@@ -96,8 +106,9 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
                 AllOf(HasSubstr("job.json"), HasSubstr(key), HasSubstr("run dnateq quantize again")))
         << path;
   };
-  for (const char* text : {"model", "calibration", "mean", "std", "color", "layout", "validation", "labels", "metric",
-                           "metric_range", "strategy", "family", "emit", "target_isa", "output", "model_fingerprint"})
+  for (const char* text :
+       {"model", "text", "calibration", "mean", "std", "color", "layout", "validation", "labels", "metric",
+        "metric_range", "strategy", "family", "emit", "target_isa", "output", "model_fingerprint"})
     refused(std::string("/") + text, 1, text);
   for (const char* list : {"only", "ignore", "untie", "ignore_names", "ignore_types"}) {
     refused(std::string("/") + list, "conv", list);
@@ -113,6 +124,11 @@ TEST(JobFile, EveryRefusalNamesTheFileTheKeyAndTheRemedy) {
   refused("/batch_axis", -2, "'batch_axis'");
   refused("/batch_axis", 8, "'batch_axis'");
   refused("/expect_rows", -1, "'expect_rows'");
+  refused("/context", 1, "'context'");
+  refused("/context", -1, "'context'");
+  refused("/windows", -1, "'windows'");
+  refused("/of_folder", 1, "'of_folder'");
+  refused("/no_rotation", "yes", "'no_rotation'");
   refused("/weights_only", "true", "'weights_only'");
   refused("/ignore_may_miss", 1, "'ignore_may_miss'");
   refused("/seed", -1, "'seed'");

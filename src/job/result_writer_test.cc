@@ -121,6 +121,28 @@ TEST_F(ResultWriterTest, FilesThatNoRecipeSpeaksOfAreRefused) {
   EXPECT_THAT(refusal(), HasSubstr("recipe.dnateq.json' is no recipe that dnateq can read"));
 }
 
+TEST_F(ResultWriterTest, ALanguageModelsResultHasTheFilesOfItsFolder) {
+  const std::string mark = "smollm2/openvino_model.xml";
+  run({"cpu"}, mark);
+  EXPECT_EQ(text_of(out_ / "openvino_model.bin"), mark);
+  EXPECT_EQ(text_of(out_ / "openvino_tokenizer.xml"), mark);
+  EXPECT_EQ(text_of(out_ / "config.json"), mark);
+  EXPECT_FALSE(fs::exists(out_ / "model.xml"));
+  EXPECT_FALSE(fs::exists(out_ / "exact"));
+  EXPECT_EQ(refusal(), "");
+  run({"cpu", "exact"}, mark);
+  EXPECT_EQ(text_of(out_ / "exact/openvino_model.xml"), mark);
+  run({"cpu"}, "net.onnx");  // another network's result takes its place, whole
+  EXPECT_EQ(text_of(out_ / "model.xml"), "net.onnx");
+  for (const char* name : {"openvino_model.xml", "openvino_tokenizer.xml", "config.json", "exact"})
+    EXPECT_FALSE(fs::exists(out_ / name)) << name;
+  for (const char* name : {"openvino_model.xml", "openvino_tokenizer.bin", "config.json"}) {
+    write(out_ / name, "mine");
+    EXPECT_THAT(refusal(), HasSubstr((out_ / name).string() + "' is not of the result whose recipe lies there"));
+    fs::remove(out_ / name);
+  }
+}
+
 TEST_F(ResultWriterTest, LinksAreNotFollowed) {
   fs::create_directories(root_ / "elsewhere");
   fs::create_directories(out_);

@@ -8,6 +8,7 @@ import subprocess
 import numpy as np
 import openvino as ov
 from openvino import opset13 as ops
+from openvino.op import util
 from support import BINARY, ROOT, Case, images, main, save, small_network, weights
 
 OF_OTHERS = {"--prog", "--extension", "--cache"}  # options of the scripts that dnateq starts
@@ -57,12 +58,12 @@ class UnsuitableModels(Case):
     def model_of(self, result, *parameters):
         return save(ov.Model([ops.result(result)], list(parameters), "unsuitable"), self.folder / "unsuitable.xml")
 
-    def test_int8_weights(self):
+    def test_two_bit_weights(self):
         x = ops.parameter([-1, 16], np.float32, name="image")
-        codes = ops.constant(np.ones((16, 4), np.int8))
+        codes = ops.constant(ov.Tensor(np.full(16, 0b11100100, np.uint8), ov.Shape([16, 4]), ov.Type.u2))
         w = ops.multiply(ops.convert(codes, np.float32), ops.constant(np.float32(0.1)))
         model = self.model_of(ops.matmul(x, w, False, False, name="head"), x)
-        self.refuses_to_quantize(model=model, names=("unsuitable.xml", "head", "FP32"))
+        self.refuses_to_quantize(model=model, names=("unsuitable.xml", "head", "2 bits already", "give"))
 
     def test_fake_quantize(self):
         x = ops.parameter([-1, 16], np.float32, name="image")
@@ -75,12 +76,16 @@ class UnsuitableModels(Case):
         for result in ("model.xml", "exact/model.xml"):
             self.refuses_to_quantize(model=self.out / result, names=(result, "already"), out=self.folder / "again")
 
-    def test_stateful(self):
+    def test_state_that_is_read_twice(self):
         x = ops.parameter([1, 4], np.float32, name="image")
-        state = ops.read_value(ops.constant(np.zeros((1, 4), np.float32)), "memory")
-        y = ops.add(ops.matmul(x, weights(4, 4), False, False), state)
-        model = ov.Model([ops.result(y)], [ops.assign(y, "memory")], [x], "stateful")
-        self.refuses_to_quantize(model=save(model, self.folder / "stateful.xml"), names=("stateful.xml", "state"))
+        info = util.VariableInfo()
+        info.data_shape, info.data_type, info.variable_id = ov.PartialShape([1, 4]), ov.Type.f32, "memory"
+        variable = util.Variable(info)
+        first, second = (ops.read_value(ops.constant(np.full((1, 4), v, np.float32)), variable) for v in (0, 1))
+        y = ops.add(ops.matmul(ops.add(x, first), weights(4, 4), False, False), second)
+        model = ov.Model([ops.result(y)], [ops.assign(y, variable)], [x], "stateful")
+        self.refuses_to_quantize(model=save(model, self.folder / "stateful.xml"),
+                                 names=("stateful.xml", "state 'memory'", "export"))
 
     def test_nothing_to_quantize(self):
         x = ops.parameter([-1, 3, 8, 8], np.float32, name="image")
@@ -176,7 +181,8 @@ class BadOptions(Case):
         self.refuses_to_quantize("--output", "absent", names=("absent", "scores"))
         self.fails("magic", names=("magic", "--help"))
         self.fails(names="--help")
-        self.fails("quantize", self.net, "-o", self.out, names=("--calibration", "--help"))
+        self.fails("quantize", self.net, "-o", self.out, names=("net.xml", "--calibration", "--text"))
+        self.fails("eval", self.net, names=("net.xml", "--data", "--text"))
 
     def test_impossible_combinations(self):
         self.refuses_to_quantize("--target-bits", "4", "--max-drop", "1%", names=("--target-bits", "--max-drop"))

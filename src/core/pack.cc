@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cstring>
 
 #include "dnateq/error.h"
 
@@ -13,6 +14,39 @@ void check_bits(int bits) {
   if (bits < 1 || bits > 8)
     throw Error(fmt::format("codes of {} bits cannot be packed, 1 to 8 are supported; quantize the model again", bits));
 }
+
+// Dividing, because count * bits of a damaged file may overflow.
+void check_room(std::span<const uint8_t> packed, size_t count, int bits) {
+  if (count > packed.size() * 8 / static_cast<size_t>(bits))
+    throw Error(fmt::format("{} codes of {} bits do not lie in {} bytes; the weight file is damaged, emit it again",
+                            count, bits, packed.size()));
+}
+
+// Brings the 8 codes that lie one behind the other in the low bits of a word into a byte each: the upper half of them
+// moves to the upper half of the word, then so within halves and quarters. Bits behind the codes are dropped.
+class EightCodes {
+ public:
+  explicit EightCodes(int bits) : bits_(bits) {
+    for (int step = 0; step < 3; ++step) {
+      const int codes = 4 >> step, lanes = 1 << step;  // codes that stay, in each of so many lanes
+      for (int lane = 0; lane < lanes; ++lane)
+        stay_[step] |= ((uint64_t{1} << (codes * bits)) - 1) << (64 / lanes * lane);
+    }
+  }
+
+  uint64_t spread(uint64_t stream) const {
+    for (int step = 0; step < 3; ++step) {
+      const int codes = 4 >> step, half = 32 >> step;
+      const uint64_t moves = stream >> (codes * bits_) & stay_[step];
+      stream = (stream & stay_[step]) | moves << half;
+    }
+    return stream;
+  }
+
+ private:
+  int bits_;
+  uint64_t stay_[3] = {};
+};
 
 }  // namespace
 
@@ -40,25 +74,39 @@ std::vector<uint8_t> pack(std::span<const uint8_t> codes, int bits) {
 
 std::vector<uint8_t> unpack(std::span<const uint8_t> packed, size_t count, int bits) {
   check_bits(bits);
-  // Dividing, because count * bits of a damaged file may overflow.
-  if (count > packed.size() * 8 / static_cast<size_t>(bits))
-    throw Error(fmt::format("{} codes of {} bits do not lie in {} bytes; the weight file is damaged, emit it again",
-                            count, bits, packed.size()));
+  check_room(packed, count, bits);
   std::vector<uint8_t> codes(count);
-  const uint32_t mask = (1U << bits) - 1;
-  size_t next = 0;
-  uint32_t window = 0;
-  int filled = 0;
-  for (uint8_t& code : codes) {
-    if (filled < bits) {
-      window |= static_cast<uint32_t>(packed[next++]) << filled;
-      filled += 8;
-    }
-    code = static_cast<uint8_t>(window & mask);
-    window >>= bits;
-    filled -= bits;
-  }
+  unpack_range(packed, 0, count, bits, codes.data());
   return codes;
+}
+
+void unpack_range(std::span<const uint8_t> packed, size_t first, size_t count, int bits, uint8_t* codes) {
+  check_bits(bits);
+  check_room(packed, first, bits);
+  check_room(packed, first > SIZE_MAX - count ? SIZE_MAX : first + count, bits);
+  const auto width = static_cast<size_t>(bits);
+  const uint32_t mask = (1U << bits) - 1;
+  const auto one = [&](size_t i) {
+    const size_t bit = i * width, byte = bit / 8;
+    uint32_t window = packed[byte];
+    if (bit % 8 + width > 8) window |= static_cast<uint32_t>(packed[byte + 1]) << 8;
+    return static_cast<uint8_t>(window >> (bit % 8) & mask);
+  };
+  const size_t end = first + count;
+  size_t i = first;
+  for (; i < end && i % 8 != 0; ++i) *codes++ = one(i);
+  const EightCodes eight(bits);
+  for (; i + 8 <= end; i += 8, codes += 8) {
+    uint64_t stream = 0;  // perhaps with codes behind the eight
+    const size_t byte = i / 8 * width;
+    if (byte + sizeof(stream) <= packed.size())
+      std::memcpy(&stream, packed.data() + byte, sizeof(stream));
+    else
+      std::memcpy(&stream, packed.data() + byte, width);
+    const uint64_t spread = eight.spread(stream);
+    std::memcpy(codes, &spread, sizeof(spread));
+  }
+  for (; i < end; ++i) *codes++ = one(i);
 }
 
 uint16_t to_float16(float value) {

@@ -12,6 +12,8 @@ constexpr size_t packed_bytes(size_t codes, int bits) { return (codes * static_c
 std::vector<uint8_t> pack(std::span<const uint8_t> codes, int bits);
 // Throws Error if `packed` is shorter than packed_bytes(count, bits).
 std::vector<uint8_t> unpack(std::span<const uint8_t> packed, size_t count, int bits);
+// Codes [first, first + count) into `codes`, eight at a time where they begin with a byte. Throws as unpack() does.
+void unpack_range(std::span<const uint8_t> packed, size_t first, size_t count, int bits, uint8_t* codes);
 
 // Float16, round to nearest even; values beyond its range become infinities.
 uint16_t to_float16(float value);

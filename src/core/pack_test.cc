@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -69,6 +70,23 @@ TEST(Unpack, RefusesTooFewBytes) {
 
 TEST(Unpack, LeavesBytesBehindTheLastCodeAlone) {
   EXPECT_EQ(unpack(std::vector<uint8_t>{0x21, 0xff, 0xff}, 2, 4), (std::vector<uint8_t>{1, 2}));
+}
+
+TEST(Unpack, GivesAnyRangeOfTheCodes) {
+  for (int bits = 1; bits <= 8; ++bits) {
+    const std::vector<uint8_t> codes = random_codes(61, bits, 3), packed = pack(codes, bits);
+    for (size_t first = 0; first <= codes.size(); ++first)
+      for (size_t count = 0; first + count <= codes.size(); ++count) {
+        std::vector<uint8_t> part(count + 1, 0xEE);
+        unpack_range(packed, first, count, bits, part.data());
+        EXPECT_TRUE(std::equal(part.begin(), part.end() - 1, codes.begin() + static_cast<std::ptrdiff_t>(first)))
+            << bits << " bits, " << count << " codes from " << first;
+        EXPECT_EQ(part.back(), 0xEE) << "wrote past the last code";
+      }
+    uint8_t none = 0;
+    EXPECT_THROW(unpack_range(packed, 8 * packed.size() / static_cast<size_t>(bits), 1, bits, &none), Error);
+    EXPECT_THROW(unpack_range(packed, 2, std::numeric_limits<size_t>::max(), bits, &none), Error);
+  }
 }
 
 TEST(Float16, ComesBackForEveryPattern) {

@@ -137,7 +137,9 @@ class Walk {
         widest = std::max(widest, level_bits(input.get_source_output()));
       } else {
         int bits = kFloatBits;
-        if (input.get_index() == 0 && ov::is_type<ops::PackedMatMul>(&reader)) bits = kPackedMatMulBits;
+        if (input.get_index() == 0 &&
+            (ov::is_type<ops::PackedMatMul>(&reader) || ov::is_type<ops::PackedHead>(&reader)))
+          bits = kPackedMatMulBits;
         if (input.get_index() == 0 && dynamic_cast<const ops::CountingLayer*>(&reader) != nullptr)
           bits = code_bits(reader.input_value(2));  // it encodes what it reads
         widest = std::max(widest, bits);

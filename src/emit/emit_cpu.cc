@@ -23,7 +23,15 @@ std::vector<float> whole_bias(const Target& target, std::shared_ptr<ov::Node>& e
   return bias;
 }
 
-void emit_packed(const std::vector<const Target*>& layers_of_tensor, const Copy& copy, Blobs& blobs) {
+// What gives a result for every token, [batch, tokens, values], of a network with a cache.
+bool is_language_head(const PreparedModel& prepared, const ov::Output<ov::Node>& output) {
+  const auto readers = output.get_target_inputs();
+  return !prepared.state.empty() && output.get_partial_shape().rank() == 3 && readers.size() == 1 &&
+         ov::is_type<op::Result>(readers.begin()->get_node());
+}
+
+void emit_packed(const std::vector<const Target*>& layers_of_tensor, const PreparedModel& prepared, const Copy& copy,
+                 Blobs& blobs) {
   ov::OutputVector parts;
   std::vector<std::shared_ptr<ov::Node>> ends;
   std::string name;
@@ -39,7 +47,11 @@ void emit_packed(const std::vector<const Target*>& layers_of_tensor, const Copy&
     ends.push_back(end);
     name += (name.empty() ? "" : "+") + target->layer->name;
   }
-  const auto packed = std::make_shared<ops::PackedMatMul>(activation_of(*layers_of_tensor.front()), parts);
+  const ov::Output<ov::Node> x = activation_of(*layers_of_tensor.front());
+  const std::shared_ptr<ov::Node> packed =
+      ends.size() == 1 && is_language_head(prepared, ends.front()->output(0))
+          ? std::shared_ptr<ov::Node>(std::make_shared<ops::PackedHead>(x, parts[0], parts[1]))
+          : std::make_shared<ops::PackedMatMul>(x, parts);
   packed->set_friendly_name(ends.size() == 1 ? ends.front()->get_friendly_name() : name);
   for (size_t p = 0; p < ends.size(); ++p) {
     const ov::Output<ov::Node> old = ends[p]->output(0);
@@ -78,7 +90,8 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
     ours[i] = copy.targets[i] && packed.at(i) && can_run_packed(prepared.layers[i]);
   Blobs blobs(copy);
   emit_standard_layers(copy, ours, &blobs);
-  for (const auto& group : group_by_tensor(copy, [&](size_t i) { return ours[i]; })) emit_packed(group, copy, blobs);
+  for (const auto& group : group_by_tensor(copy, [&](size_t i) { return ours[i]; }))
+    emit_packed(group, prepared, copy, blobs);
   for (size_t i = 0; i < codes.size(); ++i)
     if (ours[i] && copy.targets[i]->layer->kind == LayerKind::kEmbedding)
       replace_and_keep_names(copy.targets[i]->node, std::make_shared<ops::ExponentialEmbedding>(

@@ -65,6 +65,30 @@ TEST_F(EmitCpu, IsStandardWhereNotWantedOrNotRows) {
   }
 }
 
+// OpenVINO GenAI has the last token alone computed where it finds a MatMul before the result.
+TEST_F(EmitCpu, TheHeadOfALanguageModelIsAMatMulToThoseWhoLookForOneAndPackedWhenCompiled) {
+  Net net = make_net(Form::kMatMulTransposed, 4, false);
+  const std::vector<float> all = saved_and_run(emit_cpu(net.prepared, net.codes, {true}), net.input, true);
+  EXPECT_EQ(operations(emit_cpu(net.prepared, net.codes, {true}), "PackedHead"), 0U) << "no state, no language model";
+  net.prepared.state.variables.push_back(
+      std::make_shared<ov::op::util::Variable>(ov::op::util::VariableInfo{{-1}, ov::element::f32, "cache"}));
+  const auto model = emit_cpu(net.prepared, net.codes, {true});
+  EXPECT_EQ(operations(model, "PackedHead"), 1U);
+  EXPECT_EQ(saved_and_run(model, net.input, true), all);
+  EXPECT_EQ(operations(model->clone(), "PackedMatMul"), 1U);
+
+  const auto head = ov::as_type_ptr<op::MatMul>(model->output(0).get_node()->get_input_node_shared_ptr(0));
+  ASSERT_TRUE(head);
+  const auto i64 = [](int64_t value) { return op::Constant::create(ov::element::i64, ov::Shape{1}, {value}); };
+  head->input(0).replace_source_output(
+      std::make_shared<op::Slice>(head->input_value(0), i64(-1), i64(-2), i64(-1), i64(1)));
+  model->validate_nodes_and_infer_types();
+  EXPECT_EQ(model->output(0).get_partial_shape(), (ov::PartialShape{-1, 1, 8}));
+  const std::vector<float> last = saved_and_run(model, net.input, true);
+  ASSERT_EQ(last.size(), 2U * 8);
+  for (size_t i = 0; i < last.size(); ++i) EXPECT_EQ(last[i], all[i / 8 * 24 + 16 + i % 8]);
+}
+
 // One MatMul layer of `width` x `width`.
 Layer square_layer(int64_t width) {
   const auto x = std::make_shared<op::Parameter>(ov::element::f32, ov::PartialShape{-1, width});

@@ -325,5 +325,50 @@ TEST(PackedWeights, HoldsAllBitsOfACodeAndNothingElse) {
   }
 }
 
+// Also of codes that come channel by channel, and whatever lies beyond the last channel and input.
+TEST(PackedWeights, AreTheUnitsOfTheirDefinitionWithTheSumsOfTheirLevels) {
+  for (int bits = 2; bits <= 8; ++bits)
+    for (const auto& [channels, inputs] : {std::pair<size_t, size_t>{1, 1}, {64, 8}, {65, 15}, {150, 66}, {128, 513}}) {
+      std::mt19937 random(static_cast<unsigned>(bits) + static_cast<unsigned>(inputs));
+      std::vector<int> levels(size_t{1} << bits);
+      for (size_t i = 1; i < levels.size(); ++i) levels[i] = static_cast<int>(random() % 400) - 200;
+      std::vector<uint8_t> codes(channels * inputs), found(kUnitCodes);
+      for (uint8_t& code : codes) code = static_cast<uint8_t>(random() & ((1U << bits) - 1));
+      const PackedWeights weights(codes, channels, inputs, bits, levels);
+      const PackedWeights by_channel(
+          [&, inputs = inputs](size_t channel, uint8_t* row) {
+            std::copy_n(codes.data() + channel * inputs, inputs, row);
+          },
+          channels, inputs, bits, levels);
+      ASSERT_EQ(weights.bytes(), by_channel.bytes());
+      EXPECT_TRUE(std::equal(weights.data(), weights.data() + weights.bytes(), by_channel.data()));
+      for (size_t panel = 0; panel < weights.panels() && bits < 8; ++panel)
+        for (size_t unit = 0; unit < weights.units(); ++unit) {
+          unpack_unit(weights.data() + panel * weights.panel_bytes() + unit * weights.unit_bytes(), bits, found.data());
+          for (size_t i = 0; i < kUnitCodes; ++i) {
+            const size_t vector = i / kLineBytes, byte = i % kLineBytes;
+            const size_t n = panel * kPanelChannels + vector % 4 * 16 + byte / 4;
+            const size_t k = unit * kUnitInputs + vector / 4 * 4 + byte % 4;
+            ASSERT_EQ(found[i], n < channels && k < inputs ? codes[n * inputs + k] : 0) << n << " " << k;
+          }
+        }
+      int64_t largest = 0;
+      for (size_t n = 0; n < channels; ++n) {
+        int64_t absolute = 0;
+        int sum = 0;
+        for (size_t k = 0; k < inputs; ++k) {
+          absolute += std::abs(levels[codes[n * inputs + k]]);
+          sum += levels[codes[n * inputs + k]];
+        }
+        largest = std::max(largest, absolute);
+        const int high = weights.channel_sums(0)[n];
+        EXPECT_EQ(weights.tables() == 1 ? high : 128 * high + weights.channel_sums(1)[n], sum);
+        EXPECT_EQ(by_channel.channel_sums(0)[n], high);
+      }
+      EXPECT_EQ(weights.largest_absolute_sum(), largest);
+      EXPECT_EQ(by_channel.largest_absolute_sum(), largest);
+    }
+}
+
 }  // namespace
 }  // namespace dnateq::kernels

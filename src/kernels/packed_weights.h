@@ -11,11 +11,13 @@
 // Levels in [-127, 127] need one table. Larger ones, up to [-16320, 16319], are split exactly into two: level =
 // 128 * high + low with low in [-64, 63].
 //
-// Source: ours. Non-goals: a file format (packing takes a millisecond per MB and is done at load), searching for codes.
+// Source: ours. Non-goals: a file format (packing takes about a nanosecond a code and thread and is done at load),
+// searching for codes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -28,6 +30,9 @@ inline constexpr size_t kUnitCodes = kPanelChannels * kUnitInputs;
 inline constexpr size_t kLineBytes = 64;
 inline constexpr size_t kTableEntries = 128;  // of a level table, replicated
 
+// Writes the codes of one channel, one a byte, each below 2^bits. Called by several threads at once.
+using CodesOfChannel = std::function<void(size_t channel, uint8_t* codes)>;
+
 // Immutable, hence thread-safe, once built.
 class PackedWeights {
  public:
@@ -35,6 +40,8 @@ class PackedWeights {
   // `codes`: channels x inputs, row-major, one code a byte; `levels`: 2^bits of them, levels[0] = 0.
   // Throws Error on sizes that do not fit, codes of more than `bits` bits and levels out of range.
   PackedWeights(std::span<const uint8_t> codes, size_t channels, size_t inputs, int bits, std::span<const int> levels);
+  // The same from codes that are made channel by channel, so that they need not lie in memory all at once.
+  PackedWeights(const CodesOfChannel& codes, size_t channels, size_t inputs, int bits, std::span<const int> levels);
 
   size_t channels() const { return channels_; }
   size_t inputs() const { return inputs_; }
@@ -59,6 +66,8 @@ class PackedWeights {
   int64_t largest_absolute_sum() const { return largest_absolute_sum_; }
 
  private:
+  void pack(const CodesOfChannel& codes, std::span<const int> levels);
+
   struct Free {
     void operator()(uint8_t* lines) const;
   };

@@ -11,6 +11,7 @@ std::vector<ov::Extension::Ptr> operation_extensions() {
           std::make_shared<ov::OpExtension<ExponentialWeights>>(),
           std::make_shared<ov::OpExtension<ExponentialLevels>>(),
           std::make_shared<ov::OpExtension<ExponentialEmbedding>>(),
+          std::make_shared<ov::OpExtension<PackedHead>>(),
           std::make_shared<ov::OpExtension<PackedMatMul>>(),
           std::make_shared<ov::OpExtension<ExponentialEncode>>(),
           std::make_shared<ov::OpExtension<LevelConvolution>>(),

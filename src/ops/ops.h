@@ -8,6 +8,7 @@
 //                                                  it; folded into constants when compiled
 //   ExponentialEmbedding(blob, indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked up;
 //                                                  like Gather: negative indices count from the end, others give zeros
+//   PackedHead(x f32, blob, bias)               -> PackedMatMul, and a MatMul to those who look for one
 //   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, perhaps empty); x is
 //                                                  rounded to int8 row by row at run time, sums are exact (src/kernels)
 //
@@ -31,6 +32,7 @@
 #include <memory>
 #include <mutex>
 #include <openvino/core/extension.hpp>
+#include <openvino/op/matmul.hpp>
 #include <openvino/op/op.hpp>
 #include <string>
 #include <vector>
@@ -130,12 +132,36 @@ class PackedMatMul : public ov::op::Op {
   bool has_evaluate() const override { return true; }
 
  private:
+  friend class PackedHead;
+  struct Part;
   struct Prepared;
   void prepare(const ov::TensorVector& inputs) const;
+  void prepare_constants() const;
+  void infer(ov::Node& node);  // types of `node`, whose inputs are such as this operation's
+  Part part_of(const ov::Tensor& blob, const ov::Tensor& bias) const;
 
   std::vector<VerifiedHeader> verified_;
   std::vector<int64_t> channels_;  // -1 until a constant blob was seen
   std::shared_ptr<Prepared> prepared_;
+};
+
+// A PackedMatMul of one part whose copies are PackedMatMul: the last layer of a language model. OpenVINO GenAI looks
+// for a MatMul before the result of the network that it has read, and has it compute the last token alone; what is then
+// compiled is a copy.
+class PackedHead : public ov::op::v0::MatMul {
+ public:
+  OPENVINO_OP("PackedHead", "dnateq", ov::op::v0::MatMul)
+  PackedHead();
+  PackedHead(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& blob, const ov::Output<ov::Node>& bias);
+
+  void validate_and_infer_types() override;
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+  bool visit_attributes(ov::AttributeVisitor&) override { return true; }
+  bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
+  bool has_evaluate() const override { return true; }
+
+ private:
+  std::shared_ptr<PackedMatMul> packed_;  // in no network: what it keeps of the weights goes to its copies
 };
 
 class ExponentialEncode : public ov::op::Op {

@@ -12,12 +12,13 @@
 
 namespace dnateq::ops {
 
+struct PackedMatMul::Part {
+  kernels::PackedWeights weights;
+  std::vector<float> scale, bias;  // per output channel
+  VerifiedHeader header;           // of the blob it was made of, CRC included
+};
+
 struct PackedMatMul::Prepared {
-  struct Part {
-    kernels::PackedWeights weights;
-    std::vector<float> scale, bias;  // per output channel
-    VerifiedHeader header;           // of the blob it was made of, CRC included
-  };
   std::once_flag once;
   std::vector<Part> parts;
 };
@@ -64,75 +65,97 @@ PackedMatMul::PackedMatMul(const ov::Output<ov::Node>& x, const ov::OutputVector
 
 PackedMatMul::PackedMatMul() : prepared_(std::make_shared<Prepared>()) {}
 
-void PackedMatMul::validate_and_infer_types() {
-  const size_t inputs = get_input_size();
-  OPENVINO_ASSERT(inputs >= 3 && inputs % 2 == 1, "PackedMatMul takes a tensor, then a blob and a bias for each part.");
-  OPENVINO_ASSERT(get_input_element_type(0).is_dynamic() || get_input_element_type(0) == ov::element::f32, "'",
-                  get_friendly_name(), "': PackedMatMul takes f32.");
+void PackedMatMul::validate_and_infer_types() { infer(*this); }
+
+void PackedMatMul::infer(ov::Node& node) {
+  const size_t inputs = node.get_input_size();
+  const std::string& name = node.get_friendly_name();
+  OPENVINO_ASSERT(inputs >= 3 && inputs % 2 == 1, node.get_type_name(),
+                  " takes a tensor, then a blob and a bias for each part.");
+  const ov::element::Type type = node.get_input_element_type(0);
+  OPENVINO_ASSERT(type.is_dynamic() || type == ov::element::f32, "'", name, "': ", node.get_type_name(), " takes f32.");
   const size_t parts = (inputs - 1) / 2;
   verified_.resize(parts);
   channels_.resize(parts, -1);
-  if (get_output_size() != parts) set_output_size(parts);
+  if (node.get_output_size() != parts) node.set_output_size(parts);
   for (size_t p = 0; p < parts; ++p) {
-    const ov::element::Type bias = get_input_element_type(2 + 2 * p);
-    OPENVINO_ASSERT(bias.is_dynamic() || bias == ov::element::f32, "'", get_friendly_name(),
-                    "': the bias must be f32.");
-    ov::PartialShape shape = get_input_partial_shape(0);
-    if (const auto header = check_blob_input(*this, 1 + 2 * p, true, verified_[p])) {
+    const ov::element::Type bias = node.get_input_element_type(2 + 2 * p);
+    OPENVINO_ASSERT(bias.is_dynamic() || bias == ov::element::f32, "'", name, "': the bias must be f32.");
+    ov::PartialShape shape = node.get_input_partial_shape(0);
+    if (const auto header = check_blob_input(node, 1 + 2 * p, true, verified_[p])) {
       channels_[p] = header->rows;
       if (shape.rank().is_static())
-        OPENVINO_ASSERT(shape.size() > 0 && shape[shape.size() - 1].compatible(header->columns), "'",
-                        get_friendly_name(), "': the weights take ", header->columns, " inputs, the tensor is ", shape,
-                        ".");
+        OPENVINO_ASSERT(shape.size() > 0 && shape[shape.size() - 1].compatible(header->columns), "'", name,
+                        "': the weights take ", header->columns, " inputs, the tensor is ", shape, ".");
     }
     if (shape.rank().is_static())
       shape[shape.size() - 1] = channels_[p] < 0 ? ov::Dimension::dynamic() : ov::Dimension(channels_[p]);
-    set_output_type(p, ov::element::f32, shape);
+    node.set_output_type(p, ov::element::f32, shape);
   }
 }
 
 std::shared_ptr<ov::Node> PackedMatMul::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   auto clone = std::make_shared<PackedMatMul>();
+  clone->set_friendly_name(get_friendly_name());  // the sentences of what follows name the layer
   // Packed once, however often the graph is copied; evaluate() compares the blobs' headers.
   clone->prepared_ = prepared_;
   clone->channels_ = channels_;
   clone->verified_ = verified_;
   clone->set_arguments(inputs);
   clone->constructor_validate_and_infer_types();
+  clone->prepare_constants();
   return clone;
 }
 
+// A plugin copies the model that it compiles: weights that are packed then do not hold up the first inference, which in
+// a language model is the time to the first token. The copies that OpenVINO's shape inference makes have no constants.
+void PackedMatMul::prepare_constants() const {
+  ov::TensorVector inputs(get_input_size());
+  for (size_t i = 1; i < inputs.size(); ++i) {
+    const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(get_input_node_shared_ptr(i));
+    if (!constant) return;
+    inputs[i] = constant->get_tensor_view();
+  }
+  prepare(inputs);
+}
+
 void PackedMatMul::prepare(const ov::TensorVector& inputs) const {
+  // Isolated: while it waits for its share of the packing, this thread must not start a call that waits for it.
   std::call_once(prepared_->once, [&] {
-    std::vector<Prepared::Part> parts;
-    for (size_t at = 1; at < inputs.size(); at += 2) {
-      const Blob blob = read_blob_tensor(*this, inputs[at], true);
-      const auto rows = static_cast<size_t>(blob.rows), columns = static_cast<size_t>(blob.columns);
-      float unit = 1;
-      const std::vector<int> levels = integer_levels(blob, unit);
-      Prepared::Part part;
-      const auto bytes = blob_bytes(inputs[at]);
-      std::copy_n(bytes.begin(), part.header.size(), part.header.begin());
-      try {
-        part.weights = kernels::PackedWeights(unpack(blob.codes, rows * columns, blob.code.stored_bits), rows, columns,
-                                              blob.code.stored_bits, levels);
-      } catch (const Error& error) {
-        OPENVINO_THROW("'", get_friendly_name(), "': ", error.what());
-      }
-      for (const float gamma : blob.gamma) part.scale.push_back(gamma * unit);
-      const ov::Tensor& bias = inputs[at + 1];
-      OPENVINO_ASSERT(bias.get_size() == 0 || bias.get_size() == rows, "'", get_friendly_name(), "': a bias of ",
-                      bias.get_size(), " values for ", rows, " channels.");
-      part.bias.assign(bias.data<const float>(), bias.data<const float>() + bias.get_size());
-      parts.push_back(std::move(part));
-    }
-    prepared_->parts = std::move(parts);
+    tbb::this_task_arena::isolate([&] {
+      std::vector<Part> parts;
+      for (size_t at = 1; at < inputs.size(); at += 2) parts.push_back(part_of(inputs[at], inputs[at + 1]));
+      prepared_->parts = std::move(parts);
+    });
   });
+}
+
+PackedMatMul::Part PackedMatMul::part_of(const ov::Tensor& blob_tensor, const ov::Tensor& bias) const {
+  const Blob blob = read_blob_tensor(*this, blob_tensor, true);
+  const auto rows = static_cast<size_t>(blob.rows), columns = static_cast<size_t>(blob.columns);
+  const int bits = blob.code.stored_bits;
+  float unit = 1;
+  const std::vector<int> levels = integer_levels(blob, unit);
+  Part part;
+  const auto bytes = blob_bytes(blob_tensor);
+  std::copy_n(bytes.begin(), part.header.size(), part.header.begin());
+  try {
+    part.weights = kernels::PackedWeights(
+        [&](size_t row, uint8_t* codes) { unpack_range(blob.codes, row * columns, columns, bits, codes); }, rows,
+        columns, bits, levels);
+  } catch (const Error& error) {
+    OPENVINO_THROW("'", get_friendly_name(), "': ", error.what());
+  }
+  for (const float gamma : blob.gamma) part.scale.push_back(gamma * unit);
+  OPENVINO_ASSERT(bias.get_size() == 0 || bias.get_size() == rows, "'", get_friendly_name(), "': a bias of ",
+                  bias.get_size(), " values for ", rows, " channels.");
+  part.bias.assign(bias.data<const float>(), bias.data<const float>() + bias.get_size());
+  return part;
 }
 
 bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   prepare(inputs);
-  const std::vector<Prepared::Part>& parts = prepared_->parts;
+  const std::vector<Part>& parts = prepared_->parts;
   const size_t inner = parts.at(0).weights.inputs();
   const size_t rows = inputs[0].get_size() / inner;
   thread_local QuantizedRows x;
@@ -140,7 +163,7 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
                   " inputs, the tensor is ", inputs[0].get_shape(), ".");
   x.quantize(inputs[0].data<const float>(), rows, inner);
   for (size_t p = 0; p < parts.size(); ++p) {
-    const Prepared::Part& part = parts[p];
+    const Part& part = parts[p];
     OPENVINO_ASSERT(part.weights.inputs() == inner, "'", get_friendly_name(), "': parts of different inputs.");
     const auto bytes = blob_bytes(inputs[1 + 2 * p]);
     OPENVINO_ASSERT(
@@ -161,6 +184,29 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
     });
   }
   return true;
+}
+
+PackedHead::PackedHead() : packed_(std::make_shared<PackedMatMul>()) {}
+
+PackedHead::PackedHead(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& blob,
+                       const ov::Output<ov::Node>& bias)
+    : PackedHead() {
+  set_arguments({x, blob, bias});
+  constructor_validate_and_infer_types();
+}
+
+void PackedHead::validate_and_infer_types() {
+  OPENVINO_ASSERT(get_input_size() == 3, "PackedHead takes a tensor, a blob and a bias.");
+  packed_->infer(*this);
+}
+
+std::shared_ptr<ov::Node> PackedHead::clone_with_new_inputs(const ov::OutputVector& inputs) const {
+  packed_->set_friendly_name(get_friendly_name());
+  return packed_->clone_with_new_inputs(inputs);
+}
+
+bool PackedHead::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
+  return packed_->evaluate(outputs, inputs);
 }
 
 }  // namespace dnateq::ops

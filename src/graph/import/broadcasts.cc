@@ -1,6 +1,6 @@
-// Broadcasts as OpenVINO GenAI writes them: of keys and values to the heads that share them, with a 0 in the target shape
-// where the length is to stay as it is. OpenVINO gives that up in favour of an attention operation before it computes
-// it; where a part of the network is computed, the 0 would leave no values.
+// Broadcasts as OpenVINO GenAI writes them: of keys and values to the heads that share them, with a 0 in the target
+// shape where the length is to stay as it is. OpenVINO gives that up in favour of an attention operation before it
+// computes it; where a part of the network is computed, the 0 would leave no values.
 #include <algorithm>
 #include <vector>
 

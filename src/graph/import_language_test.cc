@@ -11,7 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-std::vector<float> prompt_of(ov::Core& core, const ModelPtr& model) {
+std::vector<float> outputs_of_prompt(ov::Core& core, const ModelPtr& model) {
   return Conversation(core, model).say(2, {3, 1, 4, 1, 5, 9, 2, 6});
 }
 
@@ -28,10 +28,10 @@ TEST(ImportLanguageModel, FindsEveryLayerAndComputesThePromptAsTheFileDoes) {
     for (const bool half : {false, true}) {
       SCOPED_TRACE(name + (half ? " in FP16" : ""));
       ov::save_model(language_model(architecture), (folder / "net.xml").string(), half);
-      const std::vector<float> wanted = prompt_of(core, core.read_model((folder / "net.xml").string()));
+      const std::vector<float> wanted = outputs_of_prompt(core, core.read_model((folder / "net.xml").string()));
       const PreparedModel prepared = import_model(core, folder / "net.xml");
-      expect_near(prompt_of(core, prepared.model), wanted);
-      expect_near(prompt_of(core, read_stateless(core, folder / "net.xml")), wanted);
+      expect_near(outputs_of_prompt(core, prepared.model), wanted);
+      expect_near(outputs_of_prompt(core, read_stateless(core, folder / "net.xml")), wanted);
       EXPECT_EQ(prepared.state.variables.size(), 4U);
       EXPECT_THAT(prepared.compressed_in, IsEmpty());
       const size_t a_block = architecture.fused ? 4 : architecture.gpt2 ? 6 : 7;
@@ -53,10 +53,11 @@ TEST(ImportLanguageModel, CompressedWeightsAreThoseThatTheyStandFor) {
       architecture.compressed_bits = bits;
       const ModelPtr source = language_model(architecture);
       const PreparedModel prepared = save_and_import(core, source);
-      expect_near(prompt_of(core, prepared.model), prompt_of(core, source), 1e-3F);  // OpenVINO's kernels round inputs
+      expect_near(outputs_of_prompt(core, prepared.model), outputs_of_prompt(core, source),
+                  1e-3F);  // OpenVINO's kernels round inputs
       architecture.decompressed = true;
       const PreparedModel plain = save_and_import(core, language_model(architecture));
-      expect_near(prompt_of(core, prepared.model), prompt_of(core, plain.model));
+      expect_near(outputs_of_prompt(core, prepared.model), outputs_of_prompt(core, plain.model));
       EXPECT_THAT(prepared.compressed_in, ElementsAre(bits == 4 ? "u4" : "u8"));
       EXPECT_EQ(prepared.parameters, plain.parameters);
       ASSERT_EQ(names(prepared), names(plain));
@@ -70,11 +71,11 @@ TEST(ImportLanguageModel, CompressedWeightsAreThoseThatTheyStandFor) {
 
 TEST(ImportLanguageModel, ALengthOfZeroInABroadcastLeavesTheLengthAsItIs) {
   ov::Core core;
-  const std::vector<float> wanted = prompt_of(core, language_model());
+  const std::vector<float> wanted = outputs_of_prompt(core, language_model());
   LanguageModel architecture;
   architecture.zero_length = true;
   const PreparedModel prepared = save_and_import(core, language_model(architecture));
-  expect_near(prompt_of(core, prepared.model), wanted);
+  expect_near(outputs_of_prompt(core, prepared.model), wanted);
   restore_state(prepared.model, prepared.state);
   expect_same_talk(talk(core, prepared.model), talk(core, language_model()));
 }

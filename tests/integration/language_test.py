@@ -219,13 +219,6 @@ class SameBytes(LanguageCase):
         self.assertEqual(self.bytes_of(resumed), whole)
         self.assertLessEqual({p.name for p in self.source.iterdir()}, {p.name for p in resumed.iterdir()})
 
-    def test_allocated_anew_from_its_measurements(self):
-        self.quantize_folder("--target-bits", "4")
-        self.succeeds("allocate", self.out, "--model", self.source, "--text", self.text, "--target-bits", "3.5",
-                      "-o", self.folder / "again")
-        self.assertTrue((self.folder / "again" / MODEL[0]).is_file())
-        self.assertLessEqual({p.name for p in self.source.iterdir()}, {p.name for p in (self.folder / "again").iterdir()})
-
 
 @needs_tokenizers
 class BadFolders(LanguageCase):

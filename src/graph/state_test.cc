@@ -142,6 +142,29 @@ TEST(State, ThatIsNoCacheStartsAsItsInitialValue) {
   EXPECT_EQ(infer_calls(core, model, {tens, tens}), (std::vector<float>{11, 12, 13, 14, 21, 22, 23, 24}));
 }
 
+TEST(State, WhoseInitialShapeTheNetworkReadsToo) {
+  ov::Core core;
+  const auto make = [] {
+    const auto x = parameter("x", {-1, 4});
+    const auto variable = std::make_shared<ov::op::util::Variable>(
+        ov::op::util::VariableInfo{ov::PartialShape{-1, 4}, ov::element::f32, "sum"});
+    const auto rows = std::make_shared<op::Gather>(std::make_shared<op::ShapeOf>(x), constant({0}), constant({0}));
+    const auto shape = std::make_shared<op::Concat>(ov::OutputVector{rows, constant({4})}, 0);
+    const auto initial = std::make_shared<op::Broadcast>(constant(ov::Shape{}, {5.0F}), shape);
+    const auto sum = std::make_shared<op::Add>(std::make_shared<op::ReadValue>(initial, variable), x);
+    return std::make_shared<ov::Model>(ov::OutputVector{std::make_shared<op::Reshape>(sum, shape, false)},
+                                       ov::SinkVector{std::make_shared<op::Assign>(sum, variable)},
+                                       ov::ParameterVector{x});
+  };
+  const std::vector<ov::Tensor> ones = {float_tensor({1, 4}, {1, 1, 1, 1})};
+  const ModelPtr model = make();
+  const NetworkState state = remove_state(model, "net.xml");
+  EXPECT_EQ(infer_calls(core, model, {ones, ones}), std::vector<float>(8, 6));
+  restore_state(model, state);
+  EXPECT_EQ(model->get_variables().front()->get_info().data_shape, (ov::PartialShape{-1, 4}));
+  EXPECT_EQ(infer_calls(core, model, {ones, ones}), (std::vector<float>{6, 6, 6, 6, 7, 7, 7, 7}));
+}
+
 TEST(State, ThatCannotBeTakenOutIsRefusedByName) {
   const auto x = parameter("x", {1, 4});
   const auto variable = variable_called("memory");

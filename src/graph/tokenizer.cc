@@ -8,6 +8,7 @@
 
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "graph/import.h"
 
 namespace dnateq {
 namespace {
@@ -57,7 +58,7 @@ TokenText tokenize(ov::Core& core, const fs::path& folder, const fs::path& exten
   TokenText result{source, {}, {}};
   try {
     core.add_extension(extension.string());
-    ov::InferRequest request = core.compile_model(file.string(), "CPU").create_infer_request();
+    ov::InferRequest request = core.compile_model(read_model(core, file), "CPU").create_infer_request();
     const auto first = tokens_of(request, "a"), second = tokens_of(request, ".");
     size_t before = 0, behind = 0;  // what any text begins and ends with
     while (before < std::min(first.size(), second.size()) && first[before] == second[before]) ++before;
@@ -71,6 +72,8 @@ TokenText tokenize(ov::Core& core, const fs::path& folder, const fs::path& exten
         result.tokens.insert(result.tokens.end(), ids.begin() + static_cast<std::ptrdiff_t>(before),
                              ids.end() - static_cast<std::ptrdiff_t>(behind));
     }
+  } catch (const Error&) {
+    throw;
   } catch (const std::exception& error) {
     throw Error(fmt::format("the tokenizer '{}' does not run with '{}' ({}); make both of one version of OpenVINO",
                             file.string(), extension.string(), plain_sentence(error.what())));

@@ -140,8 +140,12 @@ class PackedMatMul : public ov::op::Op {
   void infer(ov::Node& node);  // types of `node`, whose inputs are such as this operation's
   Part part_of(const ov::Tensor& blob, const ov::Tensor& bias) const;
 
-  std::vector<VerifiedHeader> verified_;
-  std::vector<int64_t> channels_;  // -1 until a constant blob was seen
+  struct Seen {  // of a part's blob, once it was a constant
+    VerifiedHeader header{};
+    size_t bytes = 0;
+    int64_t channels = -1, inputs = -1;
+  };
+  std::vector<Seen> seen_;
   std::shared_ptr<Prepared> prepared_;
 };
 

@@ -1,7 +1,9 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "core/pack.h"
@@ -20,6 +22,7 @@ struct PackedMatMul::Part {
 
 struct PackedMatMul::Prepared {
   std::once_flag once;
+  std::atomic<bool> done = false;
   std::vector<Part> parts;
 };
 
@@ -75,40 +78,50 @@ void PackedMatMul::infer(ov::Node& node) {
   const ov::element::Type type = node.get_input_element_type(0);
   OPENVINO_ASSERT(type.is_dynamic() || type == ov::element::f32, "'", name, "': ", node.get_type_name(), " takes f32.");
   const size_t parts = (inputs - 1) / 2;
-  verified_.resize(parts);
-  channels_.resize(parts, -1);
+  seen_.resize(parts);
   if (node.get_output_size() != parts) node.set_output_size(parts);
   for (size_t p = 0; p < parts; ++p) {
     const ov::element::Type bias = node.get_input_element_type(2 + 2 * p);
     OPENVINO_ASSERT(bias.is_dynamic() || bias == ov::element::f32, "'", name, "': the bias must be f32.");
     ov::PartialShape shape = node.get_input_partial_shape(0);
-    if (const auto header = check_blob_input(node, 1 + 2 * p, true, verified_[p])) {
-      channels_[p] = header->rows;
-      if (shape.rank().is_static())
-        OPENVINO_ASSERT(shape.size() > 0 && shape[shape.size() - 1].compatible(header->columns), "'", name,
-                        "': the weights take ", header->columns, " inputs, the tensor is ", shape, ".");
+    // Each inference of a dynamic model infers the shapes of a fresh copy: a blob that was seen is not read again.
+    Seen& seen = seen_[p];
+    const auto* constant = ov::as_type<const ov::op::v0::Constant>(node.get_input_node_ptr(1 + 2 * p));
+    const bool known = constant != nullptr && seen.channels >= 0 && constant->get_element_type() == ov::element::u8 &&
+                       constant->get_byte_size() == seen.bytes &&
+                       std::memcmp(constant->get_data_ptr(), seen.header.data(), seen.header.size()) == 0;
+    if (!known) {
+      if (const auto header = check_blob_input(node, 1 + 2 * p, true, seen.header)) {
+        seen.channels = header->rows;
+        seen.inputs = header->columns;
+        seen.bytes = constant->get_byte_size();
+      }
     }
-    if (shape.rank().is_static())
-      shape[shape.size() - 1] = channels_[p] < 0 ? ov::Dimension::dynamic() : ov::Dimension(channels_[p]);
+    if (shape.rank().is_static()) {
+      OPENVINO_ASSERT(shape.size() > 0 && (seen.inputs < 0 || shape[shape.size() - 1].compatible(seen.inputs)), "'",
+                      name, "': the weights take ", seen.inputs, " inputs, the tensor is ", shape, ".");
+      shape[shape.size() - 1] = seen.channels < 0 ? ov::Dimension::dynamic() : ov::Dimension(seen.channels);
+    }
     node.set_output_type(p, ov::element::f32, shape);
   }
 }
 
 std::shared_ptr<ov::Node> PackedMatMul::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   auto clone = std::make_shared<PackedMatMul>();
-  clone->set_friendly_name(get_friendly_name());  // the sentences of what follows name the layer
   // Packed once, however often the graph is copied; evaluate() compares the blobs' headers.
   clone->prepared_ = prepared_;
-  clone->channels_ = channels_;
-  clone->verified_ = verified_;
+  clone->seen_ = seen_;
   clone->set_arguments(inputs);
   clone->constructor_validate_and_infer_types();
-  clone->prepare_constants();
+  if (!prepared_->done) {
+    clone->set_friendly_name(get_friendly_name());  // sentences about the weights name the layer
+    clone->prepare_constants();
+  }
   return clone;
 }
 
 // A plugin copies the model that it compiles: weights that are packed then do not hold up the first inference, which in
-// a language model is the time to the first token. The copies that OpenVINO's shape inference makes have no constants.
+// a language model is the time to the first token.
 void PackedMatMul::prepare_constants() const {
   ov::TensorVector inputs(get_input_size());
   for (size_t i = 1; i < inputs.size(); ++i) {
@@ -126,6 +139,7 @@ void PackedMatMul::prepare(const ov::TensorVector& inputs) const {
       std::vector<Part> parts;
       for (size_t at = 1; at < inputs.size(); at += 2) parts.push_back(part_of(inputs[at], inputs[at + 1]));
       prepared_->parts = std::move(parts);
+      prepared_->done = true;
     });
   });
 }

@@ -214,7 +214,7 @@ ResultWriter writer_for(const std::filesystem::path& directory, const QuantizeAr
   for (const std::string& file :
        {arguments.calibration.path, arguments.calibration.text, arguments.validation, arguments.labels})
     if (!file.empty()) spare(directory, file, "data of this run");
-  ResultWriter folder(directory);
+  ResultWriter folder(directory, arguments.of_folder);
   if (resume && !folder.can_resume())
     throw Error(fmt::format("there is nothing to resume in '{}'; leave {} out", directory.string(), option("resume")));
   return folder;

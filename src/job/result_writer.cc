@@ -40,13 +40,14 @@ bool is_there(const fs::path& path) {
   return fs::exists(fs::symlink_status(path, ignored));
 }
 
-std::vector<std::string> all_names() {
+// `companions`: those of a language model's folder too, whose names other folders may use for anything.
+std::vector<std::string> all_names(bool companions) {
   std::vector<std::string> names = {kRecipe};
   names.insert(names.end(), std::begin(kModel), std::end(kModel));
   names.insert(names.end(), std::begin(kExact), std::end(kExact));
   names.insert(names.end(), std::begin(kLanguageModel), std::end(kLanguageModel));
   names.insert(names.end(), std::begin(kLanguageExact), std::end(kLanguageExact));
-  names.insert(names.end(), companion_files().begin(), companion_files().end());
+  if (companions) names.insert(names.end(), companion_files().begin(), companion_files().end());
   names.insert(names.end(), std::begin(kRest), std::end(kRest));
   names.insert(names.end(), std::begin(kInt8), std::end(kInt8));
   return names;
@@ -107,7 +108,7 @@ struct Change {
 
 Change read_change(const fs::path& file) {
   Change change;
-  const std::vector<std::string> known = all_names();
+  const std::vector<std::string> known = all_names(true);
   std::ifstream stream(file);
   for (std::string kind, name; stream >> kind >> name;) {
     if (!has(known, name) || (kind != "new" && kind != "former"))
@@ -145,14 +146,14 @@ std::string int8_made_of(const fs::path& directory) {
   return line;
 }
 
-std::string refusal_of_folder(const fs::path& directory) {
+std::string refusal_of_folder(const fs::path& directory, bool for_language_model) {
   std::vector<std::string> ours;
   try {
     ours = files_there(directory);
   } catch (const Error& error) {
     return error.marked();
   }
-  for (const std::string& name : all_names())
+  for (const std::string& name : all_names(for_language_model))
     if (is_there(directory / name) && !has(ours, name))
       return fmt::format("'{}' is {}, and is not replaced; choose another {}", (directory / name).string(),
                          ours.empty() ? "of no result of dnateq" : "not of the result whose recipe lies there",
@@ -176,13 +177,14 @@ OpenFile::~OpenFile() {
 
 void spare(const fs::path& directory, const fs::path& file, const char* what) {
   std::error_code ignored;
-  for (const std::string& name : all_names())
+  for (const std::string& name : all_names(true))
     if (fs::equivalent(directory / name, file, ignored))
       throw Error(fmt::format("'{}' is {}, which the result would replace; choose another {}",
                               (directory / name).string(), what, option("directory")));
 }
 
-ResultWriter::ResultWriter(const fs::path& directory) : directory_(fs::absolute(directory).lexically_normal()) {
+ResultWriter::ResultWriter(const fs::path& directory, bool for_language_model)
+    : directory_(fs::absolute(directory).lexically_normal()), for_language_model_(for_language_model) {
   if (!directory_.has_filename()) directory_ = directory_.parent_path();  // it was given as DIR/
   work_ = directory_ / "unfinished";
   std::error_code ignored;
@@ -201,7 +203,8 @@ ResultWriter::ResultWriter(const fs::path& directory) : directory_(fs::absolute(
       if (is_there(work_ / "complete")) put_in_place();
     }
   }
-  if (const std::string refusal = refusal_of_folder(directory_); !refusal.empty()) throw Error(refusal);
+  if (const std::string refusal = refusal_of_folder(directory_, for_language_model_); !refusal.empty())
+    throw Error(refusal);
 }
 
 bool ResultWriter::can_resume() const {
@@ -265,7 +268,9 @@ void ResultWriter::publish_all(std::vector<ResultWriter>& folders) {
   size_t moved = 0;
   try {
     for (const ResultWriter& folder : folders)
-      if (const std::string refusal = refusal_of_folder(folder.directory_); !refusal.empty()) throw Error(refusal);
+      if (const std::string refusal = refusal_of_folder(folder.directory_, folder.for_language_model_);
+          !refusal.empty())
+        throw Error(refusal);
     for (ResultWriter& folder : folders) folder.prepare();
     for (; moved < folders.size(); ++moved) folders[moved].move_in();
   } catch (const Error&) {
@@ -284,7 +289,8 @@ void ResultWriter::publish_all(std::vector<ResultWriter>& folders) {
 void ResultWriter::prepare() {
   const Recipe recipe = load_recipe(work_ / kRecipe);
   whole_ = true;
-  if (const std::string refusal = refusal_of_folder(directory_); !refusal.empty()) throw Error(refusal);
+  if (const std::string refusal = refusal_of_folder(directory_, for_language_model_); !refusal.empty())
+    throw Error(refusal);
   std::vector<std::string> fresh = files_of_result(recipe);
   const bool int8 = is_there(work_ / kInt8Whole) || is_there(work_ / kInt8Log);
   if (int8) add_int8(work_, fresh);

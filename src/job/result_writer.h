@@ -22,7 +22,8 @@ std::vector<std::string> files_of_result(const Recipe& recipe);
 
 // Why a result cannot be written to a folder: the first file of the user's that would be replaced, options marked.
 // Empty: it can.
-std::string refusal_of_folder(const std::filesystem::path& directory);
+// For a language model, files of its folder's names are in the way too.
+std::string refusal_of_folder(const std::filesystem::path& directory, bool for_language_model = false);
 
 // Throws Error if a result in the folder would replace `file`; `what` says what that is: "the network itself".
 void spare(const std::filesystem::path& directory, const std::filesystem::path& file, const char* what);
@@ -56,7 +57,7 @@ class ResultWriter {
  public:
   // Puts a result in place that a process killed meanwhile had completed; changes nothing else. Throws Error if the
   // folder holds something of the user's where files of a result go, or a file stands in its place.
-  explicit ResultWriter(const std::filesystem::path& directory);
+  explicit ResultWriter(const std::filesystem::path& directory, bool for_language_model = false);
 
   const std::filesystem::path& directory() const { return directory_; }
   const std::filesystem::path& work() const { return work_; }  // DIR/unfinished
@@ -85,6 +86,7 @@ class ResultWriter {
   void finish();
 
   std::filesystem::path directory_, work_;
+  bool for_language_model_ = false;
   std::vector<std::filesystem::path> missing_;  // the innermost first
   bool keeps_ = false;                          // an unfinished run was resumed
   bool started_ = false;

@@ -31,7 +31,6 @@ WINDOWS = 32  # of 512 tokens, to calibrate with
 OURS = {f"dnateq, {bits} bits": ["--weight-bits", str(bits)] for bits in (4, 3, 2)}
 # Name, and arguments of nncf.compress_weights beside the mode.
 NNCF = {
-    "NNCF INT4_SYM, groups of 128": {"mode": "INT4_SYM", "group_size": 128},
     "NNCF INT4_SYM, groups of 64": {"mode": "INT4_SYM", "group_size": 64},
     "NNCF INT4_ASYM, groups of 64, AWQ + scale estimation": {"mode": "INT4_ASYM", "group_size": 64, "awq": True,
                                                             "scale_estimation": True},

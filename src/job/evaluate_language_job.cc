@@ -143,7 +143,7 @@ EvaluateLanguageResult run_evaluate_language_job(const EvaluateLanguageOptions& 
   const auto itself = [](double x) { return x; };
   result.perplexity = mean_over_tokens(windows, &Window::loss, exponential);
   if (options.reference.empty()) return result;
-  EvaluateLanguageResult::Comparison& compared = result.reference.emplace();
+  LanguageComparison& compared = result.reference.emplace();
   compared.perplexity = mean_over_tokens(windows, &Window::reference_loss, exponential);
   compared.kl = mean_over_tokens(windows, &Window::kl, itself);
   compared.same_top = mean_over_tokens(windows, &Window::same_top, itself);

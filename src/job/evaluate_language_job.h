@@ -23,16 +23,17 @@ struct TokenMean {
   std::pair<double, double> interval;
 };
 
+struct LanguageComparison {
+  TokenMean perplexity;          // the reference's
+  TokenMean kl;                  // KL(reference || model) in nats, mean over tokens
+  double kl_99 = 0, kl_999 = 0;  // its quantiles over tokens
+  TokenMean same_top;            // share of tokens where both find the same token likeliest
+};
+
 struct EvaluateLanguageResult {
   int64_t windows = 0, context = 0, tokens = 0;  // tokens: those predicted, all but the first of each window
   TokenMean perplexity;                          // exp of the mean negative log likelihood
-  struct Comparison {
-    TokenMean perplexity;          // the reference's
-    TokenMean kl;                  // KL(reference || model) in nats, mean over tokens
-    double kl_99 = 0, kl_999 = 0;  // its quantiles over tokens
-    TokenMean same_top;            // share of tokens where both find the same token likeliest
-  };
-  std::optional<Comparison> reference;
+  std::optional<LanguageComparison> reference;
 };
 
 // Throws Error.

@@ -216,7 +216,7 @@ class BadOptions(Case):
                        "-o", self.out, names=(option, "--strategy paper", "--target-bits"))
 
     def test_messages_name_options_that_exist(self):
-        commands = ("quantize", "allocate", "eval", "analyze", "inspect", "report", "bench", "explain", "simulate")
+        commands = ("quantize", "allocate", "eval", "analyze", "inspect", "report", "bench", "explain", "simulate", "chat")
         help_texts = [self.run_program(*name, "--help").stdout for name in [(), *((name,) for name in commands)]]
         there = set(re.findall(r"--[a-z][a-z0-9-]*", "".join(help_texts)))
         named = 0

@@ -46,7 +46,7 @@ fs::path model_file_of(const fs::path& path) {
     if (const fs::path file = path / (std::string(stem) + ".xml"); fs::exists(file, ignored)) return file;
   throw Error(
       fmt::format("the folder '{}' holds no openvino_model.xml; give a folder that `optimum-cli export openvino` "
-                  "wrote, or a model file",
+                  "wrote, or a model file (.onnx, .xml, ...)",
                   path.string()));
 }
 

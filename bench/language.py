@@ -2,7 +2,7 @@
 """KL against size of a language model in few bits: dnateq's and NNCF's forms of one network, judged by `dnateq eval`.
 
 Forms are made once into WORK and judged on the same windows of a text that none of them saw. Figures are kept in
-bench/measured/language.json, each with date, CPU and commit; --write puts them into docs/howto/language.md.
+bench/measured/language/forms.json, each with date, CPU and commit; --write puts them into docs/howto/language.md.
 
     bench/language.py build/language/smollm2 --texts build/language/texts --python build/peers-venv/bin/python --write
 
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from tables import cpu, sources_at  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ROOT / "bench/measured/language.json"
+KEPT = ROOT / "bench/measured/language/forms.json"
 PAGE = ROOT / "docs/howto/language.md"
 START, END = "<!-- language table -->", "<!-- end of language table -->"
 WINDOWS = 32  # of 512 tokens, to calibrate with
@@ -115,6 +115,7 @@ def main():
     args = parser.parse_args()
     rows = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     args.work.mkdir(parents=True, exist_ok=True)
+    KEPT.parent.mkdir(exist_ok=True)
     # Of the source: float16 all through, but for a few bytes.
     parameters = (args.model / "openvino_model.bin").stat().st_size / 2
     for name in [*OURS, *NNCF]:

@@ -138,9 +138,18 @@ TEST_F(ResultWriterTest, ALanguageModelsResultHasTheFilesOfItsFolder) {
     EXPECT_FALSE(fs::exists(out_ / name)) << name;
   for (const char* name : {"openvino_model.xml", "openvino_tokenizer.bin", "config.json"}) {
     write(out_ / name, "mine");
-    EXPECT_THAT(refusal(), HasSubstr((out_ / name).string() + "' is not of the result whose recipe lies there"));
+    EXPECT_THAT(refusal_of_folder(out_, true),
+                HasSubstr((out_ / name).string() + "' is not of the result whose recipe lies there"));
     fs::remove(out_ / name);
   }
+}
+
+TEST_F(ResultWriterTest, NamesOfALanguageModelsFilesAreFreeForOthers) {
+  write(out_ / "config.json", "mine");
+  EXPECT_EQ(refusal(), "");
+  EXPECT_THAT(refusal_of_folder(out_, true), HasSubstr("config.json"));
+  run({"cpu"}, "net.onnx");
+  EXPECT_EQ(text_of(out_ / "config.json"), "mine");
 }
 
 TEST_F(ResultWriterTest, LinksAreNotFollowed) {

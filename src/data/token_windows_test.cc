@@ -71,8 +71,8 @@ TEST(TokenWindows, AreChosenEvenlyOverALongText) {
 TEST(TokenWindows, OfTextsThatFillNoneAreRefused) {
   for (const auto& given : {std::pair<int64_t, std::optional<int64_t>>{3, {}}, {2, 7}, {0, {}}, {0, 7}})
     EXPECT_THAT(error_of([&] { token_windows(text_of(given.first, given.second), 4); }),
-                AllOf(HasSubstr("'story.txt' holds " + std::to_string(given.first) + " tokens"), HasSubstr("window of 4"),
-                      HasSubstr("longer text"), HasSubstr("context")));
+                AllOf(HasSubstr("'story.txt' holds " + std::to_string(given.first) + " tokens"),
+                      HasSubstr("window of 4"), HasSubstr("longer text"), HasSubstr("context")));
   EXPECT_EQ(token_windows(text_of(3, 7), 4)->size(), 1);
   EXPECT_THAT(error_of([&] { token_windows(text_of(9, 7), 1); }), HasSubstr("window of 1"));
 }

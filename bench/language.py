@@ -109,7 +109,7 @@ def main():
     parser.add_argument("--program", type=Path, default=ROOT / "build/release/bin/dnateq", metavar="FILE")
     parser.add_argument("--python", type=Path, default=ROOT / "build/peers-venv/bin/python", metavar="FILE")
     parser.add_argument("--work", type=Path, default=ROOT / "build/language/forms", metavar="FOLDER")
-    parser.add_argument("--windows", type=int, default=32, metavar="N", help="to judge on (default: %(default)s)")
+    parser.add_argument("--windows", type=int, default=16, metavar="N", help="to judge on (default: %(default)s)")
     parser.add_argument("--only", action="append", metavar="TEXT", help="forms whose name has this in it")
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     args = parser.parse_args()

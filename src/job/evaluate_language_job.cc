@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <openvino/openvino.hpp>
 #include <random>
 #include <vector>
 
+#include "core/metric.h"
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/evaluate.h"
@@ -28,32 +28,23 @@ struct Window {
   std::vector<double> loss, reference_loss, kl, same_top;
 };
 
-double log_sum_exp(const float* row, size_t width) {
-  const float top = *std::max_element(row, row + width);
-  double sum = 0;
-  for (size_t i = 0; i < width; ++i) sum += static_cast<double>(std::exp(row[i] - top));
-  return static_cast<double>(top) + std::log(sum);
-}
-
 // `logits` and `reference` are [1, context, vocabulary]; the last row predicts what the window does not hold.
 Window judge(const int64_t* ids, const ov::Tensor& logits, const ov::Tensor* reference) {
   const size_t rows = logits.get_shape()[1] - 1, width = logits.get_shape()[2];
   Window window;
   for (size_t t = 0; t < rows; ++t) {
     const float* q = logits.data<float>() + t * width;
-    const double norm_q = log_sum_exp(q, width);
     const auto next = static_cast<size_t>(ids[t + 1]);
-    window.loss.push_back(norm_q - static_cast<double>(q[next]));
+    if (next >= width)
+      throw Error(
+          fmt::format("the tokenizer gives token {}, and the network tells {} apart; put the tokenizer of this "
+                      "network into its folder",
+                      next, width));
+    window.loss.push_back(log_sum_exp(q, width) - static_cast<double>(q[next]));
     if (reference == nullptr) continue;
     const float* p = reference->data<float>() + t * width;
-    const double norm_p = log_sum_exp(p, width);
-    window.reference_loss.push_back(norm_p - static_cast<double>(p[next]));
-    double kl = 0;
-    for (size_t i = 0; i < width; ++i) {
-      const double log_p = static_cast<double>(p[i]) - norm_p;
-      kl += std::exp(log_p) * (log_p - (static_cast<double>(q[i]) - norm_q));
-    }
-    window.kl.push_back(std::isnan(kl) ? std::numeric_limits<double>::infinity() : std::max(0.0, kl));
+    window.reference_loss.push_back(log_sum_exp(p, width) - static_cast<double>(p[next]));
+    window.kl.push_back(kl_divergence(p, q, width));
     window.same_top.push_back(std::max_element(p, p + width) - p == std::max_element(q, q + width) - q ? 1.0 : 0.0);
   }
   return window;

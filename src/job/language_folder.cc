@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdlib>
 #include <openvino/openvino.hpp>
 
 #include "core/option.h"

@@ -15,6 +15,7 @@
 #include "core/blob.h"
 #include "ops/counting_layer.h"
 #include "ops/ops.h"
+#include "ops/packed_block.h"
 
 namespace dnateq {
 namespace {
@@ -142,10 +143,21 @@ class Walk {
           bits = kPackedMatMulBits;
         if (input.get_index() == 0 && dynamic_cast<const ops::CountingLayer*>(&reader) != nullptr)
           bits = code_bits(reader.input_value(2));  // it encodes what it reads
+        if (const auto* block = ov::as_type<const ops::PackedBlock>(&reader))
+          if (rounds_input(*block, input.get_index())) bits = kPackedMatMulBits;
         widest = std::max(widest, bits);
       }
     }
     return widest;
+  }
+
+  // Whether only matmuls of the block read its input.
+  static bool rounds_input(const ops::PackedBlock& packed, size_t input) {
+    const RowBlock block = packed.block();
+    return std::none_of(block.steps.begin(), block.steps.end(), [&](const RowStep& step) {
+      const bool reads = step.a == input || (takes_two_values(step.kind) && step.b == input);
+      return reads && step.kind != RowStepKind::kMatMul;
+    });
   }
 
   bool is_merged_into_reader(const ov::Output<const ov::Node>& output) const {

@@ -3,7 +3,8 @@
 //
 // A tensor is what an operation writes, or an input of the network, and counts once, in the widest form that a reader
 // takes it in: 32 bits by float32, k through an encoder of k bits (our activation codes, FakeQuantize) or as levels, 8
-// by a PackedMatMul, which rounds what it reads. Operations that only move values (Reshape, Transpose, Split, Concat,
+// by a PackedMatMul, which rounds what it reads, or where matmuls alone of a PackedBlock read it; what stays inside of
+// such a block passes to no operation. Operations that only move values (Reshape, Transpose, Split, Concat,
 // Gather of activations ...) and encoders write nothing of their own. Neither does one of OpenVINO's operations whose
 // only reader works value by value with constants (bias, scale, ReLU, GELU ...): kernels do both in one pass. What
 // nobody but the network's outputs reads passes to no operation. Integer tensors (indices, shapes) and what stands

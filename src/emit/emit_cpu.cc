@@ -1,7 +1,10 @@
 // Layers whose weights bind run on our packed operations; the others as in emit_standard.cc.
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "emit/emission_copy.h"
+#include "emit/join_packed.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -61,6 +64,15 @@ void emit_packed(const std::vector<const Target*>& layers_of_tensor, const Prepa
   }
 }
 
+// The nodes by whose names the state is put back (graph/state.h).
+std::set<std::string> places_of(const NetworkState& state) {
+  std::set<std::string> names;
+  for (const auto& [parameter, place] : state.ends) names.insert(place.node);
+  for (const StateReader& reader : state.readers)
+    for (const Place& place : reader.inputs) names.insert(place.node);
+  return names;
+}
+
 bool can_run_packed(const Layer& layer) {
   if (layer.kind == LayerKind::kEmbedding) return true;
   const auto matmul = ov::as_type_ptr<op::MatMul>(layer.node);
@@ -96,6 +108,7 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
     if (ours[i] && copy.targets[i]->layer->kind == LayerKind::kEmbedding)
       replace_and_keep_names(copy.targets[i]->node, std::make_shared<ops::ExponentialEmbedding>(
                                                         blobs.of(i), copy.targets[i]->node->input_value(1)));
+  if (!prepared.state.empty()) join_packed(copy.model, places_of(prepared.state));
   finish(copy, prepared, "cpu");
   return copy.model;
 }

@@ -15,8 +15,10 @@
 #include "core/blob.h"
 #include "core/option.h"
 #include "core/pack.h"
+#include "core/row_block.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
+#include "ops/packed_block.h"
 #include "search/fit.h"
 #include "search/solve.h"
 
@@ -346,16 +348,22 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
 std::map<std::string, CodeCounts> emitted_code_counts(ov::Core& core, const std::filesystem::path& model) {
   std::map<std::string, CodeCounts> counts;
   const std::string suffix = "/weights";  // as emission_copy names the blobs
+  const auto count = [&](const std::string& layer, std::span<const uint8_t> bytes) {
+    const Blob blob = read_blob(bytes, layer);
+    const auto values = static_cast<size_t>(blob.rows * blob.columns);
+    counts[layer] = count_codes(blob.code, unpack(blob.codes, values, blob.code.stored_bits));
+  };
   for (const NodePtr& node : read_model(core, model)->get_ops()) {
+    if (const auto packed = ov::as_type_ptr<ops::PackedBlock>(node)) {
+      const RowBlock block = packed->block();
+      for (const RowBlock::Matrix& matrix : block.matrices) count(matrix.name, matrix.blob);
+      continue;
+    }
     const auto constant = ov::as_type_ptr<op::Constant>(node);
     const std::string name = node->get_friendly_name();
     if (!constant || constant->get_element_type() != ov::element::u8 || !name.ends_with(suffix)) continue;
-    const std::span<const uint8_t> bytes(static_cast<const uint8_t*>(constant->get_data_ptr()),
-                                         constant->get_byte_size());
-    const Blob blob = read_blob(bytes, name);
-    const auto values = static_cast<size_t>(blob.rows * blob.columns);
-    counts[name.substr(0, name.size() - suffix.size())] =
-        count_codes(blob.code, unpack(blob.codes, values, blob.code.stored_bits));
+    count(name.substr(0, name.size() - suffix.size()),
+          {static_cast<const uint8_t*>(constant->get_data_ptr()), constant->get_byte_size()});
   }
   return counts;
 }

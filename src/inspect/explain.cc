@@ -15,12 +15,14 @@
 #include "core/blob.h"
 #include "core/option.h"
 #include "core/pack.h"
+#include "core/row_block.h"
 #include "core/sentence.h"
 #include "dnateq/error.h"
 #include "kernels/counting_layer.h"
 #include "kernels/depthwise.h"
 #include "ops/counting_layer.h"
 #include "ops/ops.h"
+#include "ops/packed_block.h"
 
 namespace dnateq {
 namespace {
@@ -240,28 +242,38 @@ void choose_kernel(const Part& part, const Blob& blob, int tables, LayerExplanat
   }
 }
 
-LayerExplanation explain_part(const ov::Node& op, const Part& part) {
+// What is known of a layer by its blob.
+LayerExplanation explain_blob(const std::string& type, const std::string& name, std::span<const uint8_t> bytes,
+                              int64_t bias_values, const Part& part) {
   LayerExplanation layer;
-  layer.type = op.get_type_name();
-  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(part.weights));
-  if (!constant) return layer;
-  layer.name = without_suffix(constant->get_friendly_name(), "/weights");
-  const Blob blob = read_blob(bytes_of(*constant), op.get_friendly_name());
+  layer.type = type;
+  layer.name = name;
+  const Blob blob = read_blob(bytes, name);
   layer.m = part.rows;
   layer.n = blob.rows;
   layer.k = blob.columns;
   layer.weights = blob.rows * blob.columns;
-  layer.stored_bits = 8.0 * static_cast<double>(constant->get_byte_size()) / static_cast<double>(layer.weights);
+  layer.stored_bits = 8.0 * static_cast<double>(bytes.size()) / static_cast<double>(layer.weights);
   layer.macs = layer.m * layer.weights;
   layer.in_int8 = true;
   const bool one_table =
       std::all_of(blob.grid_levels.begin(), blob.grid_levels.end(), [](int level) { return std::abs(level) <= 127; });
   const int tables = one_table ? 1 : 2, bits = blob.code.stored_bits;
   layer.weight_bytes = part.groups * packed_matrix_bytes(blob.rows / part.groups, blob.columns, bits, tables) +
-                       blob.rows * static_cast<int64_t>(sizeof(float)) +
-                       static_cast<int64_t>(ov::shape_size(op.get_input_shape(part.bias)) * sizeof(float));
+                       (blob.rows + bias_values) * static_cast<int64_t>(sizeof(float));
   choose_kernel(part, blob, tables, layer);
   return layer;
+}
+
+LayerExplanation explain_part(const ov::Node& op, const Part& part) {
+  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(part.weights));
+  if (!constant) {
+    LayerExplanation layer;
+    layer.type = op.get_type_name();
+    return layer;
+  }
+  return explain_blob(op.get_type_name(), without_suffix(constant->get_friendly_name(), "/weights"),
+                      bytes_of(*constant), static_cast<int64_t>(ov::shape_size(op.get_input_shape(part.bias))), part);
 }
 
 LayerExplanation explain_embedding(const ov::Node& op, int64_t looked_up) {
@@ -314,6 +326,11 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expected
   if (ov::is_type<ops::PackedMatMul>(&op)) {
     for (size_t part = 0; part < op.get_output_size(); ++part)
       layers.push_back(explain_part(op, {.weights = 1 + 2 * part, .bias = 2 + 2 * part, .rows = rows_of(0, true)}));
+  } else if (const auto* packed = ov::as_type<const ops::PackedBlock>(&op)) {
+    const RowBlock block = packed->block();
+    for (const RowBlock::Matrix& matrix : block.matrices)
+      layers.push_back(explain_blob(op.get_type_name(), matrix.name, matrix.blob,
+                                    static_cast<int64_t>(matrix.bias.size()), {.rows = rows_of(0, true)}));
   } else if (const auto* level_layer = dynamic_cast<const ops::LevelLayer*>(&op)) {
     const ov::PartialShape& y = executed.node().get_output_partial_shape(0);
     const int64_t all = product(y);

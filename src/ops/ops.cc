@@ -3,6 +3,7 @@
 #include <openvino/core/op_extension.hpp>
 
 #include "ops/counting_layer.h"
+#include "ops/packed_block.h"
 
 namespace dnateq::ops {
 
@@ -13,6 +14,7 @@ std::vector<ov::Extension::Ptr> operation_extensions() {
           std::make_shared<ov::OpExtension<ExponentialEmbedding>>(),
           std::make_shared<ov::OpExtension<PackedHead>>(),
           std::make_shared<ov::OpExtension<PackedMatMul>>(),
+          std::make_shared<ov::OpExtension<PackedBlock>>(),
           std::make_shared<ov::OpExtension<ExponentialEncode>>(),
           std::make_shared<ov::OpExtension<LevelConvolution>>(),
           std::make_shared<ov::OpExtension<LevelMatMul>>(),

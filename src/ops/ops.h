@@ -11,6 +11,8 @@
 //   PackedHead(x f32, blob, bias)               -> PackedMatMul, and a MatMul to those who look for one
 //   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, perhaps empty); x is
 //                                                  rounded to int8 row by row at run time, sums are exact (src/kernels)
+//   PackedBlock(x_0 f32, ..., block)            -> several of them with the sums, norms and activations between
+//                                                  (packed_block.h)
 //
 // Layers on levels: tensors of i8 (u8 where a code has no negative level) hold the integers that a code's levels are,
 // images channels last: [N, H, W, C] or [N, W, C].

@@ -2,22 +2,20 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <vector>
 
-#include "core/pack.h"
 #include "kernels/matmul.h"
 #include "kernels/row_quantizer.h"
 #include "ops/blob_input.h"
 #include "ops/ops.h"
+#include "ops/packed_part.h"
 
 namespace dnateq::ops {
 
-struct PackedMatMul::Part {
-  kernels::PackedWeights weights;
-  std::vector<float> scale, bias;  // per output channel
-  VerifiedHeader header;           // of the blob it was made of, CRC included
+struct PackedMatMul::Part : PackedPart {
+  std::vector<float> bias;  // per output channel
+  VerifiedHeader header;    // of the blob it was made of, CRC included
 };
 
 struct PackedMatMul::Prepared {
@@ -27,20 +25,6 @@ struct PackedMatMul::Prepared {
 };
 
 namespace {
-
-// Integer levels of the code and the unit they are counted in; real levels take the nearest of the int8 grid.
-std::vector<int> integer_levels(const Blob& blob, float& unit) {
-  if (!blob.grid_levels.empty()) {
-    unit = static_cast<float>(1.0 / blob.code.grid);
-    return {blob.grid_levels.begin(), blob.grid_levels.end()};
-  }
-  float largest = 0;
-  for (const float level : blob.levels) largest = std::max(largest, std::fabs(level));
-  unit = largest > 0 ? largest / 127.0F : 1.0F;
-  std::vector<int> levels;
-  for (const float level : blob.levels) levels.push_back(static_cast<int>(std::lround(level / unit)));
-  return levels;
-}
 
 // The activations of one call as int8; kept by the thread, so that a call allocates nothing.
 struct QuantizedRows {
@@ -146,21 +130,10 @@ void PackedMatMul::prepare(const ov::TensorVector& inputs) const {
 
 PackedMatMul::Part PackedMatMul::part_of(const ov::Tensor& blob_tensor, const ov::Tensor& bias) const {
   const Blob blob = read_blob_tensor(*this, blob_tensor, true);
-  const auto rows = static_cast<size_t>(blob.rows), columns = static_cast<size_t>(blob.columns);
-  const int bits = blob.code.stored_bits;
-  float unit = 1;
-  const std::vector<int> levels = integer_levels(blob, unit);
-  Part part;
+  const auto rows = static_cast<size_t>(blob.rows);
+  Part part{packed_part(blob, get_friendly_name()), {}, {}};
   const auto bytes = blob_bytes(blob_tensor);
   std::copy_n(bytes.begin(), part.header.size(), part.header.begin());
-  try {
-    part.weights = kernels::PackedWeights(
-        [&](size_t row, uint8_t* codes) { unpack_range(blob.codes, row * columns, columns, bits, codes); }, rows,
-        columns, bits, levels);
-  } catch (const Error& error) {
-    OPENVINO_THROW("'", get_friendly_name(), "': ", error.what());
-  }
-  for (const float gamma : blob.gamma) part.scale.push_back(gamma * unit);
   OPENVINO_ASSERT(bias.get_size() == 0 || bias.get_size() == rows, "'", get_friendly_name(), "': a bias of ",
                   bias.get_size(), " values for ", rows, " channels.");
   part.bias.assign(bias.data<const float>(), bias.data<const float>() + bias.get_size());

@@ -169,7 +169,7 @@ class BlockMaker {
         values_[input] = static_cast<uint32_t>(inputs_.size());
         const auto block = replaced_.find(input);
         inputs_.push_back(block == replaced_.end() ? input : block->second);
-        block_.input_widths.push_back(width_of(input));
+        block_.input_widths.push_back(static_cast<uint64_t>(node->width));
       }
   }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <openvino/opsets/opset13.hpp>
 
+#include "core/blob.h"
 #include "ops/ops.h"
 
 namespace dnateq::emission {
@@ -69,7 +70,7 @@ class RmsNorm {
       if (!are_rows(x)) continue;
       RmsNorm norm(x);
       if (divides ? norm.is_root(factor) : norm.is_inverse_root(factor))
-        return RowNode{node, RowStepKind::kRmsNorm, {x}, {}, norm.epsilon_, norm.inner_};
+        return RowNode{node, RowStepKind::kRmsNorm, {x}, 0, {}, norm.epsilon_, norm.inner_};
     }
     return std::nullopt;
   }
@@ -131,14 +132,21 @@ class RmsNorm {
   float epsilon_ = 0;
 };
 
-// Each blob for this node alone: what others read too would be stored twice.
+// Each blob for this node alone: what others read too would be stored twice. Weights know how wide rows are where the
+// network does not.
 std::optional<RowNode> packed_matmul(const NodePtr& node) {
+  int64_t width = 0;
   for (size_t port = 1; port < node->get_input_size(); ++port) {
     const NodeOutput input = node->input_value(port);
     if (!ov::is_type<op::Constant>(input.get_node())) return std::nullopt;
-    if (port % 2 == 1 && input.get_target_inputs().size() != 1) return std::nullopt;
+    if (port % 2 == 0) continue;
+    if (input.get_target_inputs().size() != 1) return std::nullopt;
+    const auto blob = ov::as_type_ptr<op::Constant>(input.get_node_shared_ptr());
+    width = read_blob_header({static_cast<const uint8_t*>(blob->get_data_ptr()), blob->get_byte_size()},
+                             node->get_friendly_name())
+                .columns;
   }
-  return RowNode{node, RowStepKind::kMatMul, {node->input_value(0)}, {}, 0, {}};
+  return RowNode{node, RowStepKind::kMatMul, {node->input_value(0)}, width, {}, 0, {}};
 }
 
 std::optional<RowNode> sum_or_product(const NodePtr& node) {
@@ -148,15 +156,16 @@ std::optional<RowNode> sum_or_product(const NodePtr& node) {
   for (const auto& [rows, other] : {std::pair(a, b), std::pair(b, a)}) {
     if (!are_rows(rows)) continue;
     const std::vector<float> vector = vector_of(other, rows);
-    if (!vector.empty()) return RowNode{node, adds ? RowStepKind::kShift : RowStepKind::kScale, {rows}, vector, 0, {}};
+    if (!vector.empty())
+      return RowNode{node, adds ? RowStepKind::kShift : RowStepKind::kScale, {rows}, 0, vector, 0, {}};
   }
   if (!are_rows(a) || !are_rows(b) || a.get_partial_shape() != b.get_partial_shape()) return std::nullopt;
-  return RowNode{node, adds ? RowStepKind::kAdd : RowStepKind::kMultiply, {a, b}, {}, 0, {}};
+  return RowNode{node, adds ? RowStepKind::kAdd : RowStepKind::kMultiply, {a, b}, 0, {}, 0, {}};
 }
 
 std::optional<RowNode> function(const NodePtr& node) {
   const auto of_kind = [&](RowStepKind kind, float epsilon = 0) {
-    return RowNode{node, kind, {node->input_value(0)}, {}, epsilon, {}};
+    return RowNode{node, kind, {node->input_value(0)}, 0, {}, epsilon, {}};
   };
   if (ov::is_type<op::Swish>(node) && (node->get_input_size() == 1 || is_value(node->input_value(1), 1)))
     return of_kind(RowStepKind::kSwish);
@@ -175,7 +184,7 @@ std::optional<RowNode> split(const NodePtr& node) {
   const bool known = ov::is_type<op::Split>(node) ||
                      (ov::is_type<op::VariadicSplit>(node) && ov::is_type<op::Constant>(node->get_input_node_ptr(2)));
   if (!known || !is_over_last_axis(node->input_value(1), node->input_value(0))) return std::nullopt;
-  return RowNode{node, RowStepKind::kSlice, {node->input_value(0)}, {}, 0, {}};
+  return RowNode{node, RowStepKind::kSlice, {node->input_value(0)}, 0, {}, 0, {}};
 }
 
 }  // namespace
@@ -192,9 +201,12 @@ std::optional<RowNode> row_node(const NodePtr& node) {
   if (!found) found = split(node);
   if (!found) return std::nullopt;
   const ov::OutputVector outputs = node->outputs();
-  const bool all_rows = std::all_of(found->inputs.begin(), found->inputs.end(), are_rows) &&
+  const bool by_weights = found->kind == RowStepKind::kMatMul;
+  const bool all_rows = (by_weights || std::all_of(found->inputs.begin(), found->inputs.end(), are_rows)) &&
                         std::all_of(outputs.begin(), outputs.end(), are_rows);
-  return all_rows ? found : std::nullopt;
+  if (!all_rows) return std::nullopt;
+  if (!by_weights) found->width = width_of(found->inputs[0]);
+  return found;
 }
 
 bool keeps_shape(const RowNode& node) {

@@ -15,6 +15,7 @@ struct RowNode {
   std::shared_ptr<ov::Node> node;  // of a norm that is written out: the last one of it
   RowStepKind kind;           // kMatMul: a PackedMatMul, a step for each part; kSlice: a split, one for each output
   ov::OutputVector inputs;    // rows, one or two
+  int64_t width = 0;          // of each input
   std::vector<float> vector;  // of kScale and kShift, as wide as a row
   float epsilon = 0;
   ov::NodeVector inner;  // of a norm that is written out: what stands between its input and `node`, the last one first

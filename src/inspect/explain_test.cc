@@ -6,8 +6,10 @@
 #include "core/blob.h"
 #include "core/isa.h"
 #include "core/pack.h"
+#include "core/row_block.h"
 #include "graph/test_models.h"
 #include "ops/ops.h"
+#include "ops/packed_block.h"
 
 namespace dnateq {
 namespace {
@@ -111,6 +113,34 @@ TEST(Explain, EachPartOfAPackedMatMulHasItsKernelAndTheReasonsAgainstFasterOnes)
     EXPECT_EQ(b.kernel, verdicts[b.refused.size()].name);
     for (const auto& refused : b.refused) EXPECT_FALSE(refused.refusal.empty());
   }
+}
+
+TEST(Explain, EachMatmulOfAPackedBlockIsALayer) {
+  const auto x = parameter("x", {-1, -1, 128});
+  const auto first = weight_blob("a", 64, 128, 4), second = weight_blob("b", 100, 64, 3);
+  const auto bytes_of = [](const auto& constant) {
+    return std::span<const uint8_t>(constant->template get_data_ptr<uint8_t>(), constant->get_byte_size());
+  };
+  RowBlock rows_of_block;
+  rows_of_block.input_widths = {128};
+  rows_of_block.steps = {{RowStepKind::kMatMul, 0, 0, 0, 0, 0, 64},
+                         {RowStepKind::kSwish, 1, 0, 0, 0, 0, 64},
+                         {RowStepKind::kMatMul, 2, 0, 1, 0, 0, 100}};
+  rows_of_block.outputs = {3};
+  rows_of_block.matrices = {{"a", bytes_of(first), {}}, {"b", bytes_of(second), std::vector<float>(100)}};
+  const std::vector<uint8_t> bytes = write_row_block(rows_of_block);
+  const auto constant = std::make_shared<op::Constant>(ov::element::u8, ov::Shape{bytes.size()}, bytes.data());
+  const auto model = model_of(named<ops::PackedBlock>("block", ov::OutputVector{x}, constant), {x});
+  const Explanation explanation = explained(model, rows(3));
+  const LayerExplanation& a = layer_called(explanation, "a");
+  EXPECT_EQ(a.type, "PackedBlock");
+  EXPECT_EQ(a.m, 3);
+  EXPECT_EQ(a.n, 64);
+  EXPECT_FALSE(a.kernel.empty());
+  const LayerExplanation& b = layer_called(explanation, "b");
+  EXPECT_EQ(b.k, 64);
+  EXPECT_EQ(b.weight_bytes, 128 * 64 * 3 / 8 + 200 * 4);
+  EXPECT_TRUE(b.in_int8);
 }
 
 TEST(Explain, LayersOnLevelsHaveOurKernels) {

@@ -13,6 +13,7 @@
 #include "core/document.h"
 #include "core/histogram.h"
 #include "core/pack.h"
+#include "core/row_block.h"
 #include "data/test_files.h"
 #include "job/job_file.h"
 #include "report/report_file.h"
@@ -173,7 +174,18 @@ void write_blobs(const Corpus& corpus) {
   header.shape = {2, 4};
   const std::vector<uint8_t> codes = {0, 1, 2, 3, 4, 5, 6, 7};
   const std::vector<uint16_t> gamma = {to_float16(1.0F), to_float16(-0.5F)};
-  corpus.write("blob", "weights", text_of(write_weight_blob(header, codes, gamma)));
+  const std::vector<uint8_t> weights = write_weight_blob(header, codes, gamma);
+  corpus.write("blob", "weights", text_of(weights));
+
+  RowBlock block;
+  block.input_widths = {4, 2};
+  block.steps = {{RowStepKind::kRmsNorm, 0, 0, 0, 1e-5F, 0, 4}, {RowStepKind::kScale, 2, 0, 0, 0, 0, 4},
+                 {RowStepKind::kMatMul, 3, 0, 0, 0, 0, 2},      {RowStepKind::kAdd, 1, 4, 0, 0, 0, 2},
+                 {RowStepKind::kSwish, 5, 0, 0, 0, 0, 2},       {RowStepKind::kSlice, 6, 0, 0, 0, 1, 1}};
+  block.outputs = {7, 5};
+  block.matrices = {{"layer", weights, {0.5F, -1}}};
+  block.vectors = {{1, 2, 3, 4}};
+  corpus.write("row_block", "steps", text_of(write_row_block(block)));
 }
 
 }  // namespace

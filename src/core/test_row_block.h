@@ -1,6 +1,7 @@
 // For tests: matrices of row blocks with random codes.
 #pragma once
 
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>

@@ -19,13 +19,13 @@
 namespace dnateq::kernels {
 namespace {
 
-constexpr size_t kFewRows = 4;              // for kernels that decode each panel for all of them
-constexpr double kBytesPerNanosecond = 10;  // of codes, of one thread
-constexpr double kWorthACrew = 20000;       // ns of a call: waking a thread costs some microseconds
-constexpr double kWorthSharing = 4000;      // ns of a phase, once the helpers are there
-constexpr size_t kPiecesAThread = 8;        // a slow thread must not hold up the others for long
-constexpr size_t kLeastPieceBytes = 16384;  // of codes
-constexpr double kValuesPerNanosecond = 1;  // of functions
+constexpr size_t kFewRows = 4;                 // for kernels that decode each panel for all of them
+constexpr double kBytesPerNanosecond = 10;     // of codes, of one thread
+constexpr double kNanosecondsAThread = 20000;  // least of a call: waking a thread costs some microseconds
+constexpr double kWorthSharing = 4000;         // ns of a phase, once the helpers are there
+constexpr size_t kPiecesAThread = 8;           // a slow thread must not hold up the others for long
+constexpr size_t kLeastPieceBytes = 16384;     // of codes
+constexpr double kValuesPerNanosecond = 1;     // of functions
 constexpr size_t kRowsATask = 8;
 
 }  // namespace
@@ -63,7 +63,7 @@ class RowProgram::Run {
   }
 
   void few(size_t threads) {
-    Crew crew(p_.nanoseconds_ < kWorthACrew ? 1 : threads);
+    Crew crew(std::clamp(static_cast<size_t>(p_.nanoseconds_ / kNanosecondsAThread), size_t{1}, threads));
     for (const Phase& phase : p_.phases_) {
       functions(phase, 0, rows_);
       share(phase, crew);
@@ -76,7 +76,7 @@ class RowProgram::Run {
       for (const RowOperation& operation : phase.operations) values += operation.width;
       for (const Rounding& rounding : phase.roundings) values += rounding.width;
       const size_t tasks = (rows_ + kRowsATask - 1) / kRowsATask;
-      if (threads < 2 || static_cast<double>(values * rows_) / kValuesPerNanosecond < kWorthACrew)
+      if (threads < 2 || static_cast<double>(values * rows_) / kValuesPerNanosecond < kNanosecondsAThread)
         functions(phase, 0, rows_);
       else
         tbb::parallel_for(size_t{0}, tasks, [&](size_t task) {

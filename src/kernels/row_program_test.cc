@@ -188,7 +188,7 @@ Block decoder_layer(uint64_t width, uint64_t hidden) {
 
 TEST(RowProgram, ADecoderLayerIsWhatItsStepsAreOneByOne) {
   expect_as_step_by_step(decoder_layer(72, 200));
-  const Block large = decoder_layer(256, 700);  // worth a crew
+  const Block large = decoder_layer(384, 1100);  // worth a crew of three
   expect_as_step_by_step(large, {1, 3, 40});
   EXPECT_EQ(large.program().phases(), 4U) << "o; gate and up; down; q, k and v";
 }
@@ -286,7 +286,7 @@ TEST(RowProgram, RandomBlocks) {
 }
 
 TEST(RowProgram, CallsMayRunAtOnce) {
-  const Block block = decoder_layer(256, 700);
+  const Block block = decoder_layer(384, 1100);
   const RowProgram program = block.program();
   for (const size_t rows : {size_t{2}, size_t{21}}) {
     const Values inputs = random_inputs(block, rows), wanted = step_by_step(program, block, inputs, rows);

@@ -157,9 +157,10 @@ Eigen::MatrixXf LayerSampler::outputs(size_t call, const ov::Tensor& tensor) con
   return output_rows(layer_, tensor, chosen(call, tensor.get_shape()));
 }
 
-Eigen::VectorXf LayerSampler::norm_weights(size_t call, const ov::Tensor& norm_input) const {
+Eigen::VectorXf LayerSampler::norm_weights(size_t call, const ov::Tensor& norm_input, bool is_centred) const {
   const Eigen::MatrixXf rows = outputs(call, norm_input);
-  const Eigen::VectorXf mean = rows.rowwise().mean();
+  Eigen::VectorXf mean = Eigen::VectorXf::Zero(rows.rows());
+  if (is_centred) mean = rows.rowwise().mean();
   const Eigen::VectorXf variance = (rows.colwise() - mean).rowwise().squaredNorm() / static_cast<float>(rows.cols());
   return (variance.array() + kLeastVariance).inverse();
 }

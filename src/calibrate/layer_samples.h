@@ -19,8 +19,9 @@ class LayerSampler {
   Eigen::MatrixXf inputs(size_t call, const ov::Tensor& x, const ov::Shape& output) const;
   // Rows of a tensor shaped as the layer's output.
   Eigen::MatrixXf outputs(size_t call, const ov::Tensor& tensor) const;
-  // 1 / variance over the channels at each position of the tensor that a layer normalization reads.
-  Eigen::VectorXf norm_weights(size_t call, const ov::Tensor& norm_input) const;
+  // 1 / variance over the channels at each position of the tensor that a layer normalization reads; of an RMS
+  // normalization, 1 / mean square.
+  Eigen::VectorXf norm_weights(size_t call, const ov::Tensor& norm_input, bool is_centred = true) const;
 
   // Positions (rows of the implied matrix product) in an output of this shape.
   static int64_t positions(const Layer& layer, const ov::Shape& output);

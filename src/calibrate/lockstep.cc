@@ -18,7 +18,42 @@ namespace {
 // this or .02, .053 with 2.
 constexpr double kTableDamping = 0.3;
 
+using RowMajorMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
 LayerShape shape_of(const Layer& layer) { return {layer.rows, layer.columns, layer.groups}; }
+
+SolveOptions options_of(const Layer& layer, SolveOptions options) {
+  if (layer.kind != LayerKind::kEmbedding) return options;
+  options.damping = kTableDamping;
+  options.sweeps = 1;
+  options.correct_bias = false;
+  return options;
+}
+
+// Of a table of embeddings that a language model's output multiplies by, too: what enters that in the FP32 network.
+std::optional<LayerSamples> samples_of_output(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
+                                              size_t table, const PassOptions& options) {
+  const auto output = std::find_if(prepared.layers.begin(), prepared.layers.end(), [&](const Layer& layer) {
+    return layer.shares_weights_with == table && layer.kind == LayerKind::kMatMul;
+  });
+  if (output == prepared.layers.end() || !options.weights_only) return {};
+  std::vector<RowMajorMatrix> inputs(calls.size());
+  visit_tensors(core, *prepared.model, calls, calls.size(), {output->node->input_value(output->activation_port)},
+                options.threads, nullptr, [&](size_t call, const std::vector<ov::Tensor>& tensors) {
+                  const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / output->columns;
+                  inputs[call] = Eigen::Map<const RowMajorMatrix>(tensors[0].data<float>(), rows, output->columns);
+                });
+  Eigen::Index rows = 0;
+  for (const RowMajorMatrix& of_call : inputs) rows += of_call.rows();
+  LayerSamples samples;
+  samples.inputs.resize(rows, output->columns);
+  rows = 0;
+  for (const RowMajorMatrix& of_call : inputs) {
+    samples.inputs.middleRows(rows, of_call.rows()) = of_call;
+    rows += of_call.rows();
+  }
+  return samples;
+}
 
 // `earlier`: solutions of the layers before.
 LayerSolution solve(const Layer& layer, const LayerShape& shape, const TensorCode& request, bool fixed,
@@ -74,33 +109,6 @@ class Pass {
     return pairs;
   }
 
-  // Of a table of embeddings that a language model's output multiplies by, too: what enters that in the FP32 network.
-  std::optional<LayerSamples> samples_of_output(size_t l) {
-    const auto output = std::find_if(prepared_.layers.begin(), prepared_.layers.end(), [&](const Layer& layer) {
-      return layer.shares_weights_with == l && layer.kind == LayerKind::kMatMul;
-    });
-    if (output == prepared_.layers.end() || plan_[static_cast<size_t>(output - prepared_.layers.begin())].activations)
-      return {};
-    std::vector<Eigen::MatrixXf> inputs(calls_.size());
-    visit_tensors(core_, *prepared_.model, calls_, calls_.size(), {output->node->input_value(output->activation_port)},
-                  options_.threads, nullptr, [&](size_t call, const std::vector<ov::Tensor>& tensors) {
-                    const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / output->columns;
-                    inputs[call] =
-                        Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>(
-                            tensors[0].data<float>(), rows, output->columns);
-                  });
-    Eigen::Index rows = 0;
-    for (const Eigen::MatrixXf& of_call : inputs) rows += of_call.rows();
-    LayerSamples samples;
-    samples.inputs.resize(rows, output->columns);
-    rows = 0;
-    for (const Eigen::MatrixXf& of_call : inputs) {
-      samples.inputs.middleRows(rows, of_call.rows()) = of_call;
-      rows += of_call.rows();
-    }
-    return samples;
-  }
-
   LayerSolution solve_or_load(size_t l) {
     const Layer& layer = prepared_.layers[l];
     const LayerPlan& plan = plan_[l];
@@ -110,17 +118,13 @@ class Pass {
     if (!file.empty())
       if (auto solution = load_solution(file, shape_of(layer), of_codes)) return *solution;
     std::optional<LayerSamples> samples;
-    if (layer.kind != LayerKind::kEmbedding && !plan.weights_fixed) samples = sampler_.sample(l);
-    if (layer.kind == LayerKind::kEmbedding && !plan.weights_fixed) samples = samples_of_output(l);
+    if (!plan.weights_fixed)
+      samples = layer.kind == LayerKind::kEmbedding ? samples_of_output(core_, prepared_, calls_, l, options_)
+                                                    : sampler_.sample(l);
     LayerShape shape = shape_of(layer);
     shape.pairs = pairs_of(l);
-    SolveOptions solve_options = options_.solve;
-    if (layer.kind == LayerKind::kEmbedding) {
-      solve_options.damping = kTableDamping;
-      solve_options.sweeps = 1;
-      solve_options.correct_bias = false;
-    }
-    LayerSolution solution = solve(layer, shape, plan.weights, plan.weights_fixed, samples, solutions_, solve_options);
+    LayerSolution solution =
+        solve(layer, shape, plan.weights, plan.weights_fixed, samples, solutions_, options_of(layer, options_.solve));
     if (!file.empty()) save_solution(solution, file);
     return solution;
   }
@@ -151,10 +155,11 @@ std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const P
   std::vector<std::vector<LayerSolution>> solutions(requests.size());
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
-    std::optional<LayerSamples> samples;
-    if (layer.kind != LayerKind::kEmbedding) samples = sampler.sample(l);
+    const std::optional<LayerSamples> samples =
+        layer.kind == LayerKind::kEmbedding ? samples_of_output(core, prepared, calls, l, options) : sampler.sample(l);
     for (size_t r = 0; r < requests.size(); ++r)
-      solutions[r].push_back(solve(layer, shape_of(layer), requests[r], false, samples, solutions[r], options.solve));
+      solutions[r].push_back(
+          solve(layer, shape_of(layer), requests[r], false, samples, solutions[r], options_of(layer, options.solve)));
     task.advance();
   }
   return solutions;

@@ -31,6 +31,7 @@ struct PassOptions {
   size_t kept_bytes = size_t{700} << 20;   // bound on the tensors kept between layers
   size_t memory_bytes = size_t{64} << 20;  // of these in memory, at most; the others lie in a temporary file
   int64_t largest_rows = 1 << 15;          // positions sampled a layer, at most
+  bool weights_only = false;               // activations stay in FP32
   std::filesystem::path checkpoints;       // folder for solved layers; empty = none
   Progress progress;
   std::string stage = "solving layers";

@@ -26,6 +26,7 @@ constexpr uint64_t kLayerSeedStep = 7919;  // a prime, so that layers of neighbo
 struct Surroundings {
   std::optional<ov::Output<ov::Node>> skip;        // the residual addition's other operand
   std::optional<ov::Output<ov::Node>> norm_input;  // what the normalization reads
+  bool is_centred = false;                         // which takes the mean away first: a layer normalization
 };
 
 Surroundings surroundings_of(const Layer& layer) {
@@ -35,9 +36,13 @@ Surroundings surroundings_of(const Layer& layer) {
   ov::Node* add = reader->get_node();
   found.skip = add->input_value(1 - reader->get_index());
   if (layer.kind != LayerKind::kMatMul) return found;
-  for (const auto& consumer : add->output(0).get_target_inputs())
-    if (ov::is_type<op::MVN>(consumer.get_node()) || ov::is_type<op::ReduceMean>(consumer.get_node()))
-      found.norm_input = add->output(0);
+  for (const auto& consumer : add->output(0).get_target_inputs()) {
+    const ov::Node& node = *consumer.get_node();
+    const bool is_centred = ov::is_type<op::MVN>(&node) || ov::is_type<op::ReduceMean>(&node);
+    if (!is_centred && !(is_square(node) && is_averaged_over_channels(node))) continue;
+    found.norm_input = add->output(0);
+    found.is_centred = found.is_centred || is_centred;
+  }
   return found;
 }
 
@@ -49,6 +54,7 @@ struct LockstepSampler::Reads {
   ov::Output<ov::Node> x;
   std::optional<ov::Output<ov::Node>> skip;  // only where the two networks differ in it
   std::optional<ov::Output<ov::Node>> norm_input;
+  bool is_centred;
   Outputs live;
 
   // Of the FP32 network: the target, what the skip path should be, what the normalization reads, the next boundary.
@@ -151,11 +157,12 @@ Outputs LockstepSampler::live_before(size_t l) {
 
 LockstepSampler::Reads LockstepSampler::reads_of(size_t l) {
   const Layer& layer = prepared_.layers[l];
-  Reads reads{layer, layer.node->input_value(layer.activation_port), {}, {}, live_before(l)};
+  Reads reads{layer, layer.node->input_value(layer.activation_port), {}, {}, false, live_before(l)};
   const Surroundings around = surroundings_of(layer);
   if (around.skip && !waiting_.contains(around.skip->get_node()) && behind_a_layer(*around.skip))
     reads.skip = around.skip;
   reads.norm_input = around.norm_input;
+  reads.is_centred = around.is_centred;
   return reads;
 }
 
@@ -189,7 +196,7 @@ void LockstepSampler::run_fp(const Reads& reads, BoundarySlice& fp, Gathered& ga
     part.targets = gathered.sampler->outputs(c, out[0]);
     if (reads.skip && out[1].get_shape() == shape) part.targets += gathered.sampler->outputs(c, out[1]);
     if (reads.norm_input && out[reads.norm_at()].get_shape() == shape)
-      part.weights = gathered.sampler->norm_weights(c, out[reads.norm_at()]);
+      part.weights = gathered.sampler->norm_weights(c, out[reads.norm_at()], reads.is_centred);
     if (!gathered.advance) return;
     for (size_t i = reads.live_at(); i < out.size(); ++i) gathered.next_fp[c].push_back(fp.keep(store_, c, i, out));
   });

@@ -12,6 +12,9 @@
 #include <set>
 #include <vector>
 
+#include "core/hadamard.h"
+#include "graph/hadamard_nodes.h"
+#include "graph/patterns.h"
 #include "graph/subgraph.h"
 #include "search/dense.h"
 
@@ -21,6 +24,9 @@ namespace {
 namespace op = ov::opset13;
 using NodeOutput = ov::Output<ov::Node>;
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+// Smaller blocks spread little.
+constexpr int64_t kLeastBlock = 32;
 
 Matrix random_rotation(int64_t size, uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -146,7 +152,7 @@ class StreamFinder {
       in_stream_.insert(node.output(0));
       return true;
     }
-    if (is_square(node)) return only_mean_over_last_axis(node);
+    if (is_square(node)) return is_averaged_over_channels(node);
     if (!ov::is_type<op::Multiply>(&node) || at.size() != 1) return false;
     const ov::PartialShape& factor = node.get_input_partial_shape(1 - at.front());
     const bool one_a_row = factor.rank().is_static() && factor.rank().get_length() > 0 &&
@@ -154,25 +160,6 @@ class StreamFinder {
     if (!one_a_row) return false;
     normalized_.insert(node.output(0));
     return true;
-  }
-
-  static bool is_square(const ov::Node& node) {
-    if (ov::is_type<op::Multiply>(&node)) return node.input_value(0) == node.input_value(1);
-    if (!ov::is_type<op::Power>(&node)) return false;
-    const auto exponent = constant_of(node.input_value(1));
-    return exponent && ov::shape_size(exponent->get_shape()) == 1 && exponent->cast_vector<float>()[0] == 2.0F;
-  }
-
-  static bool only_mean_over_last_axis(const ov::Node& node) {
-    const int64_t last = node.get_output_partial_shape(0).rank().get_length() - 1;
-    const auto readers = node.output(0).get_target_inputs();
-    return std::all_of(readers.begin(), readers.end(), [&](const ov::Input<ov::Node>& reader) {
-      const auto axes =
-          ov::is_type<op::ReduceMean>(reader.get_node()) ? constant_of(reader.get_node()->input_value(1)) : nullptr;
-      if (!axes) return false;
-      const std::vector<int64_t> values = axes->cast_vector<int64_t>();
-      return values == std::vector<int64_t>{-1} || values == std::vector<int64_t>{last};
-    });
   }
 
   bool reads_normalized(ov::Node& node, size_t at) {
@@ -288,14 +275,50 @@ size_t rotate_values(PreparedModel& prepared, uint64_t seed) {
   return rotated;
 }
 
+// What an MLP hands to its second layer: the product of two computed tensors, or an activation function's result.
+bool is_inside_an_mlp(const NodeOutput& x, int64_t width) {
+  const ov::Node* node = x.get_node();
+  if (!ov::is_type<op::Multiply>(node))
+    return ov::is_type<op::Gelu>(node) || ov::is_type<op::Swish>(node) || ov::is_type<op::Relu>(node);
+  for (size_t i = 0; i < 2; ++i) {
+    const ov::PartialShape& shape = node->get_input_partial_shape(i);
+    if (constant_of(node->input_value(i)) || shape.rank().is_dynamic() || shape.size() == 0 ||
+        shape[shape.size() - 1] != width)
+      return false;
+  }
+  return true;
+}
+
+size_t transform_mlps(PreparedModel& prepared) {
+  std::set<size_t> shared;
+  for (const Layer& layer : prepared.layers)
+    if (layer.shares_weights_with) shared.insert(*layer.shares_weights_with);
+  std::map<NodeOutput, NodeOutput> transformed;
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    const Layer& layer = prepared.layers[l];
+    const auto block = static_cast<int64_t>(hadamard_block(static_cast<size_t>(layer.columns)));
+    if (layer.kind != LayerKind::kMatMul || layer.shares_weights_with || shared.contains(l) || block < kLeastBlock)
+      continue;
+    const NodeOutput x = layer.node->input_value(layer.activation_port);
+    if (x.get_partial_shape().rank().is_dynamic() || !is_inside_an_mlp(x, layer.columns)) continue;
+    if (!transformed.contains(x)) transformed[x] = hadamard_of(x, layer.columns, block, layer.name + "/hadamard");
+    Matrix w = weights_of(layer);
+    hadamard({w.data(), static_cast<size_t>(w.size())}, static_cast<size_t>(block));
+    set_weights(layer, w);
+    layer.node->input(layer.activation_port).replace_source_output(transformed.at(x));
+  }
+  return transformed.size();
+}
+
 }  // namespace
 
-Rotated rotate(const PreparedModel& prepared, uint64_t seed) {
-  Rotated result{prepared, false, {}, 0};
+Rotated rotate(const PreparedModel& prepared, uint64_t seed, bool transforms_mlps) {
+  Rotated result{prepared, false, {}, 0, 0};
   const ModelCopy graph = copy_model(prepared.model);
   result.prepared.model = graph.model;
   for (Layer& layer : result.prepared.layers) layer.node = graph.copy_of.at(layer.node.get());
   result.value_heads = rotate_values(result.prepared, seed);
+  if (transforms_mlps) result.mlps = transform_mlps(result.prepared);
   StreamFinder finder(result.prepared);
   if (const std::optional<Stream> stream = finder.find()) {
     rotate_stream(result.prepared, *stream, random_rotation(result.prepared.layers[stream->embedding].columns, seed));

@@ -6,6 +6,8 @@
 //                     one orthogonal matrix. Where the table of embeddings is that of the output too, a small matrix in
 //                     front of the output takes the last norm's weights, so that both keep one table.
 //   values            of attention, head by head: the layer that makes them and the one that reads attention's result.
+//   MLPs              what enters the second layer of each, by a Hadamard transform (core/hadamard.h) that the network
+//                     computes: nothing else could undo it in front of a product or an activation function.
 //
 // Source: SliceGPT (arXiv 2401.15024) and QuaRot (arXiv 2404.00456) for the idea; the shared table is ours.
 #pragma once
@@ -22,9 +24,10 @@ struct Rotated {
   bool stream = false;     // the residual stream is rotated
   std::string why_not;     // the stream is not, because; a whole sentence without its full stop
   size_t value_heads = 0;  // layers of attention whose values are rotated
+  size_t mlps = 0;         // MLPs whose inner values are transformed
 };
 
 // The matrices are random, by the seed. `prepared` is left as it was.
-Rotated rotate(const PreparedModel& prepared, uint64_t seed);
+Rotated rotate(const PreparedModel& prepared, uint64_t seed, bool transforms_mlps = true);
 
 }  // namespace dnateq

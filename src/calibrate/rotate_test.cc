@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/hadamard_nodes.h"
 #include "graph/test_language_model.h"
 
 namespace dnateq::testing {
@@ -120,6 +121,25 @@ TEST_F(Rotate, NetworksWithBiasesNormsOfHeadsAndJoinedLayersTheirStreamToo) {
   const Rotated joined = rotated(phi3);
   EXPECT_TRUE(joined.stream) << joined.why_not;
   EXPECT_EQ(joined.value_heads, 0U);  // whose layer gives queries and keys as well
+}
+
+TEST_F(Rotate, WhatEntersTheSecondLayerOfAnMlpIsTransformedWhereItsWidthHasBlocks) {
+  LanguageModel llama, gpt2;
+  llama.hidden = gpt2.hidden = 96;  // three blocks of 32
+  gpt2.gpt2 = true;
+  gpt2.kv_heads = 4;
+  for (const LanguageModel& architecture : {llama, gpt2}) {
+    const Rotated result = rotated(architecture, kOfHalf);
+    EXPECT_EQ(result.mlps, 2U);
+    const std::string name = architecture.gpt2 ? "model.layers.1.mlp.c_proj" : "model.layers.1.mlp.down_proj";
+    const Layer& second = layer(result.prepared, name);
+    const auto transform = hadamard_behind(second.node->input_value(second.activation_port));
+    ASSERT_TRUE(transform);
+    EXPECT_EQ(transform->block, 32);
+    EXPECT_FALSE(hadamard_behind(transform->x));
+    EXPECT_EQ(rotate(prepared_, 1, false).mlps, 0U);
+  }
+  EXPECT_EQ(rotated({}, kOfHalf).mlps, 0U) << "48 values are three blocks of 16, which is too few";
 }
 
 TEST_F(Rotate, EveryHeadThatReadsItsOwnValues) {

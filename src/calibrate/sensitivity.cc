@@ -268,6 +268,7 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
   PassOptions alone;
   alone.solve.uniform = options.uniform;
   alone.solve.sweeps = 1;
+  alone.weights_only = options.weights_only;
   alone.largest_rows = kRowsAlone;
   alone.seed = options.seed;
   alone.threads = options.threads;

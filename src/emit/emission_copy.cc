@@ -8,6 +8,9 @@
 
 #include "core/channel_scale.h"
 #include "dnateq/error.h"
+#include "graph/hadamard_nodes.h"
+#include "graph/row_blocks.h"
+#include "ops/ops.h"
 
 namespace dnateq::emission {
 namespace {
@@ -180,6 +183,29 @@ std::shared_ptr<op::Constant> Blobs::of(size_t layer) {
                          target.layer->name + "/weights");
   }
   return blob;
+}
+
+void replace_hadamards(const Copy& copy) {
+  for (const auto& node : copy.model->get_ordered_ops())
+    if (node->get_output_size() == 1)
+      if (const std::optional<HadamardNodes> found = hadamard_behind(node->output(0)))
+        replace_and_keep_names(node, std::make_shared<ops::HadamardTransform>(found->x, found->block));
+}
+
+void replace_lookup(size_t layer, const Copy& copy, const std::function<bool(size_t)>& wanted, Blobs& blobs) {
+  const std::shared_ptr<ov::Node> node = copy.targets[layer]->node;
+  if (node->output(0).get_target_inputs().empty()) return;  // with an earlier block
+  const std::optional<CutLookup> cut = cut_lookup(node.get());
+  ov::OutputVector tables;
+  for (size_t i = layer; cut && i < copy.targets.size() && tables.size() < cut->lookups.size(); ++i)
+    if (copy.targets[i] && wanted(i) && copy.targets[i]->node.get() == cut->lookups[tables.size()])
+      tables.push_back(blobs.of(i));
+  if (cut && tables.size() == cut->lookups.size())
+    replace_and_keep_names(cut->joined.get_node_shared_ptr(),
+                           std::make_shared<ops::ExponentialEmbedding>(tables, cut->indices));
+  else
+    replace_and_keep_names(
+        node, std::make_shared<ops::ExponentialEmbedding>(ov::OutputVector{blobs.of(layer)}, node->input_value(1)));
 }
 
 void finish(const Copy& copy, const PreparedModel& prepared, const char* emission) {

@@ -69,6 +69,13 @@ class Blobs {
   std::map<size_t, std::shared_ptr<op::Constant>> blobs_;
 };
 
+// Puts HadamardTransform in the place of the nodes that compute it.
+void replace_hadamards(const Copy& copy);
+
+// Puts ExponentialEmbedding in the place of an embedding's lookup, together with those in further blocks of its table
+// (graph/row_blocks.h), where all of these are `wanted`.
+void replace_lookup(size_t layer, const Copy& copy, const std::function<bool(size_t)>& wanted, Blobs& blobs);
+
 // Gives all layers that `others` does not name the form of emit_standard. Where one of `others` has the same weights,
 // which then lie in one of `blobs`, they are taken from there, so that the file holds them once, unless OpenVINO's
 // kernels need them rounded (core/pair_sums.h); null: there are none.

@@ -5,6 +5,7 @@
 
 #include "emit/emission_copy.h"
 #include "emit/join_packed.h"
+#include "graph/row_blocks.h"
 #include "ops/ops.h"
 
 namespace dnateq {
@@ -33,6 +34,21 @@ bool is_language_head(const PreparedModel& prepared, const ov::Output<ov::Node>&
          ov::is_type<op::Result>(readers.begin()->get_node());
 }
 
+// What a language model ends with: the layer itself, or what joins the blocks of its rows; null: they are something
+// else.
+std::shared_ptr<ov::Node> language_head(const PreparedModel& prepared,
+                                        const std::vector<std::shared_ptr<ov::Node>>& ends) {
+  std::shared_ptr<ov::Node> last = ends.front();
+  if (ends.size() > 1) {
+    std::vector<NodeOutput> blocks;
+    for (const auto& end : ends) blocks.push_back(end->output(0));
+    ov::Node* joined = joined_channels(blocks);
+    if (joined == nullptr) return {};
+    last = joined->shared_from_this();
+  }
+  return is_language_head(prepared, last->output(0)) ? last : nullptr;
+}
+
 void emit_packed(const std::vector<const Target*>& layers_of_tensor, const PreparedModel& prepared, const Copy& copy,
                  Blobs& blobs) {
   ov::OutputVector parts;
@@ -51,10 +67,11 @@ void emit_packed(const std::vector<const Target*>& layers_of_tensor, const Prepa
     name += (name.empty() ? "" : "+") + target->layer->name;
   }
   const ov::Output<ov::Node> x = activation_of(*layers_of_tensor.front());
-  const std::shared_ptr<ov::Node> packed =
-      ends.size() == 1 && is_language_head(prepared, ends.front()->output(0))
-          ? std::shared_ptr<ov::Node>(std::make_shared<ops::PackedHead>(x, parts[0], parts[1]))
-          : std::make_shared<ops::PackedMatMul>(x, parts);
+  if (const std::shared_ptr<ov::Node> head = language_head(prepared, ends)) {
+    replace_and_keep_names(head, std::make_shared<ops::PackedHead>(x, parts));
+    return;
+  }
+  const auto packed = std::make_shared<ops::PackedMatMul>(x, parts);
   packed->set_friendly_name(ends.size() == 1 ? ends.front()->get_friendly_name() : name);
   for (size_t p = 0; p < ends.size(); ++p) {
     const ov::Output<ov::Node> old = ends[p]->output(0);
@@ -106,8 +123,9 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
     emit_packed(group, prepared, copy, blobs);
   for (size_t i = 0; i < codes.size(); ++i)
     if (ours[i] && copy.targets[i]->layer->kind == LayerKind::kEmbedding)
-      replace_and_keep_names(copy.targets[i]->node, std::make_shared<ops::ExponentialEmbedding>(
-                                                        blobs.of(i), copy.targets[i]->node->input_value(1)));
+      replace_lookup(
+          i, copy, [&](size_t other) { return ours[other]; }, blobs);
+  replace_hadamards(copy);
   if (!prepared.state.empty()) join_packed(copy.model, places_of(prepared.state));
   finish(copy, prepared, "cpu");
   return copy.model;

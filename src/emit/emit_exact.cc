@@ -31,14 +31,15 @@ Copy emission::decoded_copy(const PreparedModel& prepared, const std::vector<Lay
     }
   }
 
+  replace_hadamards(copy);
   Blobs blobs(copy);
   std::map<size_t, NodeOutput> decoded;
   for (size_t i = 0; i < copy.targets.size(); ++i) {
     if (!copy.targets[i]) continue;
     const Target& target = *copy.targets[i];
     if (target.layer->kind == LayerKind::kEmbedding) {
-      replace_and_keep_names(target.node,
-                             std::make_shared<ops::ExponentialEmbedding>(blobs.of(i), target.node->input_value(1)));
+      replace_lookup(
+          i, copy, [&](size_t other) { return copy.targets[other].has_value(); }, blobs);
       continue;
     }
     const size_t from = owner(copy, i);

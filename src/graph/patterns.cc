@@ -1,5 +1,6 @@
 #include "graph/patterns.h"
 
+#include <algorithm>
 #include <openvino/opsets/opset13.hpp>
 
 namespace dnateq {
@@ -68,6 +69,27 @@ bool is_one_a_channel(const ov::Shape& shape, size_t channels, size_t axes_behin
   const size_t values = ov::shape_size(shape);
   if (values == 1) return true;
   return values == channels && axes_behind < shape.size() && shape[shape.size() - 1 - axes_behind] == channels;
+}
+
+bool is_square(const ov::Node& node) {
+  if (ov::is_type<op::Multiply>(&node)) return node.input_value(0) == node.input_value(1);
+  if (!ov::is_type<op::Power>(&node)) return false;
+  const auto exponent = ov::as_type_ptr<op::Constant>(node.get_input_node_shared_ptr(1));
+  return exponent && ov::shape_size(exponent->get_shape()) == 1 && exponent->cast_vector<float>()[0] == 2.0F;
+}
+
+bool is_averaged_over_channels(const ov::Node& square) {
+  const ov::PartialShape& shape = square.get_output_partial_shape(0);
+  if (shape.rank().is_dynamic()) return false;
+  const int64_t last = shape.rank().get_length() - 1;
+  const auto readers = square.output(0).get_target_inputs();
+  return std::all_of(readers.begin(), readers.end(), [&](const ov::Input<ov::Node>& reader) {
+    if (!ov::is_type<op::ReduceMean>(reader.get_node())) return false;
+    const auto axes = ov::as_type_ptr<op::Constant>(reader.get_node()->get_input_node_shared_ptr(1));
+    if (!axes) return false;
+    const std::vector<int64_t> values = axes->cast_vector<int64_t>();
+    return values == std::vector<int64_t>{-1} || values == std::vector<int64_t>{last};
+  });
 }
 
 ov::Output<ov::Node> residual_operand_of(const std::shared_ptr<ov::Node>& convolution) {

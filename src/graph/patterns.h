@@ -44,6 +44,11 @@ ov::Output<ov::Node> after_constant_adds(ov::Output<ov::Node> tensor);
 // or one for all.
 bool is_one_a_channel(const ov::Shape& shape, size_t channels, size_t axes_behind);
 
+// x * x, or x to the power of 2.
+bool is_square(const ov::Node& node);
+// Whether all that reads a square is its mean over the last axis, as an RMS normalization takes it.
+bool is_averaged_over_channels(const ov::Node& square);
+
 // The tensor, bias included, by which `convolution` enters a sum with another computed tensor. None if something else
 // reads it too, or if an earlier input of the sum is one already: a sum needs only one.
 ov::Output<ov::Node> residual_operand_of(const std::shared_ptr<ov::Node>& convolution);

@@ -276,12 +276,12 @@ LayerExplanation explain_part(const ov::Node& op, const Part& part) {
                       bytes_of(*constant), static_cast<int64_t>(ov::shape_size(op.get_input_shape(part.bias))), part);
 }
 
-LayerExplanation explain_embedding(const ov::Node& op, int64_t looked_up) {
+LayerExplanation explain_embedding(const ov::Node& op, size_t table, int64_t looked_up) {
   LayerExplanation layer;
   layer.type = op.get_type_name();
   layer.kernel = "decode-rows";
   layer.isa = "C++";
-  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(0));
+  const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(op.get_input_node_shared_ptr(table));
   if (!constant) return layer;
   layer.name = without_suffix(constant->get_friendly_name(), "/weights");
   const BlobHeader header = read_blob_header(bytes_of(*constant), op.get_friendly_name());
@@ -324,7 +324,7 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expected
   };
   const size_t first = layers.size();
   if (ov::is_type<ops::PackedMatMul>(&op)) {
-    for (size_t part = 0; part < op.get_output_size(); ++part)
+    for (size_t part = 0; part < op.get_input_size() / 2; ++part)
       layers.push_back(explain_part(op, {.weights = 1 + 2 * part, .bias = 2 + 2 * part, .rows = rows_of(0, true)}));
   } else if (const auto* packed = ov::as_type<const ops::PackedBlock>(&op)) {
     const RowBlock block = packed->block();
@@ -345,7 +345,9 @@ void explain_ours(const Executed& executed, const ov::Node& op, int64_t expected
     const size_t channels = counting->windows() == nullptr ? y.size() - 1 : 1;
     layers.push_back(explain_counting(op, all == 0 ? expected_rows : all / y[channels].get_length()));
   } else if (ov::is_type<ops::ExponentialEmbedding>(&op)) {
-    layers.push_back(explain_embedding(op, rows_of(1, false)));
+    const size_t tables = op.get_input_size() - 1;
+    for (size_t table = 0; table < tables; ++table)
+      layers.push_back(explain_embedding(op, table, rows_of(tables, false)));
   } else {
     layers.emplace_back();
     layers.back().type = op.get_type_name();

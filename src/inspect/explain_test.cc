@@ -166,7 +166,8 @@ TEST(Explain, LayersOnLevelsHaveOurKernels) {
 
 TEST(Explain, AnEmbeddingReadsTheRowsThatAreLookedUp) {
   const auto ids = parameter("ids", {-1, -1}, ov::element::i64);
-  const auto looked_up = named<ops::ExponentialEmbedding>("rows", weight_blob("table", 50, 24, 4), ids);
+  const auto looked_up =
+      named<ops::ExponentialEmbedding>("rows", ov::OutputVector{weight_blob("table", 50, 24, 4)}, ids);
   const Explanation explanation = explained(model_of(looked_up, {ids}), rows(7));
   const LayerExplanation& layer = layer_called(explanation, "table");
   EXPECT_EQ(layer.m, 7);

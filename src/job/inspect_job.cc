@@ -41,6 +41,7 @@ InspectedModel inspect_model(const std::filesystem::path& file) {
     inspected.notes.push_back(rotated.stream ? "the residual stream is rotated before weights are quantized"
                                              : "the residual stream is not rotated: " + rotated.why_not);
     inspected.notes.push_back(fmt::format("{} layers of attention have their values rotated", rotated.value_heads));
+    inspected.notes.push_back(fmt::format("{} MLPs have what enters their second layer transformed", rotated.mlps));
   }
   return inspected;
 }

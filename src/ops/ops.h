@@ -6,9 +6,14 @@
 //   ExponentialLevels(blob of an int8 grid)     -> i8 levels in the weights' shape, f32 channel scales that broadcast
 //   over
 //                                                  it; folded into constants when compiled
-//   ExponentialEmbedding(blob, indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked up;
-//                                                  like Gather: negative indices count from the end, others give zeros
-//   PackedHead(x f32, blob, bias)               -> PackedMatMul, and a MatMul to those who look for one
+//   ExponentialEmbedding(blob_0, ..., indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked
+//   up,
+//                                                  those of blob_1 follow those of blob_0, and so on; like Gather:
+//                                                  negative indices count from the end, others give zeros
+//   HadamardTransform(x f32)                    -> f32, the same shape: core/hadamard.h in blocks of the last axis
+//   PackedHead(x f32, blob_0, bias_0, ...)      -> PackedMatMul, or PackedTable where there are several blobs, and a
+//                                                  MatMul to those who look for one
+//   PackedTable(x f32, blob_0, bias_0, ...)     -> f32, what PackedMatMul gives for each blob, side by side
 //   PackedMatMul(x f32, blob_0, bias_0, ...)    -> f32 per blob, x . weights + bias (bias f32, perhaps empty); x is
 //                                                  rounded to int8 row by row at run time, sums are exact (src/kernels)
 //   PackedBlock(x_0 f32, ..., block)            -> several of them with the sums, norms and activations between
@@ -104,7 +109,7 @@ class ExponentialEmbedding : public ov::op::Op {
  public:
   OPENVINO_OP("ExponentialEmbedding", "dnateq")
   ExponentialEmbedding() = default;
-  ExponentialEmbedding(const ov::Output<ov::Node>& blob, const ov::Output<ov::Node>& indices);
+  ExponentialEmbedding(const ov::OutputVector& blobs, const ov::Output<ov::Node>& indices);
 
   void validate_and_infer_types() override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
@@ -114,7 +119,7 @@ class ExponentialEmbedding : public ov::op::Op {
 
  private:
   struct Prepared;
-  VerifiedHeader verified_{};
+  std::vector<VerifiedHeader> verified_;
   int64_t width_ = -1;  // -1 until a constant blob was seen
   mutable std::once_flag once_;
   mutable std::shared_ptr<const Prepared> prepared_;
@@ -133,6 +138,10 @@ class PackedMatMul : public ov::op::Op {
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
   bool has_evaluate() const override { return true; }
 
+ protected:
+  explicit PackedMatMul(bool is_joined);
+  void copy_to(PackedMatMul& clone, const ov::OutputVector& inputs) const;
+
  private:
   friend class PackedHead;
   struct Part;
@@ -148,17 +157,26 @@ class PackedMatMul : public ov::op::Op {
     int64_t channels = -1, inputs = -1;
   };
   std::vector<Seen> seen_;
+  bool is_joined_ = false;  // one output, in which the parts' stand side by side
   std::shared_ptr<Prepared> prepared_;
 };
 
-// A PackedMatMul of one part whose copies are PackedMatMul: the last layer of a language model. OpenVINO GenAI looks
-// for a MatMul before the result of the network that it has read, and has it compute the last token alone; what is then
-// compiled is a copy.
+class PackedTable : public PackedMatMul {
+ public:
+  OPENVINO_OP("PackedTable", "dnateq", PackedMatMul)
+  PackedTable() : PackedMatMul(true) {}
+
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+};
+
+// A PackedMatMul of one part, or a PackedTable, which its copies are: the last layer of a language model. OpenVINO
+// GenAI looks for a MatMul before the result of the network that it has read, and has it compute the last token alone;
+// what is then compiled is a copy.
 class PackedHead : public ov::op::v0::MatMul {
  public:
   OPENVINO_OP("PackedHead", "dnateq", ov::op::v0::MatMul)
   PackedHead();
-  PackedHead(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& blob, const ov::Output<ov::Node>& bias);
+  PackedHead(const ov::Output<ov::Node>& x, const ov::OutputVector& blobs_and_biases);
 
   void validate_and_infer_types() override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
@@ -167,7 +185,28 @@ class PackedHead : public ov::op::v0::MatMul {
   bool has_evaluate() const override { return true; }
 
  private:
-  std::shared_ptr<PackedMatMul> packed_;  // in no network: what it keeps of the weights goes to its copies
+  const PackedMatMul& packed() const { return get_input_size() > 3 ? *table_ : *matmul_; }
+
+  // In no network: what the one that fits the inputs keeps of the weights goes to its copies.
+  std::shared_ptr<PackedMatMul> matmul_, table_;
+};
+
+class HadamardTransform : public ov::op::Op {
+ public:
+  OPENVINO_OP("HadamardTransform", "dnateq")
+  HadamardTransform() = default;
+  HadamardTransform(const ov::Output<ov::Node>& x, int64_t block);
+
+  void validate_and_infer_types() override;
+  std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
+  bool visit_attributes(ov::AttributeVisitor& visitor) override;
+  bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
+  bool has_evaluate() const override { return true; }
+
+  int64_t block() const { return block_; }
+
+ private:
+  int64_t block_ = 1;
 };
 
 class ExponentialEncode : public ov::op::Op {

@@ -52,6 +52,8 @@ PackedMatMul::PackedMatMul(const ov::Output<ov::Node>& x, const ov::OutputVector
 
 PackedMatMul::PackedMatMul() : prepared_(std::make_shared<Prepared>()) {}
 
+PackedMatMul::PackedMatMul(bool is_joined) : is_joined_(is_joined), prepared_(std::make_shared<Prepared>()) {}
+
 void PackedMatMul::validate_and_infer_types() { infer(*this); }
 
 void PackedMatMul::infer(ov::Node& node) {
@@ -63,7 +65,9 @@ void PackedMatMul::infer(ov::Node& node) {
   OPENVINO_ASSERT(type.is_dynamic() || type == ov::element::f32, "'", name, "': ", node.get_type_name(), " takes f32.");
   const size_t parts = (inputs - 1) / 2;
   seen_.resize(parts);
-  if (node.get_output_size() != parts) node.set_output_size(parts);
+  const size_t outputs = is_joined_ ? 1 : parts;
+  if (node.get_output_size() != outputs) node.set_output_size(outputs);
+  ov::Dimension all_channels = 0;
   for (size_t p = 0; p < parts; ++p) {
     const ov::element::Type bias = node.get_input_element_type(2 + 2 * p);
     OPENVINO_ASSERT(bias.is_dynamic() || bias == ov::element::f32, "'", name, "': the bias must be f32.");
@@ -86,22 +90,34 @@ void PackedMatMul::infer(ov::Node& node) {
                       name, "': the weights take ", seen.inputs, " inputs, the tensor is ", shape, ".");
       shape[shape.size() - 1] = seen.channels < 0 ? ov::Dimension::dynamic() : ov::Dimension(seen.channels);
     }
-    node.set_output_type(p, ov::element::f32, shape);
+    all_channels += seen.channels < 0 ? ov::Dimension::dynamic() : ov::Dimension(seen.channels);
+    if (is_joined_ && shape.rank().is_static()) shape[shape.size() - 1] = all_channels;
+    node.set_output_type(is_joined_ ? 0 : p, ov::element::f32, shape);
   }
 }
 
 std::shared_ptr<ov::Node> PackedMatMul::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   auto clone = std::make_shared<PackedMatMul>();
-  // Packed once, however often the graph is copied; evaluate() compares the blobs' headers.
-  clone->prepared_ = prepared_;
-  clone->seen_ = seen_;
-  clone->set_arguments(inputs);
-  clone->constructor_validate_and_infer_types();
-  if (!prepared_->done) {
-    clone->set_friendly_name(get_friendly_name());  // sentences about the weights name the layer
-    clone->prepare_constants();
-  }
+  copy_to(*clone, inputs);
   return clone;
+}
+
+std::shared_ptr<ov::Node> PackedTable::clone_with_new_inputs(const ov::OutputVector& inputs) const {
+  auto clone = std::make_shared<PackedTable>();
+  copy_to(*clone, inputs);
+  return clone;
+}
+
+void PackedMatMul::copy_to(PackedMatMul& clone, const ov::OutputVector& inputs) const {
+  // Packed once, however often the graph is copied; evaluate() compares the blobs' headers.
+  clone.prepared_ = prepared_;
+  clone.seen_ = seen_;
+  clone.set_arguments(inputs);
+  clone.constructor_validate_and_infer_types();
+  if (!prepared_->done) {
+    clone.set_friendly_name(get_friendly_name());  // sentences about the weights name the layer
+    clone.prepare_constants();
+  }
 }
 
 // A plugin copies the model that it compiles: weights that are packed then do not hold up the first inference, which in
@@ -149,6 +165,8 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
   OPENVINO_ASSERT(inputs[0].get_shape().back() == inner, "'", get_friendly_name(), "': the weights take ", inner,
                   " inputs, the tensor is ", inputs[0].get_shape(), ".");
   x.quantize(inputs[0].data<const float>(), rows, inner);
+  size_t all_channels = 0, channels_before = 0;
+  for (const Part& part : parts) all_channels += part.weights.channels();
   for (size_t p = 0; p < parts.size(); ++p) {
     const Part& part = parts[p];
     OPENVINO_ASSERT(part.weights.inputs() == inner, "'", get_friendly_name(), "': parts of different inputs.");
@@ -156,15 +174,20 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
     OPENVINO_ASSERT(
         bytes.size() >= part.header.size() && std::equal(part.header.begin(), part.header.end(), bytes.begin()), "'",
         get_friendly_name(), "': the blob changed.");
-    ov::Shape shape = inputs[0].get_shape();
-    shape.back() = part.weights.channels();
-    outputs[p].set_shape(shape);
+    ov::Tensor& output = outputs[is_joined_ ? 0 : p];
+    const size_t stride = is_joined_ ? all_channels : part.weights.channels();
+    if (p == 0 || !is_joined_) {
+      ov::Shape shape = inputs[0].get_shape();
+      shape.back() = stride;
+      output.set_shape(shape);
+    }
     kernels::Epilogue epilogue;
     epilogue.row_scale = x.scales.data();
     epilogue.channel_scale = part.scale.data();
     epilogue.bias = part.bias.empty() ? nullptr : part.bias.data();
-    epilogue.values = outputs[p].data<float>();
-    epilogue.stride = part.weights.channels();
+    epilogue.values = output.data<float>() + (is_joined_ ? channels_before : 0);
+    epilogue.stride = stride;
+    channels_before += part.weights.channels();
     // Isolated: while it waits for its share, this thread must not start another call, which would overwrite `x`.
     tbb::this_task_arena::isolate([&] {
       kernels::matmul(part.weights, {x.levels.data(), rows, inner, x.sums.data()}, epilogue);
@@ -173,27 +196,25 @@ bool PackedMatMul::evaluate(ov::TensorVector& outputs, const ov::TensorVector& i
   return true;
 }
 
-PackedHead::PackedHead() : packed_(std::make_shared<PackedMatMul>()) {}
+PackedHead::PackedHead() : matmul_(std::make_shared<PackedMatMul>()), table_(std::make_shared<PackedTable>()) {}
 
-PackedHead::PackedHead(const ov::Output<ov::Node>& x, const ov::Output<ov::Node>& blob,
-                       const ov::Output<ov::Node>& bias)
-    : PackedHead() {
-  set_arguments({x, blob, bias});
+PackedHead::PackedHead(const ov::Output<ov::Node>& x, const ov::OutputVector& blobs_and_biases) : PackedHead() {
+  ov::OutputVector inputs = {x};
+  inputs.insert(inputs.end(), blobs_and_biases.begin(), blobs_and_biases.end());
+  set_arguments(inputs);
   constructor_validate_and_infer_types();
 }
 
-void PackedHead::validate_and_infer_types() {
-  OPENVINO_ASSERT(get_input_size() == 3, "PackedHead takes a tensor, a blob and a bias.");
-  packed_->infer(*this);
-}
+void PackedHead::validate_and_infer_types() { (get_input_size() > 3 ? table_ : matmul_)->infer(*this); }
 
 std::shared_ptr<ov::Node> PackedHead::clone_with_new_inputs(const ov::OutputVector& inputs) const {
-  packed_->set_friendly_name(get_friendly_name());
-  return packed_->clone_with_new_inputs(inputs);
+  matmul_->set_friendly_name(get_friendly_name());
+  table_->set_friendly_name(get_friendly_name());
+  return packed().clone_with_new_inputs(inputs);
 }
 
 bool PackedHead::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
-  return packed_->evaluate(outputs, inputs);
+  return packed().evaluate(outputs, inputs);
 }
 
 }  // namespace dnateq::ops

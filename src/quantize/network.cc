@@ -12,6 +12,7 @@
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "emit/activations.h"
+#include "graph/row_blocks.h"
 #include "kernels/exponential.h"
 #include "quantize/describe.h"
 
@@ -75,7 +76,12 @@ void Network::measure(const Calls& calls) {
     prepared_ = center_activations(core_, original(), calls, center_options);
   }
   const bool rotates = options_.weights_only && options_.rotate && options_.strategy == "optimal";
-  if (rotates) prepared_ = rotate(prepared_, options_.seed).prepared;
+  // OpenVINO's own operations would compute a transform as a matrix product.
+  const bool transforms = options_.packed || options_.emit_exact;
+  if (rotates) prepared_ = rotate(prepared_, options_.seed, transforms).prepared;
+  const bool widths_are_given = options_.weight_bits && (options_.activation_bits || options_.weights_only);
+  // Tables in which some rows may get more bits than others.
+  if (options_.weights_only && options_.strategy == "optimal" && !widths_are_given) prepared_ = cut_tables(prepared_);
   std::string facts = fmt::format("{}|{}|{}|{}|{}|{}|{}|{}|{}", prepared_.fingerprint,
                                   input_.calibration->fingerprint(), to_string(options_.family), options_.pow2_q,
                                   options_.strategy, to_string(metric_), output_, options_.seed, calls.digest());
@@ -83,10 +89,9 @@ void Network::measure(const Calls& calls) {
     facts += fmt::format("|{} {}{}", layer.name, owner_of(layer), layer.centered ? " centered" : "");
   const bool weights_only = options_.weights_only && options_.strategy != "paper";
   if (weights_only) facts += "|weights only";
-  if (rotates) facts += "|rotated";
+  if (rotates) facts += transforms ? "|rotated, MLPs transformed" : "|rotated";
   const std::string key = key_ = to_hex(fnv1a(std::as_bytes(std::span(facts))));
   const std::filesystem::path file = measurements / "measurements.cbor";
-  const bool widths_are_given = options_.weight_bits && (options_.activation_bits || options_.weights_only);
   const bool needs_sensitivities = options_.strategy != "paper" && !widths_are_given;
   if (auto cached = load_measurements(key, prepared_.layers, file);
       cached && (cached->has_sensitivities || !needs_sensitivities)) {
@@ -204,6 +209,7 @@ std::vector<SolvedLayer> Network::run(const std::vector<LayerPlan>& plan, const 
   PassOptions pass;
   pass.solve.uniform = options_.strategy == "uniform";
   pass.solve.keep_base = options_.counting;
+  pass.weights_only = options_.weights_only;
   pass.seed = options_.seed;
   pass.threads = options_.threads;
   pass.progress = progress_;

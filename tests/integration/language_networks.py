@@ -190,7 +190,9 @@ def packed(codes, kind):
     flat = np.pad(flat, (0, -flat.size % (8 // bits))).reshape(-1, 8 // bits)
     shifts = np.arange(8 // bits, dtype=np.uint8) * bits
     data = np.bitwise_or.reduce(flat << shifts, axis=1).astype(np.uint8)
-    return ops.constant(ov.Tensor(data, ov.Shape(codes.shape), kind))
+    tensor = ov.Tensor(kind, ov.Shape(codes.shape))  # of its own memory: one around `data` would outlive it
+    tensor.data[:] = data.reshape(tensor.data.shape)
+    return ops.constant(tensor)
 
 
 def tokenizer():

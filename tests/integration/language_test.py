@@ -157,7 +157,7 @@ class Folders(LanguageCase):
             source = save_folder(self.folder / f"u{bits}", bits=bits)
             self.quantize_folder("--weight-bits", "6", source=source, out=self.folder / f"out{bits}")
             judged = self.judged(self.folder / f"out{bits}", reference=source)["reference"]
-            self.assertGreater(judged["same_top"]["value"], 0.95)  # a mean KL of random networks hangs on a few tokens
+            self.assertLess(judged["kl"]["value"], 0.01)
             self.assertGreater(judged["kl"]["value"], 0)
 
 

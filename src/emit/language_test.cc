@@ -1,0 +1,87 @@
+// What emissions make of a language model: tables in blocks, transforms.
+#include <gtest/gtest.h>
+
+#include "calibrate/rotate.h"
+#include "emit/emit.h"
+#include "emit/test_networks.h"
+#include "graph/row_blocks.h"
+#include "graph/test_language_model.h"
+#include "ops/ops.h"
+
+namespace dnateq::testing {
+namespace {
+
+// Of the layers that own weights, as random codes; of the others, their owner's. No layers but `wanted`.
+std::vector<LayerCodes> codes_of_tables(const PreparedModel& prepared) {
+  std::vector<LayerCodes> all = random_codes(prepared);
+  for (size_t l = 0; l < all.size(); ++l) {
+    const Layer& layer = prepared.layers[l];
+    all[l].activations.reset();
+    all[l].bias.clear();
+    if (layer.shares_weights_with)
+      all[l] = all[*layer.shares_weights_with];
+    else if (layer.kind != LayerKind::kEmbedding)
+      all[l] = {};
+  }
+  return all;
+}
+
+std::vector<float> said_by(const ModelPtr& model) {
+  ov::Core core;
+  core.add_extension(ops::operation_extensions());
+  const TempFolder folder;
+  ov::save_model(model, folder / "net.xml", false);
+  return Conversation(core, core.read_model(folder / "net.xml")).say(2, {3, 4, 7, 8, 39, 40, 129, 0});
+}
+
+class EmittedLanguageModel : public ::testing::Test {
+ protected:
+  PreparedModel cut(const LanguageModel& architecture) {
+    return cut_tables(save_and_import(core_, language_model(architecture)), [](int64_t rows) {
+      return std::vector<int64_t>{4, 8, 40, rows};
+    });
+  }
+
+  ov::Core core_;
+};
+
+TEST_F(EmittedLanguageModel, LooksUpAndMultipliesByATableInBlocksOfDifferentBitsInOneCallEach) {
+  const PreparedModel prepared = cut({});
+  const std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  const ModelPtr exact = emit_exact(prepared, codes), cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
+  for (const ModelPtr& model : {exact, cpu}) {
+    EXPECT_EQ(count_of(model, "ExponentialEmbedding"), 1U);
+    EXPECT_EQ(count_of(model, "Select"), count_of(prepared.model, "Select") - 3);
+  }
+  EXPECT_EQ(count_of(cpu, "PackedHead"), 1U);
+  EXPECT_EQ(count_of(cpu, "Concat"), count_of(prepared.model, "Concat") - 1);
+  EXPECT_EQ(count_of(cpu->clone(), "PackedTable"), 1U) << "what is compiled";
+  const std::vector<float> wanted = said_by(exact), got = said_by(cpu);
+  EXPECT_LT(relative_error(got, wanted), 1e-3) << "8 bits of what enters the head";
+  EXPECT_GT(relative_error(got, wanted), 0);
+}
+
+TEST_F(EmittedLanguageModel, ComputesOtherBlocksAsTheyAre) {
+  const PreparedModel prepared = cut({});
+  std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  codes[1] = codes[codes.size() - 3] = {};  // the second block stays in float32
+  const ModelPtr exact = emit_exact(prepared, codes), cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
+  EXPECT_EQ(count_of(cpu, "ExponentialEmbedding"), 3U);
+  EXPECT_EQ(count_of(cpu, "PackedHead"), 0U);
+  EXPECT_LT(relative_error(said_by(cpu), said_by(exact)), 1e-3);
+}
+
+TEST_F(EmittedLanguageModel, TransformsWhatEntersTheSecondLayerOfAnMlpByAnOperationOfOurs) {
+  LanguageModel architecture;
+  architecture.hidden = 64;
+  const PreparedModel prepared = rotate(save_and_import(core_, language_model(architecture)), 1).prepared;
+  const std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  const ModelPtr cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true)),
+                 standard = emit_standard(prepared, codes);
+  EXPECT_EQ(count_of(cpu, "HadamardTransform"), 2U);
+  EXPECT_EQ(count_of(standard, "HadamardTransform"), 0U);
+  EXPECT_LT(relative_error(said_by(emit_exact(prepared, codes)), said_by(standard)), 1e-3);
+}
+
+}  // namespace
+}  // namespace dnateq::testing

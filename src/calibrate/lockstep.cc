@@ -31,33 +31,53 @@ SolveOptions options_of(const Layer& layer, SolveOptions options) {
 }
 
 // Of a table of embeddings that a language model's output multiplies by, too: what enters that in the FP32 network.
-std::optional<LayerSamples> samples_of_output(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
-                                              size_t table, const PassOptions& options) {
-  const auto output = std::find_if(prepared.layers.begin(), prepared.layers.end(), [&](const Layer& layer) {
-    return layer.shares_weights_with == table && layer.kind == LayerKind::kMatMul;
-  });
-  if (output == prepared.layers.end() || !options.weights_only) return {};
-  std::vector<RowMajorMatrix> inputs(calls.size());
-  visit_tensors(core, *prepared.model, calls, calls.size(), {output->node->input_value(output->activation_port)},
-                options.threads, nullptr, [&](size_t call, const std::vector<ov::Tensor>& tensors) {
-                  const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / output->columns;
-                  inputs[call] = Eigen::Map<const RowMajorMatrix>(tensors[0].data<float>(), rows, output->columns);
-                });
-  Eigen::Index rows = 0;
-  for (const RowMajorMatrix& of_call : inputs) rows += of_call.rows();
-  LayerSamples samples;
-  samples.inputs.resize(rows, output->columns);
-  rows = 0;
-  for (const RowMajorMatrix& of_call : inputs) {
-    samples.inputs.middleRows(rows, of_call.rows()) = of_call;
-    rows += of_call.rows();
+class TableSampler {
+ public:
+  TableSampler(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const PassOptions& options)
+      : core_(core), prepared_(prepared), calls_(calls), options_(options) {}
+
+  // Null where no output reads the table. Kept for the next table, as the blocks of one are read alike.
+  const LayerSamples* sample(size_t table) {
+    const auto output = std::find_if(prepared_.layers.begin(), prepared_.layers.end(), [&](const Layer& layer) {
+      return layer.shares_weights_with == table && layer.kind == LayerKind::kMatMul;
+    });
+    if (output == prepared_.layers.end() || !options_.weights_only) return nullptr;
+    const ov::Output<ov::Node> tensor = output->node->input_value(output->activation_port);
+    if (tensor != tensor_) samples_.inputs = values_of(tensor, output->columns);
+    tensor_ = tensor;
+    return &samples_;
   }
-  return samples;
-}
+
+ private:
+  Eigen::MatrixXf values_of(const ov::Output<ov::Node>& tensor, int64_t columns) {
+    std::vector<RowMajorMatrix> of_calls(calls_.size());
+    visit_tensors(core_, *prepared_.model, calls_, calls_.size(), {tensor}, options_.threads, nullptr,
+                  [&](size_t call, const std::vector<ov::Tensor>& tensors) {
+                    const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / columns;
+                    of_calls[call] = Eigen::Map<const RowMajorMatrix>(tensors[0].data<float>(), rows, columns);
+                  });
+    Eigen::Index rows = 0;
+    for (const RowMajorMatrix& of_call : of_calls) rows += of_call.rows();
+    Eigen::MatrixXf all(rows, columns);
+    rows = 0;
+    for (const RowMajorMatrix& of_call : of_calls) {
+      all.middleRows(rows, of_call.rows()) = of_call;
+      rows += of_call.rows();
+    }
+    return all;
+  }
+
+  ov::Core& core_;
+  const PreparedModel& prepared_;
+  const Calls& calls_;
+  const PassOptions& options_;
+  ov::Output<ov::Node> tensor_;
+  LayerSamples samples_;
+};
 
 // `earlier`: solutions of the layers before.
 LayerSolution solve(const Layer& layer, const LayerShape& shape, const TensorCode& request, bool fixed,
-                    const std::optional<LayerSamples>& samples, const std::vector<LayerSolution>& earlier,
+                    const LayerSamples* samples, const std::vector<LayerSolution>& earlier,
                     const SolveOptions& options) {
   if (layer.shares_weights_with) {
     LayerSolution solution = earlier[*layer.shares_weights_with];
@@ -76,13 +96,12 @@ class Pass {
  public:
   Pass(ov::Core& core, const PreparedModel& prepared, const Calls& calls, const std::vector<LayerPlan>& plan,
        const PassOptions& options)
-      : core_(core),
-        prepared_(prepared),
-        calls_(calls),
+      : prepared_(prepared),
         plan_(plan),
         options_(options),
         quantized_(prepared),
-        sampler_(core, prepared, calls, quantized_, options, false) {
+        sampler_(core, prepared, calls, quantized_, options, false),
+        tables_(core, prepared, calls, options) {
     for (size_t l = 0; l < plan.size(); ++l)
       if (prepared.layers[l].kind != LayerKind::kEmbedding && plan[l].activations)
         quantized_.round_activations(l, *plan[l].activations);
@@ -117,10 +136,10 @@ class Pass {
     const TensorCode& of_codes = plan_[layer.shares_weights_with.value_or(l)].weights;  // which may be another's
     if (!file.empty())
       if (auto solution = load_solution(file, shape_of(layer), of_codes)) return *solution;
-    std::optional<LayerSamples> samples;
-    if (!plan.weights_fixed)
-      samples = layer.kind == LayerKind::kEmbedding ? samples_of_output(core_, prepared_, calls_, l, options_)
-                                                    : sampler_.sample(l);
+    std::optional<LayerSamples> own;
+    const LayerSamples* samples = nullptr;
+    if (layer.kind == LayerKind::kEmbedding && !plan.weights_fixed) samples = tables_.sample(l);
+    if (layer.kind != LayerKind::kEmbedding && !plan.weights_fixed) samples = &own.emplace(sampler_.sample(l));
     LayerShape shape = shape_of(layer);
     shape.pairs = pairs_of(l);
     LayerSolution solution =
@@ -129,13 +148,12 @@ class Pass {
     return solution;
   }
 
-  ov::Core& core_;
   const PreparedModel& prepared_;
-  const Calls& calls_;
   const std::vector<LayerPlan>& plan_;
   const PassOptions& options_;
   QuantizedCopy quantized_;
   LockstepSampler sampler_;
+  TableSampler tables_;
   std::vector<LayerSolution> solutions_;
 };
 
@@ -151,6 +169,7 @@ std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const P
                                                          const PassOptions& options) {
   const QuantizedCopy nothing_quantized(prepared);
   LockstepSampler sampler(core, prepared, calls, nothing_quantized, options, true);
+  TableSampler tables(core, prepared, calls, options);
   Task task(options.progress, options.stage, prepared.layers.size());
   std::vector<std::vector<LayerSolution>> solutions(requests.size());
   for (size_t l = 0; l < prepared.layers.size(); ++l) {

@@ -20,6 +20,7 @@ namespace op = ov::opset13;
 constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
 constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
 // Of language models, whose outputs are a vocabulary wide, so much is looked at: few tokens say which layers matter.
+constexpr size_t kWideCallsToSolve = 16;  // which have kRowsAlone tokens, as long as windows are by default
 constexpr size_t kWideCalls = 4;
 constexpr int64_t kWideTokens = 64;
 constexpr size_t kStages = 8;                    // a disturbance then runs 4.5 eighths of the network, on average
@@ -210,6 +211,11 @@ class DisturbedNetwork {
   Values reference_;
 };
 
+std::vector<int64_t> first_of(std::vector<int64_t> all, size_t count) {
+  all.resize(std::min(all.size(), count));
+  return all;
+}
+
 }  // namespace
 
 std::vector<Stage> stages_of(const PreparedModel& prepared, const Outputs& producers, size_t wanted) {
@@ -279,17 +285,16 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
   const std::vector<int> widths(kMeasuredWidths.begin(), wide ? kMeasuredWidths.begin() + 1 : kMeasuredWidths.end());
   for (const int bits : widths) requests.push_back(with_level_counts(options.request, bits));
   std::unique_ptr<Samples> short_samples;
-  std::optional<Calls> short_calls;
+  std::optional<Calls> short_calls, calls_to_solve;
   if (wide) {
     short_samples = first_tokens(calls.source(), kWideTokens);
-    std::vector<int64_t> chosen = calls.chosen();
-    chosen.resize(std::min(chosen.size(), kWideCalls));
-    short_calls.emplace(*short_samples, *prepared.model, std::move(chosen));
+    short_calls.emplace(*short_samples, *prepared.model, first_of(calls.chosen(), kWideCalls));
+    calls_to_solve.emplace(calls.source(), *prepared.model, first_of(calls.chosen(), kWideCallsToSolve));
   }
   // A base can only be shared once the activations' is chosen.
   for (TensorCode& request : requests)
     if (request.family == Family::kSharedBase) request.family = Family::kFree;
-  const auto solutions = solve_each_alone(core, prepared, calls, requests, alone);
+  const auto solutions = solve_each_alone(core, prepared, calls_to_solve ? *calls_to_solve : calls, requests, alone);
 
   Task task(options.progress, "measuring sensitivities", producers.size() + widths.size() * prepared.layers.size());
   const SampleSet samples(short_calls ? *short_calls : calls, options.sensitivity_samples);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/blob.h"
+#include "core/hadamard.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -81,7 +82,7 @@ void check_step(const RowBlock& block, size_t index, const std::string& source) 
   const auto check = [&](bool holds) {
     if (!holds) damaged(source, fmt::format("step {}", index));
   };
-  check(step.kind >= RowStepKind::kMatMul && step.kind <= RowStepKind::kSlice);
+  check(step.kind >= RowStepKind::kMatMul && step.kind <= RowStepKind::kHadamard);
   check(step.a < own && (takes_two_values(step.kind) ? step.b < own : step.b == 0));
   check(step.width > 0 && step.width <= kMostWidth);
   check(is_norm(step.kind) ? std::isfinite(step.epsilon) && step.epsilon >= 0 : step.epsilon == 0);
@@ -102,7 +103,10 @@ void check_step(const RowBlock& block, size_t index, const std::string& source) 
     check(step.constant < block.vectors.size() && block.vectors[step.constant].size() == step.width);
   else if (step.kind != RowStepKind::kMatMul)
     check(step.constant == 0);
-  check(step.kind == RowStepKind::kSlice || step.begin == 0);
+  if (step.kind == RowStepKind::kHadamard)
+    check(step.begin > 0 && hadamard_block(step.begin) == step.begin && width % step.begin == 0);
+  else
+    check(step.kind == RowStepKind::kSlice || step.begin == 0);
 }
 
 void check_block(const RowBlock& block, const std::string& source) {

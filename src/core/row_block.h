@@ -37,13 +37,14 @@ enum class RowStepKind : uint32_t {
   kGeluErf = 9,    // a * (1 + erf(a / sqrt(2))) / 2
   kGeluTanh = 10,  // the same by OpenVINO's tanh approximation
   kSlice = 11,     // `width` values of a from `begin` on
+  kHadamard = 12,  // hadamard.h of a, in blocks of `begin` values
 };
 
 struct RowStep {
   RowStepKind kind = RowStepKind::kAdd;
   uint32_t a = 0, b = 0, constant = 0;  // b and constant: 0 where the kind has none
   float epsilon = 0;
-  uint64_t begin = 0, width = 0;  // width of the step's value; begin: of a slice
+  uint64_t begin = 0, width = 0;  // width of the step's value; begin: of a slice and of Hadamard transforms
 };
 
 struct RowBlock {

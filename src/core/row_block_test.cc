@@ -98,7 +98,7 @@ TEST(RowBlock, RefusesStepsThatDoNotFit) {
   refused([](RowBlock& block) { block.outputs = {6, 6}; });
   refused([](RowBlock& block) { block.outputs = {8}; });
   refused([](RowBlock& block) { block.steps[0].kind = static_cast<RowStepKind>(0); });
-  refused([](RowBlock& block) { block.steps[0].kind = static_cast<RowStepKind>(12); });
+  refused([](RowBlock& block) { block.steps[0].kind = static_cast<RowStepKind>(13); });
   refused([](RowBlock& block) { block.steps[0].a = 1; });
   refused([](RowBlock& block) { block.steps[0].b = 1; });
   refused([](RowBlock& block) { block.steps[0].constant = 1; });
@@ -116,6 +116,8 @@ TEST(RowBlock, RefusesStepsThatDoNotFit) {
   refused([](RowBlock& block) { block.steps[6].begin = 4; });
   refused([](RowBlock& block) { block.steps[6].begin = ~uint64_t{0}; });
   refused([](RowBlock& block) { block.steps[6].width = 0; });
+  for (const uint64_t transform : {0, 3, 4, 8})  // of rows of 6 values
+    refused([&](RowBlock& block) { block.steps[4] = {RowStepKind::kHadamard, 3, 0, 0, 0, transform, 6}; });
   refused([](RowBlock& block) { block.matrices[0].bias.pop_back(); });
   refused([](RowBlock& block) { block.matrices[0].blob = block.matrices[0].blob.first(50); });
   refused([](RowBlock& block) { block.vectors[0].pop_back(); });

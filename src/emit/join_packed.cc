@@ -179,7 +179,7 @@ class BlockMaker {
   }
 
   void add(const RowNode& node) {
-    RowStep step{node.kind, values_.at(node.inputs[0]), 0, 0, node.epsilon, 0, 0};
+    RowStep step{node.kind, values_.at(node.inputs[0]), 0, 0, node.epsilon, static_cast<uint64_t>(node.block), 0};
     if (takes_two_values(node.kind)) step.b = values_.at(node.inputs[1]);
     if (!node.vector.empty()) {
       step.constant = static_cast<uint32_t>(block_.vectors.size());

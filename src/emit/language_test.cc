@@ -7,6 +7,7 @@
 #include "graph/row_blocks.h"
 #include "graph/test_language_model.h"
 #include "ops/ops.h"
+#include "ops/packed_block.h"
 
 namespace dnateq::testing {
 namespace {
@@ -81,6 +82,26 @@ TEST_F(EmittedLanguageModel, TransformsWhatEntersTheSecondLayerOfAnMlpByAnOperat
   EXPECT_EQ(count_of(cpu, "HadamardTransform"), 2U);
   EXPECT_EQ(count_of(standard, "HadamardTransform"), 0U);
   EXPECT_LT(relative_error(said_by(emit_exact(prepared, codes)), said_by(standard)), 1e-3);
+}
+
+TEST_F(EmittedLanguageModel, TransformsWithinOneCallOfALayer) {
+  LanguageModel architecture;
+  architecture.hidden = 64;
+  const PreparedModel prepared = rotate(save_and_import(core_, language_model(architecture)), 1).prepared;
+  std::vector<LayerCodes> codes = random_codes(prepared);
+  for (size_t l = 0; l < codes.size(); ++l) {
+    codes[l].activations.reset();
+    codes[l].bias.clear();
+    if (const auto owner = prepared.layers[l].shares_weights_with) codes[l] = codes[*owner];
+  }
+  const ModelPtr cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
+  EXPECT_EQ(count_of(cpu, "HadamardTransform") + count_of(cpu, "PackedMatMul"), 0U);
+  size_t transforms = 0;
+  for (const auto& node : cpu->get_ops())
+    if (const auto* block = ov::as_type<ops::PackedBlock>(node.get()))
+      for (const RowStep& step : block->block().steps) transforms += step.kind == RowStepKind::kHadamard;
+  EXPECT_EQ(transforms, 2U);
+  EXPECT_LT(relative_error(said_by(cpu), said_by(emit_exact(prepared, codes))), 2e-2) << "8 bits of what enters layers";
 }
 
 }  // namespace

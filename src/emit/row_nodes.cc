@@ -173,6 +173,8 @@ std::optional<RowNode> function(const NodePtr& node) {
     return of_kind(gelu->get_approximation_mode() == ov::op::GeluApproximationMode::TANH ? RowStepKind::kGeluTanh
                                                                                          : RowStepKind::kGeluErf);
   if (ov::is_type<ov::op::v0::Gelu>(node)) return of_kind(RowStepKind::kGeluErf);
+  if (const auto* transform = ov::as_type<ops::HadamardTransform>(node.get()))
+    return RowNode{node, RowStepKind::kHadamard, {node->input_value(0)}, 0, {}, 0, {}, transform->block()};
   const auto mvn = ov::as_type_ptr<op::MVN>(node);
   if (mvn && mvn->get_normalize_variance() && mvn->get_eps_mode() == ov::op::MVNEpsMode::INSIDE_SQRT &&
       is_over_last_axis(mvn->input_value(1), mvn->input_value(0)))

@@ -19,6 +19,7 @@ struct RowNode {
   std::vector<float> vector;  // of kScale and kShift, as wide as a row
   float epsilon = 0;
   ov::NodeVector inner;  // of a norm that is written out: what stands between its input and `node`, the last one first
+  int64_t block = 0;     // of a Hadamard transform
 };
 
 // None where the node is no step, or may be one that mixes rows. Of two operands that are not constants the shapes must

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/hadamard.h"
 #include "dnateq/error.h"
 #include "kernels/crew.h"
 #include "kernels/matmul.h"
@@ -159,6 +160,9 @@ class RowProgram::Run {
       case RowStepKind::kSlice:
         std::memcpy(y, a, width * sizeof(float));
         return;
+      case RowStepKind::kHadamard:
+        if (y != a) std::memcpy(y, a, width * sizeof(float));
+        return hadamard({y, width}, operation.block);
       case RowStepKind::kMatMul:
         return;  // in products
     }

@@ -52,6 +52,7 @@ class RowProgram {
     std::optional<size_t> vector;
     float epsilon = 0;
     size_t width = 0;
+    size_t block = 0;  // of a Hadamard transform
   };
   struct Rounding {  // of a value to int8
     Place x;

@@ -155,6 +155,7 @@ void RowProgramMaker::place_all() {
       RowProgram::RowOperation operation{
           node.kind, places_[node.a], {}, {}, node.constant, node.epsilon, static_cast<size_t>(step.width)};
       if (node.kind == RowStepKind::kSlice) operation.a.begin += step.begin;
+      if (node.kind == RowStepKind::kHadamard) operation.block = static_cast<size_t>(step.begin);
       if (node.b) operation.b = places_[*node.b];
       operation.y = places_[node.y] = place_for(node.y, time++, true);
       made.operations.push_back(operation);

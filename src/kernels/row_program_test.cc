@@ -7,6 +7,7 @@
 #include <functional>
 #include <random>
 
+#include "core/hadamard.h"
 #include "core/test_error.h"
 #include "core/test_row_block.h"
 #include "kernels/matmul.h"
@@ -69,6 +70,7 @@ struct Block {
     rows.vectors.push_back(random_floats(static_cast<size_t>(rows.width(a)), ++seed));
     return add({kind, a, 0, static_cast<uint32_t>(rows.vectors.size() - 1), 0, 0, 0});
   }
+  uint32_t transform(uint32_t a, uint64_t block) { return add({RowStepKind::kHadamard, a, 0, 0, 0, block, 0}); }
   uint32_t slice(uint32_t a, uint64_t begin, uint64_t width) {
     return add({RowStepKind::kSlice, a, 0, 0, 0, begin, width});
   }
@@ -130,6 +132,10 @@ Values step_by_step(const RowProgram& program, const Block& block, Values values
         case RowStepKind::kGeluTanh:
           f.gelu_tanh(a, nullptr, width, to);
           break;
+        case RowStepKind::kHadamard:
+          std::copy_n(a, width, to);
+          hadamard({to, width}, static_cast<size_t>(step.begin));
+          break;
         case RowStepKind::kSlice:
           std::copy_n(a + step.begin, width, to);
       }
@@ -180,7 +186,7 @@ Block decoder_layer(uint64_t width, uint64_t hidden) {
   const uint32_t normal = b.with_vector(RowStepKind::kScale, b.one(RowStepKind::kRmsNorm, stream, 1e-5F));
   const uint32_t gate = b.matmul(normal, hidden), up = b.matmul(normal, hidden, false, 3);
   const uint32_t product = b.two(RowStepKind::kMultiply, b.one(RowStepKind::kSwish, gate), up);
-  const uint32_t next = b.two(RowStepKind::kAdd, stream, b.matmul(product, width));
+  const uint32_t next = b.two(RowStepKind::kAdd, stream, b.matmul(b.transform(product, 4), width));
   const uint32_t again = b.with_vector(RowStepKind::kScale, b.one(RowStepKind::kRmsNorm, next, 1e-5F));
   b.rows.outputs = {b.matmul(again, width), next, b.matmul(again, width / 4), b.matmul(again, width / 4, true, 6)};
   return b;
@@ -210,7 +216,8 @@ TEST(RowProgram, EveryFunction) {
                                   b.one(RowStepKind::kGeluTanh, 0),
                                   b.slice(1, 3, 17),
                                   b.slice(0, 39, 1),
-                                  b.slice(0, 0, 40)};
+                                  b.slice(0, 0, 40),
+                                  b.transform(1, 8)};
   b.rows.outputs = values;
   expect_as_step_by_step(b);
 }

@@ -174,8 +174,9 @@ std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const P
   std::vector<std::vector<LayerSolution>> solutions(requests.size());
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
-    const std::optional<LayerSamples> samples =
-        layer.kind == LayerKind::kEmbedding ? samples_of_output(core, prepared, calls, l, options) : sampler.sample(l);
+    std::optional<LayerSamples> own;
+    const LayerSamples* samples =
+        layer.kind == LayerKind::kEmbedding ? tables.sample(l) : &own.emplace(sampler.sample(l));
     for (size_t r = 0; r < requests.size(); ++r)
       solutions[r].push_back(
           solve(layer, shape_of(layer), requests[r], false, samples, solutions[r], options_of(layer, options.solve)));

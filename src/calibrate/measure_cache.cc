@@ -12,6 +12,7 @@ namespace dnateq {
 namespace {
 
 constexpr int kCacheVersion = 5;
+constexpr int kUniformBits = 8;
 constexpr int64_t kNoActivation = -1;  // in the file
 constexpr const char* kRemedy = "delete it, and the calibration data are measured again";
 
@@ -29,7 +30,8 @@ FitResult read_fit(const DocumentReader& reader, int stored_bits, const std::str
 
 Document activation_document(const ActivationMeasurement& m) {
   Document fits = Document::array();
-  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+  const bool has_fits = m.uniform8.code.stored_bits == kUniformBits;  // not where weights alone get codes
+  for (int bits = kMinStoredBits; bits <= kMaxStoredBits && has_fits; ++bits)
     fits.push_back(fit_document(m.fits[static_cast<size_t>(bits)]));
   return {{"tensor", m.tensor},
           {"non_negative", m.non_negative},
@@ -50,14 +52,15 @@ ActivationMeasurement read_activation(const DocumentReader& reader) {
   m.values = reader.finite("values", 0, static_cast<double>(kLargestCount));
   m.layers = reader.small_count("layers", 1, std::numeric_limits<int>::max());
   m.histogram = read_histogram(reader.object("histogram"));
+  m.sensitivity = reader.finite("sensitivity");
+  if (reader.list("fits").empty()) return m;
   constexpr int kWidths = kMaxStoredBits - kMinStoredBits + 1;
   if (reader.list("fits").size() != kWidths) reader.fail(fmt::format("'fits' must hold {} fits", kWidths));
   int bits = kMinStoredBits;
   for (const FitResult& fit :
        reader.items("fits", "fit", [&](const DocumentReader& one) { return read_fit(one, bits++, m.tensor); }))
     m.fits[static_cast<size_t>(fit.code.stored_bits)] = fit;
-  m.uniform8 = read_fit(reader.object("uniform8"), 8, m.tensor);
-  m.sensitivity = reader.finite("sensitivity");
+  m.uniform8 = read_fit(reader.object("uniform8"), kUniformBits, m.tensor);
   return m;
 }
 

@@ -82,6 +82,20 @@ class MeasureCache : public ::testing::Test {
   Document whole_;
 };
 
+// As of language models, whose weights alone get codes.
+TEST_F(MeasureCache, KeepsActivationsWithoutFits) {
+  Measurements without = sample();
+  without.activations[0].fits = {};
+  without.activations[0].uniform8 = {};
+  save_measurements(without, "key", file_);
+  const std::optional<Measurements> loaded = load_measurements("key", layers_, file_);
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->activations.at(0).values, 56.5);
+  EXPECT_EQ(loaded->activations.at(0).sensitivity, 0.25);
+  EXPECT_EQ(loaded->layers.at(1).weights.relative_error[3], 0.125);
+  EXPECT_TRUE(loaded->has_sensitivities);
+}
+
 TEST_F(MeasureCache, ComesBackWithEveryField) {
   const Measurements expected = sample(), m = read(whole_);
   ASSERT_EQ(m.activations.size(), 1U);

@@ -41,7 +41,7 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
 // activations a call (0 = unknown: no): where reading weights binds, and for embeddings. A roofline: either kernel
 // takes the longer of reading its weights (ours at `bits`, OpenVINO's at 8) and multiplying, and what a call costs
 // besides.
-bool runs_packed(const Layer& layer, int bits, double expected_rows);
+bool runs_packed(const Layer& layer, int bits, double expected_rows, bool is_joined = false);
 
 // Our operations (ops/), bit-true to the recipe: layers whose codes are int8 grids exchange integer levels
 // (fuse_levels.h), and what they compute is defined by scalar code (kernels/layer_reference.h), of which every kernel

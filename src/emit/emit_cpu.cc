@@ -98,7 +98,7 @@ bool can_run_packed(const Layer& layer) {
 
 }  // namespace
 
-bool runs_packed(const Layer& layer, int bits, double expected_rows) {
+bool runs_packed(const Layer& layer, int bits, double expected_rows, bool is_joined) {
   if (layer.kind == LayerKind::kEmbedding) return true;
   if (!can_run_packed(layer) || !(expected_rows > 0)) return false;
   // Measured on one Zen 4 core in chains of 192 ... 2,048 channels at 1 ... 8 rows, in ns, bytes and products a ns.
@@ -106,7 +106,8 @@ bool runs_packed(const Layer& layer, int bits, double expected_rows) {
   // bind.
   constexpr double kBytes = 28, kOurCall = 2000, kOurProducts = 120, kNativeCall = 600, kNativeProducts = 140;
   const auto weights = static_cast<double>(layer.rows * layer.columns);
-  const double ours = kOurCall + std::max(weights * bits / 8 / kBytes, expected_rows * weights / kOurProducts);
+  const double ours =
+      (is_joined ? 0 : kOurCall) + std::max(weights * bits / 8 / kBytes, expected_rows * weights / kOurProducts);
   const double native = kNativeCall + std::max(weights / kBytes, expected_rows * weights / kNativeProducts);
   return ours < native;
 }

@@ -146,10 +146,14 @@ double Network::expected_rows(size_t l) const {
   return entering == nullptr ? 0 : entering->values / static_cast<double>(layer.columns * layer.groups);
 }
 
+// Layers of a language model are joined to few calls, so that none is too small for one.
+bool Network::runs_packed(size_t l, int bits) const {
+  return options_.packed && dnateq::runs_packed(prepared_.layers[l], bits, expected_rows(l), !prepared_.state.empty());
+}
+
 int64_t Network::weight_bytes(const Layer& layer, const LayerCodes& codes) const {
   const auto l = static_cast<size_t>(&layer - prepared_.layers.data());
-  const bool blob =
-      options_.emit_exact || (options_.packed && runs_packed(layer, codes.code.stored_bits, expected_rows(l)));
+  const bool blob = options_.emit_exact || runs_packed(l, codes.code.stored_bits);
   return blob ? exact_weight_bytes(layer, codes) : standard_weight_bytes(layer, codes);
 }
 
@@ -164,15 +168,13 @@ std::shared_ptr<ov::Model> Network::emit_low_bit(const std::vector<LayerCodes>& 
 std::shared_ptr<ov::Model> Network::emit_main(const std::vector<LayerCodes>& codes) const {
   if (!options_.packed) return emit_standard(prepared_, codes);
   std::vector<bool> packed;
-  for (size_t l = 0; l < codes.size(); ++l)
-    packed.push_back(runs_packed(prepared_.layers[l], codes[l].code.stored_bits, expected_rows(l)));
+  for (size_t l = 0; l < codes.size(); ++l) packed.push_back(runs_packed(l, codes[l].code.stored_bits));
   return emit_cpu(prepared_, codes, packed);
 }
 
 // Whether the main emission leaves the layer to OpenVINO's INT8 kernels, of any CPU.
 bool Network::on_int8_kernels(size_t l, int bits) const {
-  return options_.emit_standard && options_.target_isa == TargetIsa::kAny &&
-         !(options_.packed && runs_packed(prepared_.layers[l], bits, expected_rows(l)));
+  return options_.emit_standard && options_.target_isa == TargetIsa::kAny && !runs_packed(l, bits);
 }
 
 std::vector<LayerPlan> Network::plan_for(std::span<const int> bits) const {
@@ -345,8 +347,8 @@ int64_t Network::second_form_bytes(size_t l, const LayerCodes& codes) const {
   const Layer& owner = prepared_.layers[*prepared_.layers[l].shares_weights_with];
   const int bits = codes.code.stored_bits;
   const auto o = static_cast<size_t>(&owner - prepared_.layers.data());
-  const bool packed = runs_packed(prepared_.layers[l], bits, expected_rows(l));
-  if (options_.emit_exact || !options_.packed || packed == runs_packed(owner, bits, expected_rows(o)) ||
+  const bool packed = runs_packed(l, bits);
+  if (options_.emit_exact || !options_.packed || packed == runs_packed(o, bits) ||
       codes.code.arithmetic == Arithmetic::kInt8Grid)
     return 0;
   return packed ? exact_weight_bytes(owner, codes) : standard_weight_bytes(owner, codes);

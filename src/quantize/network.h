@@ -92,6 +92,7 @@ class Network {
   std::string key_of(std::span<const int> bits, const Calls& calls) const;
   std::vector<LayerCodes> layer_codes(const std::vector<SolvedLayer>& solved) const;
   double expected_rows(size_t layer) const;
+  bool runs_packed(size_t l, int bits) const;  // in the main emission
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
   // Of layer `l`, which shares its weights: `cpu` keeps them a second time where OpenVINO's operations cannot read the
   // blob of ours (real levels).

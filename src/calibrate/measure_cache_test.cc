@@ -150,7 +150,7 @@ TEST_F(MeasureCache, EveryNumberIsOneThatCanBeMeasured) {
   refused("/activations/0/fits/1/code/stored_bits", 4, "fit 2 of the list: 'code' must have 3 bits");
   refused("/activations/0/fits/1/code/base", 0.5, "base");
   refused("/activations/0/fits/1/relative_error", -1, "'relative_error'");
-  refused("/activations/0/fits", Document::array(), "'fits'");
+  refused("/activations/0/fits", Document::array({{}}), "'fits'");
   refused("/activations/0/uniform8", whole_.at("activations").at(0).at("fits").at(5), "must have 8 bits");
   refused("/activations/0/histogram/keys/0", 1 << 16, "'keys'");
   refused("/activations/0/shape/0", -1, "'shape'");

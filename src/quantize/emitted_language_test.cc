@@ -1,28 +1,38 @@
 // What emissions make of a language model: tables in blocks, transforms.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "calibrate/rotate.h"
 #include "emit/emit.h"
-#include "emit/test_networks.h"
 #include "graph/row_blocks.h"
 #include "graph/test_language_model.h"
 #include "ops/ops.h"
 #include "ops/packed_block.h"
+#include "search/solve.h"
 
 namespace dnateq::testing {
 namespace {
 
-// Of the layers that own weights, as random codes; of the others, their owner's. No layers but `wanted`.
-std::vector<LayerCodes> codes_of_tables(const PreparedModel& prepared) {
-  std::vector<LayerCodes> all = random_codes(prepared);
-  for (size_t l = 0; l < all.size(); ++l) {
+size_t count_of(const ModelPtr& model, const std::string& type) {
+  const auto nodes = model->get_ops();
+  return static_cast<size_t>(
+      std::count_if(nodes.begin(), nodes.end(), [&](const auto& node) { return type == node->get_type_name(); }));
+}
+
+// By nearest rounding, of 3 to 5 bits; of tables alone, if so.
+std::vector<LayerCodes> codes_of(const PreparedModel& prepared, bool tables_alone) {
+  std::vector<LayerCodes> all;
+  for (size_t l = 0; l < prepared.layers.size(); ++l) {
     const Layer& layer = prepared.layers[l];
-    all[l].activations.reset();
-    all[l].bias.clear();
+    LayerCodes codes;
     if (layer.shares_weights_with)
-      all[l] = all[*layer.shares_weights_with];
-    else if (layer.kind != LayerKind::kEmbedding)
-      all[l] = {};
+      codes = all[*layer.shares_weights_with];
+    else if (layer.kind == LayerKind::kEmbedding || !tables_alone)
+      static_cast<WeightCodes&>(codes) =
+          quantize_rows(layer.weight_matrix(), {layer.rows, layer.columns, layer.groups, {}},
+                        with_level_counts(TensorCode{}, 3 + static_cast<int>(l % 3)));
+    all.push_back(std::move(codes));
   }
   return all;
 }
@@ -48,7 +58,7 @@ class EmittedLanguageModel : public ::testing::Test {
 
 TEST_F(EmittedLanguageModel, LooksUpAndMultipliesByATableInBlocksOfDifferentBitsInOneCallEach) {
   const PreparedModel prepared = cut({});
-  const std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  const std::vector<LayerCodes> codes = codes_of(prepared, true);
   const ModelPtr exact = emit_exact(prepared, codes), cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
   for (const ModelPtr& model : {exact, cpu}) {
     EXPECT_EQ(count_of(model, "ExponentialEmbedding"), 1U);
@@ -64,7 +74,7 @@ TEST_F(EmittedLanguageModel, LooksUpAndMultipliesByATableInBlocksOfDifferentBits
 
 TEST_F(EmittedLanguageModel, ComputesOtherBlocksAsTheyAre) {
   const PreparedModel prepared = cut({});
-  std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  std::vector<LayerCodes> codes = codes_of(prepared, true);
   codes[1] = codes[codes.size() - 3] = {};  // the second block stays in float32
   const ModelPtr exact = emit_exact(prepared, codes), cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
   EXPECT_EQ(count_of(cpu, "ExponentialEmbedding"), 3U);
@@ -76,7 +86,7 @@ TEST_F(EmittedLanguageModel, TransformsWhatEntersTheSecondLayerOfAnMlpByAnOperat
   LanguageModel architecture;
   architecture.hidden = 64;
   const PreparedModel prepared = rotate(save_and_import(core_, language_model(architecture)), 1).prepared;
-  const std::vector<LayerCodes> codes = codes_of_tables(prepared);
+  const std::vector<LayerCodes> codes = codes_of(prepared, true);
   const ModelPtr cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true)),
                  standard = emit_standard(prepared, codes);
   EXPECT_EQ(count_of(cpu, "HadamardTransform"), 2U);
@@ -88,12 +98,7 @@ TEST_F(EmittedLanguageModel, TransformsWithinOneCallOfALayer) {
   LanguageModel architecture;
   architecture.hidden = 64;
   const PreparedModel prepared = rotate(save_and_import(core_, language_model(architecture)), 1).prepared;
-  std::vector<LayerCodes> codes = random_codes(prepared);
-  for (size_t l = 0; l < codes.size(); ++l) {
-    codes[l].activations.reset();
-    codes[l].bias.clear();
-    if (const auto owner = prepared.layers[l].shares_weights_with) codes[l] = codes[*owner];
-  }
+  const std::vector<LayerCodes> codes = codes_of(prepared, false);
   const ModelPtr cpu = emit_cpu(prepared, codes, std::vector(codes.size(), true));
   EXPECT_EQ(count_of(cpu, "HadamardTransform") + count_of(cpu, "PackedMatMul"), 0U);
   size_t transforms = 0;

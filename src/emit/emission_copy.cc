@@ -9,7 +9,7 @@
 #include "core/channel_scale.h"
 #include "dnateq/error.h"
 #include "graph/hadamard_nodes.h"
-#include "graph/row_blocks.h"
+#include "graph/table_blocks.h"
 #include "ops/ops.h"
 
 namespace dnateq::emission {

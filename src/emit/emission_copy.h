@@ -73,7 +73,7 @@ class Blobs {
 void replace_hadamards(const Copy& copy);
 
 // Puts ExponentialEmbedding in the place of an embedding's lookup, together with those in further blocks of its table
-// (graph/row_blocks.h), where all of these are `wanted`.
+// (graph/table_blocks.h), where all of these are `wanted`.
 void replace_lookup(size_t layer, const Copy& copy, const std::function<bool(size_t)>& wanted, Blobs& blobs);
 
 // Gives all layers that `others` does not name the form of emit_standard. Where one of `others` has the same weights,

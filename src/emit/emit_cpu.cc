@@ -5,7 +5,7 @@
 
 #include "emit/emission_copy.h"
 #include "emit/join_packed.h"
-#include "graph/row_blocks.h"
+#include "graph/table_blocks.h"
 #include "ops/ops.h"
 
 namespace dnateq {

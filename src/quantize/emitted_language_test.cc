@@ -5,7 +5,7 @@
 
 #include "calibrate/rotate.h"
 #include "emit/emit.h"
-#include "graph/row_blocks.h"
+#include "graph/table_blocks.h"
 #include "graph/test_language_model.h"
 #include "ops/ops.h"
 #include "ops/packed_block.h"

@@ -12,7 +12,7 @@
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "emit/activations.h"
-#include "graph/row_blocks.h"
+#include "graph/table_blocks.h"
 #include "kernels/exponential.h"
 #include "quantize/describe.h"
 

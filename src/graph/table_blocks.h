@@ -20,12 +20,12 @@
 namespace dnateq {
 
 // The ends of the blocks that a table of so many rows is cut into, the last one `rows`; one end: it stays whole.
-std::vector<int64_t> row_block_ends(int64_t rows);
+std::vector<int64_t> table_block_ends(int64_t rows);
 
 // Cuts every table of embeddings of which `ends_of(rows)` makes several blocks, and the MatMuls that share it, in a
 // copy of the network. Nothing is changed in networks without state.
 PreparedModel cut_tables(const PreparedModel& prepared,
-                         const std::function<std::vector<int64_t>(int64_t)>& ends_of = row_block_ends);
+                         const std::function<std::vector<int64_t>(int64_t)>& ends_of = table_block_ends);
 
 // Lookups in the blocks of one table, and what joins them.
 struct CutLookup {

@@ -1,4 +1,4 @@
-#include "graph/row_blocks.h"
+#include "graph/table_blocks.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,13 +17,13 @@ PreparedModel prepared_of(ov::Core& core, const TempFolder& folder, const Langua
   return import_model(core, folder / "net.xml");
 }
 
-TEST(RowBlocks, EndWhereKernelsPanelsDo) {
-  EXPECT_THAT(row_block_ends(49152), ElementsAre(1536, 6144, 18432, 49152));
-  EXPECT_THAT(row_block_ends(50257), ElementsAre(1536, 6272, 18816, 50257));
-  EXPECT_THAT(row_block_ends(8191), ElementsAre(8191)) << "not worth further calls";
+TEST(TableBlocks, EndWhereKernelsPanelsDo) {
+  EXPECT_THAT(table_block_ends(49152), ElementsAre(1536, 6144, 18432, 49152));
+  EXPECT_THAT(table_block_ends(50257), ElementsAre(1536, 6272, 18816, 50257));
+  EXPECT_THAT(table_block_ends(8191), ElementsAre(8191)) << "not worth further calls";
 }
 
-TEST(RowBlocks, OfATableComputeWhatItDoes) {
+TEST(TableBlocks, OfATableComputeWhatItDoes) {
   ov::Core core;
   for (const auto& [name, architecture] : architectures()) {
     SCOPED_TRACE(name);
@@ -39,7 +39,7 @@ TEST(RowBlocks, OfATableComputeWhatItDoes) {
   }
 }
 
-TEST(RowBlocks, AreLayersOfTheirOwnWhichTheHeadShares) {
+TEST(TableBlocks, AreLayersOfTheirOwnWhichTheHeadShares) {
   ov::Core core;
   const TempFolder folder;
   const PreparedModel cut = cut_tables(prepared_of(core, folder, {}), small_blocks);
@@ -55,7 +55,7 @@ TEST(RowBlocks, AreLayersOfTheirOwnWhichTheHeadShares) {
   EXPECT_EQ(cut.model->output("logits").get_partial_shape(), (ov::PartialShape{-1, -1, 130}));
 }
 
-TEST(RowBlocks, AreFoundAgain) {
+TEST(TableBlocks, AreFoundAgain) {
   ov::Core core;
   const TempFolder folder;
   const PreparedModel whole = prepared_of(core, folder, {}), cut = cut_tables(whole, small_blocks);
@@ -77,7 +77,7 @@ TEST(RowBlocks, AreFoundAgain) {
   EXPECT_FALSE(cut_lookup(cut.layers[1].node.get())) << "not the first block";
 }
 
-TEST(RowBlocks, LeaveNetworksWithoutStateAlone) {
+TEST(TableBlocks, LeaveNetworksWithoutStateAlone) {
   ov::Core core;
   const TempFolder folder;
   PreparedModel prepared = prepared_of(core, folder, {});

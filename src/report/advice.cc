@@ -13,6 +13,8 @@ constexpr size_t kMostSensitive = 4;
 constexpr size_t kLowestOutputs = 4;
 constexpr size_t kLargestUnquantized = 4;
 constexpr int kMaxWeightBits = 7;
+constexpr double kMoreBits = 0.25;          // a value, that an allocation is to spend beside the present ones
+constexpr double kMostFewBits = 7.99;       // from 8 bits a value on, `exact` is not written unless it is asked for
 constexpr double kEnoughOutputSqnrDb = 25;  // above it a layer's output error is not worth a line
 
 std::string human_bytes(double bytes) {
@@ -69,6 +71,31 @@ Advice::Remedy keep_in_fp32(const Recipe& recipe, const LayerRecipe& layer) {
   return {"Keep it in FP32: " + price_of_fp32(recipe, layer) + ".", "--ignore " + shell_quoted(layer.name)};
 }
 
+// Means of weights, and of activations where the result has codes for them: weights' mean alone would be that of
+// activations too in `exact`, and is all that `cpu` takes. A recipe of several emissions keeps them, since `allocate`
+// takes the emissions that were asked for, or those that such a target comes to.
+std::string target_with_more_bits(const Recipe& recipe) {
+  const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
+  double room = 0, values = 0;  // up to the most bits that the search gives weights
+  for (const LayerRecipe& layer : recipe.layers) {
+    if (!layer.shares_weights_with.empty()) continue;
+    const auto elements = static_cast<double>(layer.weights.elements);
+    room += elements * std::max(0, kMaxWeightBits - layer.weights.code.stored_bits);
+    values += elements;
+  }
+  for (const UnquantizedLayer& layer : recipe.unquantized) values += static_cast<double>(layer.weight_elements);
+  const double more = values > 0 ? std::min(kMoreBits, room / values) : 0;
+  std::string target = fmt::format("{:.2f}", weights.stored_bits + more);
+  const bool has_exact = std::any_of(recipe.emissions.begin(), recipe.emissions.end(), [](const EmissionResult& e) {
+    return e.emission == "exact" || e.emission == "counting";
+  });
+  const bool has_codes = std::any_of(recipe.layers.begin(), recipe.layers.end(),
+                                     [](const LayerRecipe& layer) { return layer.activations.has_value(); });
+  if (!has_codes || (!has_exact && activations.stored_bits >= kMaxStoredBits)) return target;
+  if (activations.stored_bits >= kMaxStoredBits) return fmt::format("{}/{}", target, kMaxStoredBits);
+  return fmt::format("{}/{:.2f}", target, std::min(activations.stored_bits + kMoreBits, kMostFewBits));
+}
+
 void advise_on_sensitivity(const Recipe& recipe, std::vector<Advice>& advice) {
   std::vector<Tensor> tensors = tensors_of(recipe);
   double total = 0;
@@ -78,8 +105,6 @@ void advise_on_sensitivity(const Recipe& recipe, std::vector<Advice>& advice) {
                    [](const Tensor& a, const Tensor& b) { return sensitivity_of(a) > sensitivity_of(b); });
 
   const double mean_share = 1.0 / double(tensors.size());
-  double mean_bits = 0;
-  for (const Tensor& tensor : tensors) mean_bits += tensor.recipe->code.stored_bits * mean_share;
   Advice more_bits, at_limit;
   const LayerRecipe* worst = nullptr;
   for (size_t i = 0; i < std::min(kMostSensitive, tensors.size()); ++i) {
@@ -100,9 +125,9 @@ void advise_on_sensitivity(const Recipe& recipe, std::vector<Advice>& advice) {
   if (worst != nullptr) {
     if (recipe.strategy == "optimal") {
       more_bits.remedies.push_back(
-          {"Let the allocation spend a quarter of a bit more per tensor: it goes where the divergence is. Nothing is "
+          {"Let the allocation spend a quarter of a bit more a value: it goes where the divergence is. Nothing is "
            "measured again.",
-           fmt::format("dnateq allocate DIR --target-bits {:.2f} -o DIR2", mean_bits + 0.25)});
+           fmt::format("dnateq allocate DIR --target-bits {} -o DIR2", target_with_more_bits(recipe))});
     } else {
       more_bits.remedies.push_back({"Let the search allocate bits by sensitivity.", "--strategy optimal"});
     }

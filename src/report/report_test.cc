@@ -1,5 +1,6 @@
 #include "report/report.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -302,6 +303,39 @@ TEST(AdviceTest, TheLayerThatHurtsMostComesFirstWithACommand) {
   EXPECT_EQ(advice[0].cases[0].subject, "it's here");
   EXPECT_EQ(advice[0].remedies[0].command.find("dnateq allocate DIR --target-bits"), 0u);
   EXPECT_EQ(advice[0].remedies[1].command, "--ignore 'it'\\''s here'");
+}
+
+std::string target_of(const Recipe& recipe) {
+  const std::string command = advise(recipe).at(0).remedies.at(0).command;
+  const std::string before = "dnateq allocate DIR --target-bits ", behind = " -o DIR2";
+  EXPECT_EQ(command.find(before), 0u) << command;
+  return command.substr(before.size(), command.size() - before.size() - behind.size());
+}
+
+TEST(AdviceTest, TheTargetIsAboveTheMeansThatTheResultHas) {
+  Recipe recipe = network(6).recipe;
+  recipe.layers[4].weights.sensitivity = 1;
+  const double weights = weight_bits(recipe).stored_bits, activations = activation_bits(recipe).stored_bits;
+  EXPECT_EQ(target_of(recipe), fmt::format("{:.2f}/{:.2f}", weights + 0.25, activations + 0.25));
+
+  for (LayerRecipe& layer : recipe.layers) layer.activations->code = code_of(false, 8);
+  EXPECT_EQ(target_of(recipe), fmt::format("{:.2f}/8", weights + 0.25));  // `exact` was asked for, and stays
+  recipe.emissions[0].emission = "cpu";
+  EXPECT_EQ(target_of(recipe), fmt::format("{:.2f}", weights + 0.25));
+  for (LayerRecipe& layer : recipe.layers) layer.activations.reset();
+  EXPECT_EQ(target_of(recipe), fmt::format("{:.2f}", weights + 0.25));
+}
+
+TEST(AdviceTest, TheTargetAsksForNoBitsThatDoNotExist) {
+  Recipe recipe = network(6).recipe;
+  recipe.unquantized.clear();
+  for (size_t l = 0; l < recipe.layers.size(); ++l) {
+    recipe.layers[l].weights.code = code_of(true, l == 4 ? 6 : 7);
+    recipe.layers[l].activations->code = code_of(false, l == 0 ? 7 : 8);
+  }
+  recipe.layers[4].weights.sensitivity = 1;
+  const double weights = weight_bits(recipe).stored_bits;
+  EXPECT_EQ(target_of(recipe), fmt::format("{:.2f}/7.99", weights + 1.0 / 6));
 }
 
 TEST(AdviceTest, ATensorWithAllTheBitsThereAreIsToBeKeptInFp32) {

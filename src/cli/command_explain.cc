@@ -37,6 +37,7 @@ Json layer_json(const LayerExplanation& layer) {
     refused.push_back({{"kernel", verdict.name}, {"isa", verdict.isa}, {"reason", verdict.refusal}});
   return {{"name", layer.name},
           {"type", layer.type},
+          {"fused_in", layer.fused_in.empty() ? Json(nullptr) : Json(layer.fused_in)},
           {"kernel", layer.kernel},
           {"isa", layer.isa},
           {"refused", refused},
@@ -101,6 +102,7 @@ void print_layers(const Explanation& explanation, const std::map<std::string, La
   fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>9} {:>9}  bound by\n", "layer", width, "type", "kernel",
              "M x K x N", "bits", "read", "reading", "MACs");
   std::map<std::string, int> others, refusals;
+  std::map<std::string, std::vector<size_t>> fused;
   for (size_t l = 0; l < names.size(); ++l) {
     const LayerExplanation& layer = explanation.layers[l];
     for (const auto& verdict : layer.refused)
@@ -109,16 +111,24 @@ void print_layers(const Explanation& explanation, const std::map<std::string, La
       ++others[layer.type];
       continue;
     }
+    if (!layer.fused_in.empty()) fused[layer.fused_in].push_back(l);
     std::string bits = layer.stored_bits > 0 ? fmt::format("{:.2f}", layer.stored_bits) : "-";
     if (const auto recipe = recipes.find(layer.name); recipe != recipes.end() && recipe->second.activations)
       bits += fmt::format("/{}", recipe->second.activations->code.stored_bits);
     fmt::print("{:<{}}  {:<18} {:<26} {:>18} {:>7} {:>10} {:>6.1f} us {:>6.1f} us  {}\n", names[l], width,
-               shortened(layer.type, 18), layer.kernel, fmt::format("{} x {} x {}", layer.m, layer.k, layer.n), bits,
+               shortened(layer.type, 18), layer.kernel,
+               layer.k > 0 ? fmt::format("{} x {} x {}", layer.m, layer.k, layer.n) : std::string("-"), bits,
                human_bytes(layer.weight_bytes), layer.memory_us, layer.arithmetic_us, to_string(layer.bound));
   }
   std::string rest;
   for (const auto& [type, count] : others) rest += fmt::format("{}{} {}", rest.empty() ? "" : ", ", count, type);
   if (!rest.empty()) fmt::print("without weights: {}\n", rest);
+  for (const auto& [node, members] : fused) {
+    std::string together;
+    for (const size_t l : members) together += (together.empty() ? "" : ", ") + names[l];
+    fmt::print("{} run{} fused in one {}\n", together, members.size() == 1 ? "s" : "",
+               explanation.layers[members[0]].type);
+  }
   for (const auto& [reason, count] : refusals)
     fmt::print("faster, but not for {} layer{}: {}\n", count, count == 1 ? "" : "s", reason);
 }

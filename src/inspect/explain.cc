@@ -59,6 +59,7 @@ int64_t product(const ov::PartialShape& shape) {  // 0 where open
 struct StoredWeights {
   std::string layer;
   int64_t values = 0, bytes = 0;
+  int64_t channels = 0, rows = 0;  // of what the layer gives; 0 where open
 };
 
 // Finds the layer to which a node of the runtime model belongs. OpenVINO renames and fuses: what survives is the name
@@ -126,6 +127,11 @@ class Source {
       for (const std::string ours : {"/codes", "/gamma", "/weights"})  // as the emissions name them
         if (node->get_input_size() == 0 && name.ends_with(ours))
           stored.layer = name.substr(0, name.size() - ours.size());
+    }
+    const ov::PartialShape& out = layer.get_output_partial_shape(0);
+    if (out.rank().is_static() && out.size() > 0 && out[out.size() - 1].is_static()) {
+      stored.channels = out[out.size() - 1].get_length();
+      stored.rows = stored.channels == 0 ? 0 : product(out) / stored.channels;
     }
     layer_of_.try_emplace(layer.get_friendly_name(), weights_.size());
     for (const ov::Node* node : above) layer_of_.try_emplace(node->get_friendly_name(), weights_.size());
@@ -427,6 +433,56 @@ LayerExplanation explain_native(const Executed& executed, const Source& source, 
   return layer;
 }
 
+// The layers of weights that OpenVINO fused into one node: each has what it reads, its scales and biases behind it.
+std::vector<LayerExplanation> explain_fused(const Executed& executed, const Source& source, int64_t expected_rows) {
+  std::vector<LayerExplanation> layers;
+  int64_t before = 0;  // bits of constants in front of the first layer's
+  for (size_t i = 0; i < executed.node().get_input_size(); ++i) {
+    const auto constant = executed.constant(i);
+    if (!constant) continue;
+    const StoredWeights* stored = source.find(constant->originals());
+    const int64_t bits = constant->constant_bits();
+    if (stored == nullptr || stored->channels == 0 ||
+        product(constant->node().get_output_partial_shape(0)) != stored->values) {
+      (layers.empty() ? before : layers.back().weight_bytes) += layers.empty() ? bits : (bits + 7) / 8;
+      continue;
+    }
+    LayerExplanation layer;
+    layer.name = stored->layer;
+    layer.type = executed.type();
+    layer.fused_in = executed.node().get_friendly_name();
+    layer.kernel = executed.info("primitiveType");
+    layer.isa = isa_of(layer.kernel);
+    layer.in_int8 = bits <= 8 * stored->values;
+    add_shapes(executed.node(), layer);
+    layer.weights = stored->values;
+    layer.stored_bits = 8.0 * static_cast<double>(stored->bytes) / static_cast<double>(stored->values);
+    layer.n = stored->channels;
+    layer.k = layer.weights / layer.n;
+    layer.m = stored->rows == 0 ? expected_rows : stored->rows;
+    layer.macs = layer.m * layer.weights;
+    layer.weight_bytes = (bits + 7) / 8;
+    layers.push_back(std::move(layer));
+  }
+  if (!layers.empty()) layers.front().weight_bytes += (before + 7) / 8;
+  return layers;
+}
+
+// Bytes of the matrices that a node reads beside what the layers are known by: those of recurrent cells, say.
+int64_t matrix_bytes(const Executed& executed) {
+  int64_t bits = 0;
+  for (size_t i = 0; i < executed.node().get_input_size(); ++i) {
+    const auto constant = executed.constant(i);
+    if (!constant) continue;
+    const ov::PartialShape& shape = constant->node().get_output_partial_shape(0);
+    const auto wide = [](const ov::Dimension& dim) { return dim.is_static() && dim.get_length() > 1; };
+    const std::string type = constant->info("outputPrecisions");
+    const bool is_number = type != "i32" && type != "i64" && type != "boolean";  // else indices, shapes and masks
+    if (is_number && std::count_if(shape.begin(), shape.end(), wide) > 1) bits += constant->constant_bits();
+  }
+  return (bits + 7) / 8;
+}
+
 // A copy whose inputs have no open axes; the model as it is where nobody gave shapes and ours do not fit.
 std::shared_ptr<ov::Model> with_shapes(const ov::Model& model, const ExplanationOptions& options) {
   std::map<std::string, ov::PartialShape> shapes;
@@ -490,10 +546,17 @@ Explanation explain(ov::Core& core, const std::shared_ptr<ov::Model>& model, con
     for (const auto& output : node->outputs())
       explanation.dynamic = explanation.dynamic || output.get_partial_shape().is_dynamic();
     const NodePtr op = source.op(executed.originals());
-    if (type == "Reference" && is_ours(op))
+    if (type == "Reference" && is_ours(op)) {
       explain_ours(executed, *op, options.expected_rows, explanation.layers);
-    else
-      explanation.layers.push_back(explain_native(executed, source, options.expected_rows, rounds_activations));
+      continue;
+    }
+    std::vector<LayerExplanation> fused;
+    if (type == "Subgraph") fused = explain_fused(executed, source, options.expected_rows);
+    explanation.layers.insert(explanation.layers.end(), fused.begin(), fused.end());
+    if (!fused.empty()) continue;
+    explanation.layers.push_back(explain_native(executed, source, options.expected_rows, rounds_activations));
+    LayerExplanation& layer = explanation.layers.back();
+    if (layer.weights == 0) layer.weight_bytes = matrix_bytes(executed);
   }
   return explanation;
 }

@@ -12,10 +12,11 @@ namespace dnateq {
 enum class Bound { kNone, kMemory, kArithmetic };
 
 struct LayerExplanation {
-  std::string name;    // of the layer whose weights it reads, as in the recipe; else of the node that runs
-  std::string type;    // FullyConnected, Convolution, ..., or one of our operations
-  std::string kernel;  // OpenVINO's primitive, or ours
-  std::string isa;     // empty where the kernel's name does not tell
+  std::string name;      // of the layer whose weights it reads, as in the recipe; else of the node that runs
+  std::string type;      // FullyConnected, Convolution, ..., or one of our operations
+  std::string kernel;    // OpenVINO's primitive, or ours
+  std::string fused_in;  // the node that runs it together with other layers of weights; empty: one of its own
+  std::string isa;       // empty where the kernel's name does not tell
   std::vector<kernels::KernelVerdict> refused;  // faster kernels of ours that do not take it, and why
   std::vector<std::string> inputs, outputs;     // shapes
   int64_t m = 0, k = 0, n = 0;              // rows, inputs a channel, channels; embeddings: rows looked up, 1, width

@@ -95,6 +95,29 @@ class BenchInputs(Case):
         self.assertEqual([call["image"].flat[0] for call in calls_of(model, self.folder / "calls")], [97, 98])
 
 
+class Fused(Case):
+    def test_layers_that_run_in_one_node_keep_their_weights(self):
+        image = ops.parameter([-1, 3, 16, 16], np.float32, name="image")
+        image.output(0).set_names({"image"})
+        x = image
+        for name, (outputs, inputs) in {"conv1": (16, 3), "conv2": (32, 16)}.items():
+            x = ops.relu(ops.convolution(x, weights(outputs, inputs, 3, 3), [2, 2], [1, 1], [1, 1], [1, 1], name=name))
+        x = ops.reduce_mean(x, np.array([2, 3]), False)
+        x = ops.relu(ops.matmul(x, weights(64, 32), False, True, name="first"))
+        x = ops.matmul(x, weights(10, 64), False, True, name="second")
+        net = save(ov.Model([ops.result(x)], [image], "net"), self.folder / "fused.xml")
+        np.savez(self.calib, image=np.random.default_rng(0).standard_normal((32, 3, 16, 16)).astype(np.float32))
+        self.succeeds("quantize", net, "--calibration", self.calib, "--weight-bits", "4", "-o", self.out)
+        one, two = (self.json_of("explain", self.out, "--threads", threads) for threads in (1, 2))
+        for document in (one, two):  # OpenVINO fuses MatMuls at one thread
+            of_weights = {layer["name"] for layer in document["layers"] if layer["weights"] > 0}
+            self.assertEqual(of_weights, {"conv1", "conv2", "first", "second"})
+        self.assertLess(abs(one["weight_bytes"] - two["weight_bytes"]), 0.1 * two["weight_bytes"])
+        fused = [layer["name"] for layer in one["layers"] if layer["fused_in"]]
+        printed = self.succeeds("explain", self.out)
+        self.assertEqual(", ".join(fused) + " run fused in one " in printed, len(fused) > 1)
+
+
 class Explain(Case):
     def setUp(self):
         super().setUp()

@@ -60,6 +60,7 @@ int run(EvaluateOptions options, const Session& session) {
   if (!options.data.text.empty()) return run_on_text(options, session);
   options.threads = session.thread_count();
   const EvaluateResult result = run_evaluate_job(options, session.progress);
+  if (!result.note.empty() && !session.quiet) print_aside(result.note);
   if (session.json) {
     print_json(document_of(result));
     return 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <numeric>
@@ -97,6 +98,31 @@ bool all_finite(const ov::Tensor& tensor) {
   return std::all_of(values, values + tensor.get_size(), [](float value) { return std::isfinite(value); });
 }
 
+ov::PartialShape partial(const std::vector<int64_t>& shape) {
+  return ov::PartialShape(std::vector<ov::Dimension>(shape.begin(), shape.end()));
+}
+
+// What a wrong shape plainly comes from; empty where nothing is plain.
+std::string hint_for(const std::vector<int64_t>& shape, const ov::PartialShape& wanted, int64_t samples) {
+  if (wanted.rank().is_dynamic()) return {};
+  const size_t rank = wanted.size();
+  if (shape.size() == 4 && rank == 4) {
+    const auto with_axes = [&](const std::array<size_t, 4>& axes) {
+      return partial({shape[axes[0]], shape[axes[1]], shape[axes[2]], shape[axes[3]]});
+    };
+    if (wanted.compatible(with_axes({0, 3, 1, 2}))) return "; the axes look like NHWC, transpose them to NCHW";
+    if (wanted.compatible(with_axes({0, 2, 3, 1}))) return "; the axes look like NCHW, transpose them to NHWC";
+  }
+  if (shape.size() + 1 != rank) return {};
+  std::vector<int64_t> with_batch = shape;
+  with_batch.insert(with_batch.begin(), 1);
+  if (wanted.compatible(partial(with_batch))) return "; the batch axis is missing, put one of length 1 first";
+  with_batch[1] = samples;  // the first axis of one sample was taken for that of samples
+  if (shape[0] == 1 && wanted.compatible(partial(with_batch)))
+    return "; the batch axis is missing, put that of samples first";
+  return {};
+}
+
 std::string text_of(const std::vector<int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ",")); }
 
 ov::Tensor stack(const std::vector<ov::Tensor>& parts) {
@@ -188,10 +214,12 @@ std::vector<ov::Tensor> Calls::sample(int64_t index) const {
     if (is_float(array.type) && input.type.is_integral())
       throw Error(fmt::format("'{}' gives {} for model input '{}', which takes {}; convert the data", samples_.source(),
                               to_string(array.type), input.name, input.type.get_type_name()));
-    const ov::PartialShape shape(std::vector<ov::Dimension>(array.shape.begin(), array.shape.end()));
-    if (!input.shape.compatible(shape))
-      throw Error(fmt::format("sample {} of '{}' has shape {} for model input '{}', which takes {}", index,
-                              samples_.source(), text_of(array.shape), input.name, input.shape.to_string()));
+    if (!input.shape.compatible(partial(array.shape))) {
+      for (int64_t before = 0; before < index; ++before) sample(before);  // the first in the source's order is named
+      throw Error(fmt::format("sample {} of '{}' has shape {} for model input '{}', which takes {}{}", index,
+                              samples_.source(), text_of(array.shape), input.name, input.shape.to_string(),
+                              hint_for(array.shape, input.shape, samples_.size())));
+    }
     tensors.push_back(to_tensor(array, input.type));
     if (array.type == DataType::kFloat64 && input.type == ov::element::f32 && !all_finite(tensors.back()))
       throw Error(fmt::format("sample {} of '{}' goes beyond float32's range for model input '{}'; scale the data",

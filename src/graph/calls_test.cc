@@ -140,5 +140,25 @@ TEST(Calls, WhatDoesNotFitIsNamed) {
   EXPECT_THAT(refusal(VectorSamples({"image"}, {}), model_taking({-1, 2})), HasSubstr("holds no samples"));
 }
 
+TEST(Calls, TheFirstWrongSampleOfTheSourceIsNamed) {
+  const Array fits = floats({1, 2}, {1, 2}), wrong = floats({1, 3}, {1, 2, 3});
+  const VectorSamples samples({"image"}, {{fits}, {wrong}, {fits}, {wrong}});
+  EXPECT_THAT(error_of([&] { Calls(samples, *model_taking({-1, 2}), {3, 0, 1}); }), HasSubstr("sample 1 of"));
+}
+
+TEST(Calls, AHintIsGivenWhereTheCauseOfAWrongShapeIsPlain) {
+  const auto refusal = [](const std::vector<int64_t>& shape, size_t count, const ov::PartialShape& wanted) {
+    const auto values = random_values(static_cast<size_t>(ov::shape_size(ov::Shape(shape.begin(), shape.end()))), 1);
+    const VectorSamples samples({"image"}, std::vector<std::vector<Array>>(count, {floats(shape, values)}));
+    return error_of([&] { Calls(samples, *model_taking(wanted)); });
+  };
+  EXPECT_THAT(refusal({1, 8, 9, 3}, 2, {-1, 3, 8, 9}), HasSubstr("look like NHWC, transpose them to NCHW"));
+  EXPECT_THAT(refusal({1, 3, 8, 9}, 2, {-1, 8, 9, 3}), HasSubstr("look like NCHW, transpose them to NHWC"));
+  EXPECT_THAT(refusal({3, 8, 9}, 2, {-1, 3, 8, 9}), HasSubstr("the batch axis is missing"));
+  EXPECT_THAT(refusal({1, 8, 9}, 3, {-1, 3, 8, 9}), HasSubstr("put that of samples first"));
+  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{1, 1, 8, 9}, {1, 8, 9}, {1, 216}})
+    EXPECT_THAT(refusal(shape, 2, {-1, 3, 8, 9}), ::testing::EndsWith("which takes [?,3,8,9]"));
+}
+
 }  // namespace
 }  // namespace dnateq::testing

@@ -1,7 +1,9 @@
 #include "graph/evaluate.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "core/option.h"
@@ -10,23 +12,60 @@
 
 namespace dnateq {
 
+namespace {
+
+using ConstOutput = ov::Output<const ov::Node>;
+
+std::string name_of(const ConstOutput& output) {
+  return output.get_names().empty() ? output.get_node()->get_friendly_name() : output.get_any_name();
+}
+
+bool is_readable(const ConstOutput& output) {
+  const ov::element::Type type = output.get_element_type();
+  return type.is_dynamic() || type == ov::element::f32;
+}
+
+size_t first_readable(const std::vector<ConstOutput>& outputs) {
+  return static_cast<size_t>(std::find_if(outputs.begin(), outputs.end(), is_readable) - outputs.begin());
+}
+
+[[noreturn]] void refuse(const std::vector<ConstOutput>& outputs, const ConstOutput& output, const std::string& file) {
+  std::vector<std::string> readable;
+  for (const ConstOutput& other : outputs)
+    if (is_readable(other))
+      readable.push_back(fmt::format("'{}' {}", name_of(other), other.get_partial_shape().to_string()));
+  const std::string what = fmt::format("output '{}' of '{}' is {}, and metrics read float32", name_of(output), file,
+                                       output.get_element_type().get_type_name());
+  if (readable.empty()) throw Error(fmt::format("{}, which no output of it is; export the model with one", what));
+  throw Error(fmt::format("{}; name another one with {}: {}", what, option("output"), fmt::join(readable, ", ")));
+}
+
+}  // namespace
+
 size_t find_output(const ov::Model& model, const std::string& name, const std::string& file) {
-  const auto check = [&](size_t i) {
-    const ov::element::Type type = model.outputs()[i].get_element_type();
-    if (type.is_static() && type != ov::element::f32)
-      throw Error(fmt::format("output {} of '{}' is {}, and metrics read float32; name another one with {}",
-                              name.empty() ? std::string("1") : "'" + name + "'", file, type.get_type_name(),
-                              option("output")));
-    return i;
-  };
-  if (name.empty()) return check(0);
+  const std::vector<ConstOutput> outputs = model.outputs();
+  if (name.empty()) {
+    const size_t first = first_readable(outputs);
+    if (first == outputs.size()) refuse(outputs, outputs.at(0), file);
+    return first;
+  }
   std::vector<std::string> all;
-  for (size_t i = 0; i < model.outputs().size(); ++i) {
-    const auto& names = model.outputs()[i].get_names();
-    if (names.contains(name)) return check(i);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const auto& names = outputs[i].get_names();
+    if (names.contains(name) && !is_readable(outputs[i])) refuse(outputs, outputs[i], file);
+    if (names.contains(name)) return i;
     all.insert(all.end(), names.begin(), names.end());
   }
   throw Error(fmt::format("'{}' has no output '{}'; its outputs are: {}", file, name, fmt::join(all, ", ")));
+}
+
+std::string note_on_default_output(const ov::Model& model) {
+  const std::vector<ConstOutput> outputs = model.outputs();
+  const size_t first = first_readable(outputs);
+  if (first == 0 || first == outputs.size()) return {};
+  return fmt::format("the metric reads output '{}', the first in float32 ('{}' is {}); {} names another one",
+                     name_of(outputs[first]), name_of(outputs[0]), outputs[0].get_element_type().get_type_name(),
+                     option("output"));
 }
 
 OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model, const Calls& calls, size_t output,

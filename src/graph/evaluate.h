@@ -12,8 +12,13 @@
 
 namespace dnateq {
 
-// Index of the output called `name`; the first one for an empty name. Throws Error naming the model's outputs.
+// Index of the output called `name`; the first one in float32 for an empty name. Throws Error naming the model's
+// outputs.
 size_t find_output(const ov::Model& model, const std::string& name, const std::string& file);
+
+// Which output an empty name means, as a sentence with options marked, where that is not the network's first. Empty: it
+// is, or there is none.
+std::string note_on_default_output(const ov::Model& model);
 
 // Runs the network in float32 over all calls. Only the named output is kept.
 OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model, const Calls& calls, size_t output,

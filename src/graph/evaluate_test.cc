@@ -30,6 +30,25 @@ TEST(FindOutput, ByNameOrTheFirst) {
       ::testing::AllOf(HasSubstr("'net.xml' has no output 'logits'"), HasSubstr("doubled"), HasSubstr("integers")));
 }
 
+TEST(FindOutput, IsTheFirstThatMetricsReadWhereNoneIsNamed) {
+  const auto x = parameter("x", {-1, 4});
+  const auto integers = std::make_shared<op::Convert>(x, ov::element::i64);
+  const auto doubled = std::make_shared<op::Add>(x, x);
+  integers->output(0).set_names({"output"});
+  doubled->output(0).set_names({"doubled"});
+  const ov::Model model(ov::OutputVector{integers, doubled}, ov::ParameterVector{x});
+  EXPECT_EQ(find_output(model, "", "net.xml"), 1U);
+  EXPECT_THAT(note_on_default_output(model),
+              ::testing::AllOf(HasSubstr("reads output 'doubled'"), HasSubstr("'output' is i64")));
+  EXPECT_THAT(error_of([&] { find_output(model, "output", "net.xml"); }),
+              ::testing::AllOf(HasSubstr("output 'output' of 'net.xml' is i64"), HasSubstr("'doubled' [?,4]")));
+  EXPECT_EQ(note_on_default_output(*two_outputs()), "");
+
+  const ov::Model none(ov::OutputVector{integers}, ov::ParameterVector{x});
+  EXPECT_THAT(error_of([&] { find_output(none, "", "net.xml"); }),
+              ::testing::AllOf(HasSubstr("output 'output'"), HasSubstr("no output of it is")));
+}
+
 TEST(RunOutput, KeepsEverySamplesValuesInOrder) {
   ov::Core core;
   const ModelPtr model = two_outputs();

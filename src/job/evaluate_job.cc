@@ -40,7 +40,7 @@ EvaluateResult ask_command(const EvaluateOptions& options, const std::string& na
   if (!std::filesystem::is_regular_file(options.model))
     throw Error(fmt::format("there is no model file '{}'", options.model));
   const ExternalScore said = run_command(name.substr(name.find(':') + 1), options.model);
-  EvaluateResult result{to_string(Metric::kCommand), said.score, {}, {}};
+  EvaluateResult result{to_string(Metric::kCommand), said.score, {}, {}, {}};
   if (!said.per_sample.empty()) result.samples = said.per_sample.size();
   return result;
 }
@@ -69,7 +69,8 @@ EvaluateResult run_evaluate_job(const EvaluateOptions& options, const Progress& 
   if (compares)
     reference = Loaded(options.reference).run(options.reference, *data, options, progress, "running reference");
   const std::vector<double> scores = score(metric, got, reference, labels);
-  EvaluateResult result{to_string(metric), mean(scores), scores.size(), {}};
+  EvaluateResult result{to_string(metric), mean(scores), scores.size(), {}, {}};
+  if (options.output_name.empty()) result.note = note_on_default_output(*own.model);
   if (compares) {
     const std::vector<double> reference_scores = score(metric, reference, reference, labels);
     result.reference = {mean(reference_scores), paired_interval(scores, reference_scores, 1)};

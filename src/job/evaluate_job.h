@@ -16,7 +16,7 @@ struct EvaluateOptions {
   std::string metric;       // as in quantize; empty: top1 with labels, else cosine
   std::string labels;       // a file, or "names"
   std::string reference;    // the FP32 model that agreement, cosine and kl compare with
-  std::string output_name;  // that the metric reads; empty: the first
+  std::string output_name;  // that the metric reads; empty: the first in float32
   DataArguments data;
   int threads = 1;
 };
@@ -30,6 +30,7 @@ struct EvaluateResult {
     std::pair<double, double> difference;  // within these at 95 %, sample by sample
   };
   std::optional<Reference> reference;
+  std::string note;  // on the output that was read, options marked; may be empty
 };
 
 // Throws Error.

@@ -58,7 +58,21 @@ void print_result(const InspectedResult& result) {
   }
 }
 
+std::string shape_text(const InspectedModel::Port& port) {
+  if (!port.shape) return "any shape";
+  std::string text;
+  for (const int64_t dim : *port.shape) text += (text.empty() ? "" : ",") + (dim < 0 ? "?" : std::to_string(dim));
+  return "[" + text + "]";
+}
+
+void print_ports(const char* kind, const std::vector<InspectedModel::Port>& ports) {
+  for (const InspectedModel::Port& port : ports)
+    fmt::print("{:<7} {:<36} {:<18} {}\n", kind, port.name, port.type, shape_text(port));
+}
+
 void print_model(const InspectedModel& model) {
+  print_ports("input", model.inputs);
+  print_ports("output", model.outputs);
   for (const InspectedModel::Layer& layer : model.layers)
     fmt::print("{:<44} {:<18} {:<20} {:>10}\n", layer.name, layer.type,
                fmt::format("[{}]", fmt::join(layer.shape, ",")), human_bytes(layer.bytes));
@@ -67,13 +81,25 @@ void print_model(const InspectedModel& model) {
   for (const std::string& note : model.notes) fmt::print("{}\n", note);
 }
 
+Json ports_json(const std::vector<InspectedModel::Port>& ports) {
+  Json all = Json::array();
+  for (const InspectedModel::Port& port : ports)
+    all.push_back(
+        {{"name", port.name}, {"type", port.type}, {"shape", port.shape ? Json(*port.shape) : Json(nullptr)}});
+  return all;
+}
+
 Json document_of(const InspectedModel& model) {
   Json layers = Json::array(), rest = Json::array();
   for (const InspectedModel::Layer& layer : model.layers)
     layers.push_back({{"name", layer.name}, {"type", layer.type}, {"shape", layer.shape}, {"bytes", layer.bytes}});
   for (const UnquantizedLayer& layer : model.unquantized)
     rest.push_back({{"name", layer.name}, {"type", layer.type}, {"reason", layer.reason}});
-  return {{"layers", layers}, {"unquantized", rest}, {"notes", model.notes}};
+  return {{"inputs", ports_json(model.inputs)},
+          {"outputs", ports_json(model.outputs)},
+          {"layers", layers},
+          {"unquantized", rest},
+          {"notes", model.notes}};
 }
 
 int run(const std::string& path, const Session& session) {

@@ -12,6 +12,23 @@
 #include "ops/ops.h"
 
 namespace dnateq {
+namespace {
+
+std::vector<InspectedModel::Port> ports_of(const std::vector<ov::Output<const ov::Node>>& ports) {
+  std::vector<InspectedModel::Port> all;
+  for (const ov::Output<const ov::Node>& port : ports) {
+    const ov::PartialShape& shape = port.get_partial_shape();
+    all.push_back({port.get_names().empty() ? port.get_node()->get_friendly_name() : port.get_any_name(),
+                   port.get_element_type().get_type_name(),
+                   {}});
+    if (shape.rank().is_dynamic()) continue;
+    all.back().shape.emplace();
+    for (const ov::Dimension& dim : shape) all.back().shape->push_back(dim.is_static() ? dim.get_length() : -1);
+  }
+  return all;
+}
+
+}  // namespace
 
 InspectedResult inspect_result(const std::filesystem::path& folder) {
   InspectedResult result{load_result(folder), {}};
@@ -29,6 +46,11 @@ InspectedModel inspect_model(const std::filesystem::path& file) {
   core.add_extension(ops::operation_extensions());
   const PreparedModel prepared = import_model(core, model_file_of(file));
   InspectedModel inspected;
+  // State that was taken out became inputs and outputs.
+  const std::shared_ptr<const ov::Model> as_read =
+      prepared.state.empty() ? prepared.model : read_model(core, model_file_of(file));
+  inspected.inputs = ports_of(as_read->inputs());
+  inspected.outputs = ports_of(as_read->outputs());
   for (const Layer& layer : prepared.layers)
     inspected.layers.push_back({layer.name, layer.node->get_type_name(), layer.weights()->get_shape(),
                                 static_cast<int64_t>(sizeof(float)) * layer.rows * layer.columns});

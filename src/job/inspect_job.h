@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,11 @@ struct InspectedResult {
 };
 
 struct InspectedModel {
+  struct Port {  // an input or output
+    std::string name, type;
+    std::optional<std::vector<int64_t>> shape;  // -1: any length; none: any rank
+  };
+  std::vector<Port> inputs, outputs;
   struct Layer {
     std::string name, type;
     std::vector<size_t> shape;  // of the weights

@@ -14,6 +14,7 @@
 #include "dnateq/error.h"
 #include "graph/batch_axis.h"
 #include "graph/calls.h"
+#include "graph/evaluate.h"
 #include "graph/import.h"
 #include "job/inputs.h"
 #include "job/int8_model.h"
@@ -172,6 +173,8 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   const JobData data =
       in_samples(core, prepared, arguments, setting.open ? setting.open(names) : open_files(arguments, names));
   if (!measured.empty()) check_samples(*data.calibration, measured);
+  if (options.output.empty() && !is_external(metric_of(options)) && setting.say)
+    if (const std::string note = note_on_default_output(*prepared.model); !note.empty()) setting.say(note);
   folder.start(options.resume);
   if (!measured.empty()) copy_measurements(measured, folder.work());
   const std::filesystem::path int8_model = int8_model_for(
@@ -361,6 +364,7 @@ FinishedJob run_quantize_job(const std::filesystem::path& directory, const Quant
 
 QuantizeArguments noted_arguments(const std::filesystem::path& from) {
   const std::filesystem::path file = from / "measurements" / "job.json";
+  if (!std::filesystem::exists(from / "unfinished" / "complete")) check_result(from);
   if (!std::filesystem::exists(file))
     throw Error(
         fmt::format("'{}' is no finished result of dnateq quantize (it has no measurements/job.json)", from.string()));

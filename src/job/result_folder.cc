@@ -1,8 +1,12 @@
 #include "job/result_folder.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/atomic_file.h"
 #include "core/document.h"
@@ -14,9 +18,61 @@
 
 namespace dnateq {
 
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* const kRecipeFile = "recipe.dnateq.json";
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+// Without a last slash.
+fs::path whole_path(const fs::path& folder) { return fs::absolute(folder / "").lexically_normal().parent_path(); }
+
+std::vector<std::string> results_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (is_there(entry.path() / kRecipeFile)) names.push_back("'" + entry.path().string() + "'");
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+}  // namespace
+
+void check_result(const fs::path& folder) {
+  if (is_there(folder / kRecipeFile)) return;
+  std::error_code ignored;
+  const std::string name = folder.string();
+  if (!is_there(folder)) throw Error(fmt::format("there is no folder '{}'; give one that dnateq quantize wrote", name));
+  if (!fs::is_directory(folder, ignored))
+    throw Error(fmt::format("'{}' is a file; give the folder that dnateq quantize wrote", name));
+  if (is_there(folder / "unfinished" / "running"))
+    throw Error(
+        fmt::format("'{}' holds a run that was stopped or still works, and no result yet; end it by the same "
+                    "call with {}",
+                    name, option("resume")));
+  const fs::path whole = whole_path(folder), parent = whole.parent_path();
+  if (whole.filename() == "unfinished" && is_there(folder / "running"))
+    throw Error(fmt::format("'{}' is where a run works or was stopped; end it by the same call with {}, then give '{}'",
+                            name, option("resume"), parent.string()));
+  if (is_there(parent / kRecipeFile))
+    throw Error(fmt::format("'{}' is part of the result '{}'; give that folder", name, parent.string()));
+  if (const auto results = results_in(folder); !results.empty())
+    throw Error(fmt::format("'{}' holds results and is none; give one of them: {}", name, fmt::join(results, ", ")));
+  if (fs::is_empty(folder, ignored))
+    throw Error(fmt::format("'{}' is empty; give a folder that dnateq quantize wrote", name));
+  throw Error(
+      fmt::format("'{}' has no {}, so it is no result; give a folder that dnateq quantize wrote", name, kRecipeFile));
+}
+
 Recipe load_result(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "unfinished" / "complete"))  // a process was killed while it put the rest there
     const ResultWriter whole(folder);
+  check_result(folder);
   Recipe recipe = load_recipe(folder / "recipe.dnateq.json");
   const std::filesystem::path job = folder / "measurements" / "job.json";
   if (!std::filesystem::exists(job)) return recipe;  // the recipe alone was handed on

@@ -8,6 +8,9 @@
 
 namespace dnateq {
 
+// Throws Error where a folder is no result of ours, or none yet: what it is instead, and what to give.
+void check_result(const std::filesystem::path& folder);
+
 // The recipe of a result folder. Throws Error if there is none, or it belongs to another model than the rest.
 Recipe load_result(const std::filesystem::path& folder);
 

@@ -14,7 +14,9 @@ namespace dnateq {
 namespace {
 
 namespace fs = std::filesystem;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kJob = "measurements/job.json";
 
@@ -388,6 +390,31 @@ TEST_F(ResultWriterTest, SavingCopiesAResultAndNothingElse) {
   write(to / "unfinished/running", "");
   EXPECT_THROW(save_result(out_, to), Error);  // a run was stopped there
   EXPECT_TRUE(fs::exists(to / "unfinished/running"));
+}
+
+TEST_F(ResultWriterTest, FoldersThatAreNoResultAreToldApart) {
+  const auto refusal = [](const fs::path& folder) -> std::string {
+    try {
+      check_result(folder);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  };
+  EXPECT_THAT(refusal(out_), HasSubstr("there is no folder"));
+  fs::create_directories(out_);
+  EXPECT_THAT(refusal(out_), HasSubstr("is empty"));
+  write(out_ / "notes.txt", "mine");
+  EXPECT_THAT(refusal(out_ / "notes.txt"), HasSubstr("is a file"));
+  EXPECT_THAT(refusal(out_), HasSubstr("has no recipe.dnateq.json"));
+  EXPECT_THAT(refusal(root_), AllOf(HasSubstr("has no recipe"), Not(HasSubstr("is none"))));
+  write(out_ / "unfinished" / "running", "");
+  EXPECT_THAT(refusal(out_), HasSubstr("stopped or still works"));
+  EXPECT_THAT(refusal(out_ / "unfinished"), AllOf(HasSubstr("where a run works"), HasSubstr("give '" + out_.string())));
+  write_result(out_, {"exact"}, "new");
+  EXPECT_EQ(refusal(out_), "");
+  EXPECT_THAT(refusal(out_ / "exact" / ""), HasSubstr("part of the result '" + out_.string() + "'"));
+  EXPECT_THAT(refusal(root_), AllOf(HasSubstr("is none"), HasSubstr("'" + out_.string() + "'")));
 }
 
 }  // namespace

@@ -94,7 +94,9 @@ def _score_of(metric: Callable[..., Score], argument: Any) -> tuple[float, list[
 
 
 def _bits(value: float | tuple[float, float]) -> str:
-    pair = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value,)
+    if isinstance(value, (tuple, list)) and len(value) != 2:
+        raise TypeError(f"target_bits has {len(value)} values; give a number or a pair (weights, activations)")
+    pair = value if isinstance(value, (tuple, list)) else (value,)
     return "/".join(repr(real("target_bits", bits)) for bits in pair)
 
 

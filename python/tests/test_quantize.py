@@ -315,6 +315,7 @@ def test_layers_are_ignored_by_name_type_and_pattern(network, samples, quiet, tm
     ({"subset_size": 0}, ValueError, "subset_size is 0"),
     ({"subset_size": 1.5}, TypeError, "subset_size is a float"),
     ({"target_bits": 1}, ValueError, "target_bits must lie between 2 and 32"),
+    ({"target_bits": (1, 2, 3)}, TypeError, "give a number or a pair"),
     ({"output": "boxes"}, ValueError, "no output 'boxes'"),
     ({"weight_bits": 9}, ValueError, "weight_bits is 9"),
     ({"resume": True}, ValueError, "nothing to resume"),

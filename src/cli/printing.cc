@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -37,11 +38,23 @@ void print_layers(const Recipe& recipe) {
     fmt::print("{:<44} {:<16} {:>9}  FP32: {}\n", *name++, layer.type, layer.weight_elements, layer.reason);
 }
 
+// Embeddings have no activations in any case.
+bool weights_alone(const Recipe& recipe) {
+  const auto multiplies = [](const LayerRecipe& layer) { return layer.type != "Gather"; };
+  return std::any_of(recipe.layers.begin(), recipe.layers.end(), multiplies) &&
+         std::none_of(recipe.layers.begin(), recipe.layers.end(),
+                      [](const LayerRecipe& layer) { return layer.activations.has_value(); });
+}
+
 void print_bits(const Recipe& recipe) {
   const BitSummary weights = weight_bits(recipe), activations = activation_bits(recipe);
   fmt::print("\nweights      {:.3f} stored bits a value ({:.1f}x smaller than FP32)\n", weights.stored_bits,
              weights.compression_vs_fp32);
-  if (activations.stored_bits > 0)
+  if (weights_alone(recipe))
+    fmt::print(
+        "activations  in FP32, since weights alone were quantized; MatMuls on narrow weights round each row to 8 "
+        "bits as they run\n");
+  else if (activations.stored_bits > 0)
     fmt::print("activations  {:.3f} stored bits a value that enters a quantized layer\n", activations.stored_bits);
   if (recipe.passed.values > 0)
     fmt::print("             {:.3f} over all {} values that operations of {} pass on, {:.1f} % of them in FP32 at 32\n",
@@ -57,11 +70,12 @@ void print_sizes(const FinishedJob& job) {
                human_bytes(e.bytes), e.bits_on_disk, job.recipe.parameters, human_bytes(e.graph_bytes));
 }
 
-void print_emission(const EmissionResult& e) {
+void print_emission(const EmissionResult& e, bool weights_alone) {
   fmt::print("\n{:<12} {:.4f}: loses {:.4f}", e.emission, e.score, e.loss);
   if (e.samples > 0) fmt::print(", 95 % within [{:.4f}, {:.4f}]", e.low, e.high);
   if (std::isfinite(e.upper_bound)) fmt::print("; at most {:.4f} at 95 % ({})", e.upper_bound, e.bound_method);
-  if (e.emission != "exact" && e.emission != "counting") fmt::print("; 8-bit activations");
+  if (e.emission != "exact" && e.emission != "counting")
+    fmt::print("; {}", weights_alone ? "activations in FP32, 8 bits inside MatMuls" : "8-bit activations");
 }
 
 void print_metric(const FinishedJob& job) {
@@ -72,7 +86,7 @@ void print_metric(const FinishedJob& job) {
   if (m->samples > 0) fmt::print("; {} samples", m->samples);
   fmt::print(" ({}{})", m->samples_from, m->held_out ? ", never seen by the search" : "");
   if (m->drop_type == "relative") fmt::print("\n             what is lost below is a share of FP32's score");
-  for (const EmissionResult& emission : job.recipe.emissions) print_emission(emission);
+  for (const EmissionResult& emission : job.recipe.emissions) print_emission(emission, weights_alone(job.recipe));
   if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);
 }
 

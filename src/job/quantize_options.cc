@@ -69,7 +69,10 @@ std::pair<double, double> parse_bits(const std::string& text) {
   const double activations = slash == std::string::npos ? weights : number(text.substr(slash + 1), "target_bits");
   for (const double bits : {weights, activations})
     if (bits < 2 || bits > 32)
-      throw Error(fmt::format("{} must lie between 2 and 32 stored bits a value", option("target_bits")));
+      throw Error(
+          fmt::format("{} must lie between 2 and 32: a quantized layer has 2 to 8 bits a value, and means above 8 need "
+                      "layers that stay in FP32, at 32 bits",
+                      option("target_bits")));
   return {weights, activations};
 }
 

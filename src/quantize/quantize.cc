@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/option.h"
 #include "dnateq/error.h"
@@ -20,6 +21,13 @@ BitsRequest bits_request(const QuantizeOptions& options) {
   return {options.weight_bits, options.activation_bits, options.target_weight_bits, options.target_activation_bits};
 }
 
+// A size that is enough when it is asked for as it is written.
+std::string size_rounded_up(double bytes) {
+  if (bytes < 1e3) return fmt::format("{:.0f} B", std::ceil(bytes));
+  const bool small = bytes < 1e6;
+  return fmt::format("{:.1f} {}", std::ceil(bytes / (small ? 1e2 : 1e5)) / 10, small ? "kB" : "MB");
+}
+
 // As mean bits of a weight, where a size was asked for. Throws Error where no widths are so few.
 BitsRequest bits_request(const SearchRun& run, const JoinedItems& items) {
   BitsRequest request = bits_request(run.options);
@@ -33,8 +41,8 @@ BitsRequest bits_request(const SearchRun& run, const JoinedItems& items) {
   for (const auto& network : run.networks) others += network->bytes_beside_layers();
   const double bits = 8 * (static_cast<double>(*run.options.target_bytes) - others);
   if (bits < least)
-    throw Error(fmt::format("{}: even the fewest bits, {} a weight, take {:.1f} MB; ask for that or more",
-                            option("target_size"), kMinStoredBits, (least / 8 + others) / 1e6));
+    throw Error(fmt::format("{}: even the fewest bits, {} a weight, take {}; ask for that or more",
+                            option("target_size"), kMinStoredBits, size_rounded_up(least / 8 + others)));
   request.mean_weight_bits = bits / values;
   return request;
 }

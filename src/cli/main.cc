@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -20,6 +21,7 @@
 #include "cli/progress_bar.h"
 #include "cli/words.h"
 #include "core/sentence.h"
+#include "core/suggestion.h"
 #include "dnateq/error.h"
 
 namespace {
@@ -63,8 +65,27 @@ dnateq::Installation this_installation() {
   return installation;
 }
 
+// What was given to a command that looks like an option and is none of its; empty: nothing.
+std::string unknown_option(const CLI::App& command) {
+  const std::vector<std::string> left = command.remaining();
+  const auto found = std::find_if(left.begin(), left.end(), [](const std::string& word) {
+    return word.size() > 1 && word[0] == '-' && std::isdigit(static_cast<unsigned char>(word[1])) == 0;
+  });
+  if (found == left.end()) return {};
+  const std::string option = found->substr(0, found->find('='));
+  std::vector<std::string> names;
+  for (const CLI::Option* one : command.get_options())
+    for (const std::string& name : one->get_lnames()) names.push_back(name);
+  const std::vector<std::string> near =
+      dnateq::near_names(option.substr(std::min(option.find_first_not_of('-'), option.size())), names);
+  return near.empty() ? fmt::format("unknown option '{}'; see dnateq {} --help", option, command.get_name())
+                      : fmt::format("unknown option '{}'; did you mean '--{}'?", option, near[0]);
+}
+
 std::string refusal_of(const CLI::ParseError& error, const CLI::App& app, int argc, char** argv) {
   const auto commands = app.get_subcommands();
+  if (!commands.empty())
+    if (const std::string unknown = unknown_option(*commands[0]); !unknown.empty()) return unknown;
   if (commands.empty() && argc > 1 && argv[1][0] != '-')
     return fmt::format("there is no command '{}'; see dnateq --help", argv[1]);
   return fmt::format("{}; see dnateq {}--help", dnateq::plain_sentence(error.what()),

@@ -137,7 +137,8 @@ class BadData(Case):
     def test_wrong_shape(self):
         for shape in ((8, 3, 9, 9), (8, 1, 8, 8), (8, 8, 8, 3), (8, 192), (8,)):
             with self.subTest(shape):
-                self.refused_everywhere(self.with_images(np.zeros(shape, np.float32)), ("bad.npz", "image"))
+                hint = "look like NHWC" if shape == (8, 8, 8, 3) else "image"
+                self.refused_everywhere(self.with_images(np.zeros(shape, np.float32)), ("sample 0", "bad.npz", hint))
 
     def test_wrong_type(self):
         self.refused_everywhere(self.with_images(images(8).astype(np.complex64)), "bad.npz")
@@ -170,7 +171,10 @@ class BadData(Case):
 
 class BadOptions(Case):
     def test_unknown_and_missing_options(self):
-        self.refuses_to_quantize("--frobnicate", names=("--frobnicate", "--help"))
+        self.refuses_to_quantize("--frobnicate", names=("unknown option '--frobnicate'", "--help"))
+        self.refuses_to_quantize("--max-dorp", "1%", names="unknown option '--max-dorp'; did you mean '--max-drop'?")
+        self.refuses_to_quantize("--max-dorp=1%", names="unknown option '--max-dorp'; did you mean '--max-drop'?")
+        self.fails("quantize", self.net, "--calibration", self.calib, "--output-folder", self.out, names="'--output-folder'")
         self.refuses_to_quantize("--strategy", "magic", names=("--strategy", "optimal"))
         self.refuses_to_quantize("--family", "magic", names=("magic", "shared-base"))
         self.refuses_to_quantize("--metric", "magic", names=("magic", "cosine"))
@@ -254,6 +258,9 @@ class BadOptions(Case):
     def test_limits_that_cannot_be_met(self):
         for bits in ("1", "33", "nan", "four", "4/", "4/4/4"):
             self.refuses_to_quantize("--target-bits", bits, names="--target-bits")
+        self.refuses_to_quantize("--target-bits", "1", names=("2 to 8 bits", "FP32, at 32 bits"))
+        self.fails("quantize", self.net, "--calibration", self.calib, "--target-size", "1kB", "-o", self.out,
+                   names=("--target-size", " kB; ask for that or more"))
         self.refuses_to_quantize("--target-bits", "2", names="--target-bits")  # scales and tables come on top
         for loss in ("-1%", "100%", "x", "nan"):
             self.refuses_to_quantize("--max-loss", loss, names="--max-loss")
@@ -276,7 +283,7 @@ class BadOptions(Case):
 
     def test_output_that_the_metric_cannot_read(self):
         for metric in ("kl", "cosine", "agreement"):
-            self.refuses_to_quantize("--metric", metric, "--output", "class", names=("class", "float32", "--output"))
+            self.refuses_to_quantize("--metric", metric, "--output", "class", names=("output 'class'", "i64", "float32", "--output: 'scores' [?,10]"))
         self.fails("eval", self.net, "--data", self.test, names="--reference")
         self.fails("eval", self.net, "--data", self.test, "--metric", "top1", names="--labels")
         self.fails("eval", self.net, "--data", self.test, "--reference", self.net, "--output", "absent", names="absent")
@@ -340,6 +347,9 @@ class BadResults(Case):
         for arguments in (("inspect", self.folder / "empty"), ("report", self.folder / "empty"), ("report", "absent"),
                           self.again("--target-bits", "5", "-o", self.folder / "out2", source=self.folder / "empty")):
             self.fails(*arguments, names=str(arguments[1]))
+        self.fails("inspect", self.folder / "empty", names="is empty; give a folder")
+        self.fails("inspect", self.out / "exact", names=("part of the result", str(self.out)))
+        self.fails("explain", self.folder, names=("holds results and is none", str(self.out)))
 
     def test_damaged_recipe(self):
         whole = self.recipe.read_text()

@@ -256,7 +256,8 @@ def with_outputs(text, rows, cache):
         for mark in (OUTPUT, PRINTED):
             start, end = (re.escape(part) for part in mark.format(row.name, "\n").split("\n\n\n"))
             command = f"$ {record['commands'][-len(record['outputs'])]}\n" if record and mark == OUTPUT else ""
-            block = f"```text\n{command}{record['outputs'][0].strip()}\n```" if record else "Not measured."
+            absent = "" if mark == OUTPUT else "Not measured."  # the program beside it is worth reading without
+            block = f"```text\n{command}{record['outputs'][0].strip()}\n```" if record else absent
             written = mark.format(row.name, block)
             text = re.sub(start + r"\n.*?" + end, lambda _, written=written: written, text, flags=re.DOTALL)
     return text

@@ -280,7 +280,7 @@ def quantize(model: Any, calibration: Iterable[Any], *, metric: str | Metric | N
             types and patterns, ours or NNCF's. What matches nothing is an error.
         only, untie: regular expressions on layer names: alone are quantized; get codes of their own although another layer has
             the same weights.
-        output: the output that a named metric reads (default: the first).
+        output: the output that a named metric reads (default: the first in float32).
         expect_rows: rows of activations in a call, for `cpu`: 1 for decoding token by token (default: as calibrated).
         batch_axis: axis of the inputs along which a call holds several samples (default: the first, where the network shows
             that its samples do not see each other; with `labels` always the first).

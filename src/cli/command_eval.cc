@@ -87,7 +87,7 @@ Command add_eval(CLI::App& app, Session& session) {
   command->add_option("--labels", options->labels, "labels, or `names`");
   command->add_option("--metric", options->metric, "as in quantize");
   command->add_option("--reference", options->reference, "FP32 model for agreement, cosine, kl");
-  command->add_option("--output", options->output_name, "output that the metric reads");
+  command->add_option("--output", options->output_name, "output that the metric reads (default: the first in float32)");
   add_common(*command, session);
   return {command, [options](const Session& own) { return run(*options, own); }};
 }

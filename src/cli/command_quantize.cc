@@ -109,7 +109,8 @@ Command add_quantize(CLI::App& app, Session& session) {
       ->add_option("--untie", arguments.untie,
                    "layers whose name matches get codes of their own, even where another layer has the same weights")
       ->allow_extra_args(false);
-  command->add_option("--output", arguments.output_name, "output that the metric reads (default: the first)");
+  command->add_option("--output", arguments.output_name,
+                      "output that the metric reads (default: the first in float32)");
   command->add_option("--budget", arguments.budget, "start no further candidate after this time, e.g. 10m");
   command->add_option("--int8", arguments.int8,
                       "an INT8 model of the same network to judge beside, or none (default: one that NNCF makes\n"

@@ -13,7 +13,7 @@ constexpr size_t kMostSensitive = 4;
 constexpr size_t kLowestOutputs = 4;
 constexpr size_t kLargestUnquantized = 4;
 constexpr int kMaxWeightBits = 7;
-constexpr double kMoreBits = 0.25;          // a value, that an allocation is to spend beside the present ones
+constexpr double kExtraBits = 0.25;         // a value, that an allocation is to spend beside the present ones
 constexpr double kMostFewBits = 7.99;       // from 8 bits a value on, `exact` is not written unless it is asked for
 constexpr double kEnoughOutputSqnrDb = 25;  // above it a layer's output error is not worth a line
 
@@ -84,7 +84,7 @@ std::string target_with_more_bits(const Recipe& recipe) {
     values += elements;
   }
   for (const UnquantizedLayer& layer : recipe.unquantized) values += static_cast<double>(layer.weight_elements);
-  const double more = values > 0 ? std::min(kMoreBits, room / values) : 0;
+  const double more = values > 0 ? std::min(kExtraBits, room / values) : 0;
   std::string target = fmt::format("{:.2f}", weights.stored_bits + more);
   const bool has_exact = std::any_of(recipe.emissions.begin(), recipe.emissions.end(), [](const EmissionResult& e) {
     return e.emission == "exact" || e.emission == "counting";
@@ -93,7 +93,7 @@ std::string target_with_more_bits(const Recipe& recipe) {
                                      [](const LayerRecipe& layer) { return layer.activations.has_value(); });
   if (!has_codes || (!has_exact && activations.stored_bits >= kMaxStoredBits)) return target;
   if (activations.stored_bits >= kMaxStoredBits) return fmt::format("{}/{}", target, kMaxStoredBits);
-  return fmt::format("{}/{:.2f}", target, std::min(activations.stored_bits + kMoreBits, kMostFewBits));
+  return fmt::format("{}/{:.2f}", target, std::min(activations.stored_bits + kExtraBits, kMostFewBits));
 }
 
 void advise_on_sensitivity(const Recipe& recipe, std::vector<Advice>& advice) {

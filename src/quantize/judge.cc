@@ -334,11 +334,11 @@ void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions
         "not certified: a candidate of more bits missed the limit on the samples that judge, which leaves "
         "this one unproven";
   } else {
-    metric.verdict = "not certified: " + may_lose;
+    metric.verdict = fmt::format("not certified: {}, and loses {:.4g} on the samples judged on", may_lose, worst.loss);
   }
   const EmissionResult& most = *std::max_element(emissions.begin(), emissions.end(),
                                                  [](const auto& a, const auto& b) { return a.loss < b.loss; });
-  if (!metric.certified && most.loss > limit && !within(most.loss, limit))
+  if (!metric.certified && !within(most.loss, limit))
     metric.verdict = fmt::format(
         "missed: {} loses {:.4g} on the samples judged on; ask for a loss below {:.4g}, or give more samples; {}",
         most.emission, most.loss, limit, metric.verdict);

@@ -338,7 +338,7 @@ void conclude(MetricResult& metric, const std::vector<EmissionResult>& emissions
   }
   const EmissionResult& most = *std::max_element(emissions.begin(), emissions.end(),
                                                  [](const auto& a, const auto& b) { return a.loss < b.loss; });
-  if (!metric.certified && !within(most.loss, limit))
+  if (!metric.certified && most.loss > limit && !within(most.loss, limit))  // NaN was not judged
     metric.verdict = fmt::format(
         "missed: {} loses {:.4g} on the samples judged on; ask for a loss below {:.4g}, or give more samples; {}",
         most.emission, most.loss, limit, metric.verdict);

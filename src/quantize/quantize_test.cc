@@ -175,7 +175,7 @@ TEST(Verdict, SaysWhatTheSamplesLack) {
   EXPECT_THAT(metric.verdict, HasSubstr("unproven"));
   conclude(metric, {emission(0.02, 0.03, false, 1000, 0)}, 0.01, 1000);
   EXPECT_THAT(metric.verdict,
-              testing::StartsWith("missed: exact loses 0.02 on the samples judged on; ask for a loss "));
+              ::testing::StartsWith("missed: exact loses 0.02 on the samples judged on; ask for a loss "));
   EXPECT_THAT(metric.verdict, HasSubstr("not certified: at 95 % exact may lose 0.03"));
   conclude(metric, {emission(0.001, kNotJudged, false, 1000, 0)}, 0.01, 1000);
   EXPECT_THAT(metric.verdict, HasSubstr("not the mean of its samples' scores"));

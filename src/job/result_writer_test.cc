@@ -411,7 +411,7 @@ TEST_F(ResultWriterTest, FoldersThatAreNoResultAreToldApart) {
   write(out_ / "unfinished" / "running", "");
   EXPECT_THAT(refusal(out_), HasSubstr("stopped or still works"));
   EXPECT_THAT(refusal(out_ / "unfinished"), AllOf(HasSubstr("where a run works"), HasSubstr("give '" + out_.string())));
-  write_result(out_, {"exact"}, "new");
+  write_result(out_, {"cpu", "exact"}, "new");
   EXPECT_EQ(refusal(out_), "");
   EXPECT_THAT(refusal(out_ / "exact" / ""), HasSubstr("part of the result '" + out_.string() + "'"));
   EXPECT_THAT(refusal(root_), AllOf(HasSubstr("is none"), HasSubstr("'" + out_.string() + "'")));

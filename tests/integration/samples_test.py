@@ -3,7 +3,9 @@
 import json
 
 import numpy as np
-from support import Case, images, main
+import openvino as ov
+from openvino import opset13 as ops
+from support import Case, images, main, save
 
 
 class Batches(Case):
@@ -80,6 +82,27 @@ class SameData(Case):
             self.assertEqual((split["search"], split["judge"], split["note"]), (32, 32, ""))
             hashes.add(split["hash"])
         self.assertEqual(len(hashes), 2)
+
+
+class Ports(Case):
+    def test_inspect_begins_with_what_samples_and_metrics_are_named_by(self):
+        document = self.json_of("inspect", self.net)
+        self.assertEqual(document["inputs"], [{"name": "image", "type": "f32", "shape": [-1, 3, 8, 8]}])
+        self.assertEqual(document["outputs"], [{"name": "scores", "type": "f32", "shape": [-1, 10]},
+                                               {"name": "class", "type": "i64", "shape": [-1, 1]}])
+        first, second, third = (line.split() for line in self.succeeds("inspect", self.net).splitlines()[:3])
+        self.assertEqual(first, ["input", "image", "f32", "[?,3,8,8]"])
+        self.assertEqual((second[1], third), ("scores", ["output", "class", "i64", "[?,1]"]))
+
+    def test_the_first_output_in_float32_is_read_and_named(self):
+        model = ov.Core().read_model(self.net)
+        scores, best = (output.get_node().input_value(0) for output in model.outputs)
+        net = save(ov.Model([ops.result(best), ops.result(scores)], model.get_parameters(), "turned"), self.folder / "turned.xml")
+        asked = ("eval", net, "--data", self.test, "--reference", net)
+        done = self.run_program(*asked)
+        self.assertEqual(done.returncode, 0, msg=done.stderr)
+        self.assertIn("reads output 'scores'", done.stderr)
+        self.assertEqual(done.stdout, self.succeeds(*asked, "--output", "scores"))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ constexpr double kFewestRows = 2048;
 constexpr uint64_t kLayerSeedStep = 7919;  // a prime, so that layers of neighbouring seeds do not choose alike
 
 // Where a layer's output goes: through additions of constants into a residual addition, and from there perhaps into a
-// layer normalization.
+// normalization.
 struct Surroundings {
   std::optional<ov::Output<ov::Node>> skip;        // the residual addition's other operand
   std::optional<ov::Output<ov::Node>> norm_input;  // what the normalization reads

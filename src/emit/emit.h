@@ -40,7 +40,7 @@ std::shared_ptr<ov::Model> emit_cpu(const PreparedModel& prepared, const std::ve
 // Whether our operations are the faster ones for a layer with codes of `bits` that sees `expected_rows` rows of
 // activations a call (0 = unknown: no): where reading weights binds, and for embeddings. A roofline: either kernel
 // takes the longer of reading its weights (ours at `bits`, OpenVINO's at 8) and multiplying, and what a call costs
-// besides.
+// besides; `is_joined`: ours shares its call with other layers, which then costs it nothing.
 bool runs_packed(const Layer& layer, int bits, double expected_rows, bool is_joined = false);
 
 // Our operations (ops/), bit-true to the recipe: layers whose codes are int8 grids exchange integer levels

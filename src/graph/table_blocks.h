@@ -3,8 +3,8 @@
 // Tokenizers number tokens by how often they were met (byte pairs by the order of merges), and a text uses few of them
 // most of the time: of a table that is both embeddings and head, the first rows matter far more than the last ones.
 //
-//   Gather(table, ids)      -> Select(ids < end_0, Gather(block_0, ids), Select(ids < end_1, Gather(block_1, ...),
-//   ...)) MatMul(x, table^T)      -> Concat(MatMul(x, block_0^T), MatMul(x, block_1^T), ...)
+//   Gather(table, ids)    -> Select(ids < end_0, Gather(block_0, ids), Select(ids < end_1, Gather(block_1, ...), ...))
+//   MatMul(x, table^T)    -> Concat(MatMul(x, block_0^T), MatMul(x, block_1^T), ...)
 //
 // Every block is a layer of its own; the same values come out. Ours.
 #pragma once

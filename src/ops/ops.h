@@ -3,13 +3,11 @@
 //
 //   ExponentialQuantize(x f32, blob)            -> f32, the nearest levels of x, same shape (dynamic shapes kept)
 //   ExponentialWeights(blob)                    -> f32 weight tensor; folded into a constant when compiled
-//   ExponentialLevels(blob of an int8 grid)     -> i8 levels in the weights' shape, f32 channel scales that broadcast
-//   over
-//                                                  it; folded into constants when compiled
-//   ExponentialEmbedding(blob_0, ..., indices i32|i64) -> f32, indices.shape + [width]; decodes only the rows looked
-//   up,
-//                                                  those of blob_1 follow those of blob_0, and so on; like Gather:
-//                                                  negative indices count from the end, others give zeros
+//   ExponentialLevels(blob of an int8 grid)     -> i8 levels in the weights' shape, f32 channel scales beside
+//                                                  them; folded into constants when compiled
+//   ExponentialEmbedding(blob_0, ..., indices)  -> f32, indices.shape + [width] (indices i32 or i64); decodes only the
+//                                                  rows looked up, those of blob_1 follow those of blob_0, and so on;
+//                                                  like Gather: negative indices count from the end, others give zeros
 //   HadamardTransform(x f32)                    -> f32, the same shape: core/hadamard.h in blocks of the last axis
 //   PackedHead(x f32, blob_0, bias_0, ...)      -> PackedMatMul, or PackedTable where there are several blobs, and a
 //                                                  MatMul to those who look for one
@@ -27,9 +25,8 @@
 //   LevelMatMul(the same)                       -> [values f32], then levels by each of the code blobs, of
 //                                                  activation(levels . weights + bias + residual); sums are exact
 //   LevelMaxPool(levels)                        -> levels of the same code
-//   ImageMean(x f32 [N, H, W, C] or [N, W, C])  -> f32 [N, C]; sums in double, pixel after pixel, so that every CPU
-//   gives
-//                                                  the same bits
+//   ImageMean(x f32 [N, H, W, C] or [N, W, C])  -> f32 [N, C]; sums in double, pixel after pixel, so that all CPUs
+//                                                  give the same bits
 //
 // Damaged data is an ov::Exception with a dnateq::Error's sentence at load or compile, never a crash. evaluate() may
 // run concurrently on one object: what it prepares is built once, then only read.

@@ -25,8 +25,7 @@ using ::testing::HasSubstr;
 using Json = nlohmann::ordered_json;
 using Pointer = Json::json_pointer;
 
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+using Double = std::numeric_limits<double>;
 
 TensorCode sample_code() {
   TensorCode code = with_level_counts({}, 4);
@@ -83,8 +82,8 @@ Recipe sample_recipe() {
   recipe.parameters = 1234;
   recipe.passed = {"exact", 640, 11.25, {{"sum", "Add", 160, 0.25}}};
   recipe.steps = {{4.5, 5.5, 0.25, 0.125, "too lossy"}};
-  recipe.metric = MetricResult{"top1", 70.5, 70.25,           kNaN, -0.5, 0.25, 500, "validation", true, "relative",
-                               0.01,   true, "by 500 samples"};
+  recipe.metric = MetricResult{"top1",     70.5, 70.25, Double::quiet_NaN(), -0.5, 0.25, 500, "validation", true,
+                               "relative", 0.01, true,  "by 500 samples"};
   recipe.split = SplitRecipe{1000, 400, 500, "0123456789abcdef", "12 samples are both"};
   recipe.emissions = {{"exact", 70.5, 0.002, -0.001, 0.005, 0.0045, "exact binomial", true, 500, 600, 1234, 99, 8.0}};
   recipe.thresholds.emplace();
@@ -94,7 +93,7 @@ Recipe sample_recipe() {
   recipe.thresholds->samples = 250;
   recipe.thresholds->weight_thresholds = {0.5, 0.125};
   recipe.thresholds->activation_thresholds = {0.75, 0.25, 0.0625};
-  recipe.thresholds->plans = {{4.5, 5.5, 5.25, 0.75}, {6.5, 5.5, 6.25, kNaN}};
+  recipe.thresholds->plans = {{4.5, 5.5, 5.25, 0.75}, {6.5, 5.5, 6.25, Double::quiet_NaN()}};
   recipe.thresholds->cells = {0, 0, 1, 0, 1, 1};
   return recipe;
 }
@@ -299,7 +298,8 @@ TEST(Recipe, KeepsEveryDoubleExactly) {
   std::mt19937_64 random(1);
   Recipe recipe;
   for (int i = 0; i < 10'000; ++i) recipe.steps.push_back({std::bit_cast<double>(random()), 0, 0, 0, ""});
-  for (const double value : {0.0, -0.0, 0.1, 1.0 / 3, kInfinity, -kInfinity, kNaN, 5e-324, 1.7976931348623157e308})
+  for (const double value : {0.0, -0.0, 0.1, 1.0 / 3, Double::infinity(), -Double::infinity(), Double::quiet_NaN(),
+                             5e-324, 1.7976931348623157e308})
     recipe.steps.push_back({value, 0, 0, 0, ""});
   const Recipe again = recipe_from_json(to_json(recipe), "r.json");
   ASSERT_EQ(again.steps.size(), recipe.steps.size());

@@ -92,7 +92,50 @@ def without_include(root):
     return found
 
 
+ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
+TYPE = re.compile(r"^(?:struct|class|enum class|enum|union) (\w+)(?: final)?[ ;:{]", re.MULTILINE)
+ALIAS = re.compile(r"^using (\w+) = ([^;]*);", re.MULTILINE)
+CONSTANT = re.compile(r"^(?:constexpr|const|inline|static)\b[^;({=]*?\b(\w+)(?:\[\w*\])*(?: = |\{|;)", re.MULTILINE)
+FUNCTION = re.compile(r"^[A-Za-z_][^;{}=#]*?\b(\w+)\(([^;{}]*?)\)(?: const)?(?: noexcept)? \{", re.MULTILINE)
+GTEST = re.compile(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", re.MULTILINE)
+
+
+def file_local_names(text):
+    """What a file defines in its anonymous namespace, functions with the types of their parameters."""
+    names = set()
+    for body in ANONYMOUS.findall(re.sub(r"//(?! namespace).*", "", text)):
+        names |= set(TYPE.findall(body)) | set(CONSTANT.findall(body))
+        names |= {"TEST " + ".".join(test) for test in GTEST.findall(body)}
+        for name, parameters in FUNCTION.findall(re.sub(r"(?s)^template <.*?>\n", "", body)):
+            if not name.startswith("TEST"):
+                types = [re.sub(r"\s*\w*\s*(=.*)?$", "", one.strip()) for one in parameters.split(",")]
+                names.add(f"{name}({', '.join(types)})")
+    return names
+
+
+def clashes(root):
+    """Names that two files of a folder define for themselves alone, though the folder compiles several files as one."""
+    found = []
+    for lists in sorted((root / "src").rglob("CMakeLists.txt")):
+        text, folder = lists.read_text(), lists.parent
+        if "TOGETHER" not in text and "dnateq_together" not in text:
+            continue
+        libraries = [file for file in sorted(folder.rglob("*.cc")) if not file.name.endswith("_test.cc")]
+        tests = [] if "TESTS_APART" in text else sorted(folder.rglob("*_test.cc"))
+        for files in (libraries, tests):
+            first = {}
+            for file in files:
+                for name in sorted(file_local_names(file.read_text())):
+                    if name in first:
+                        found.append(f"{file.relative_to(root)} and {first[name].name} both define {name}")
+                    first.setdefault(name, file)
+    return found
+
+
 class House(unittest.TestCase):
+    def test_files_that_are_compiled_as_one_define_different_names(self):
+        self.assertEqual(clashes(ROOT), [])
+
     def test_the_tree_is_as_the_table_says(self):
         self.assertEqual(breaches(ROOT, table((ROOT / "HACKING.md").read_text())), [])
 
@@ -135,6 +178,20 @@ class Check(unittest.TestCase):
         self.rows["src/search"].add("graph")
         for sentence in ("src/new has no row", "src/gone, which is not there", "src/search includes nothing of graph/"):
             self.assertIn(sentence, self.found())
+
+    def test_names_that_clash_where_files_are_compiled_as_one(self):
+        one = "namespace {\nconstexpr int kMost = 3;\nbool is_there(const Path& path) {\n}\nint f(int a) {\n}\n}  // namespace\n"
+        other = ("namespace {\nconstexpr float kMost = 3;\nbool is_there(const Path& other) {\n}\nint f(double a) {\n}\n"
+                 "struct Own {};\n}  // namespace\n")
+        self.write("search/x.cc", one)
+        self.write("search/y.cc", other)
+        self.write("search/CMakeLists.txt", "dnateq_module(search)")
+        self.assertEqual(clashes(self.root), [])
+        self.write("search/CMakeLists.txt", "dnateq_module(search TOGETHER)")
+        self.assertEqual(clashes(self.root), ["src/search/y.cc and x.cc both define is_there(const Path&)",
+                                              "src/search/y.cc and x.cc both define kMost"])
+        self.write("search/x_test.cc", one)
+        self.assertEqual(len(clashes(self.root)), 2)
 
     def test_openvino_where_it_is_not_known(self):
         self.write("search/ov.cc", '#include <openvino/openvino.hpp>\n#include "core/a.h"\n')

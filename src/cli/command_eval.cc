@@ -56,7 +56,7 @@ int run_on_text(const EvaluateOptions& options, const Session& session) {
   return 0;
 }
 
-int run(EvaluateOptions options, const Session& session) {
+int run_eval(EvaluateOptions options, const Session& session) {
   if (!options.data.text.empty()) return run_on_text(options, session);
   options.threads = session.thread_count();
   const EvaluateResult result = run_evaluate_job(options, session.progress);
@@ -89,7 +89,7 @@ Command add_eval(CLI::App& app, Session& session) {
   command->add_option("--reference", options->reference, "FP32 model for agreement, cosine, kl");
   command->add_option("--output", options->output_name, "output that the metric reads (default: the first in float32)");
   add_common(*command, session);
-  return {command, [options](const Session& own) { return run(*options, own); }};
+  return {command, [options](const Session& own) { return run_eval(*options, own); }};
 }
 
 }  // namespace dnateq

@@ -146,7 +146,7 @@ void print(const ExplainResult& result) {
     fmt::print("some shapes are open, so OpenVINO has not chosen those kernels; fix them with --shape NAME=DIM,...\n");
 }
 
-int run(const ExplainOptions& options, const Session& session) {
+int run_explain(const ExplainOptions& options, const Session& session) {
   const ExplainResult result = run_explain_job(options);
   if (session.json)
     print_json(document_of(result));
@@ -170,7 +170,7 @@ Command add_explain(CLI::App& app, Session& session) {
   command->add_option("--shape", options->shapes, "NAME=DIM,...: shape of an input")->allow_extra_args(false);
   command->add_option("--threads", options->threads, "of the network (default: 1)")->check(CLI::Range(1, 1024));
   add_output(*command, session);
-  return {command, [options](const Session& own) { return run(*options, own); }};
+  return {command, [options](const Session& own) { return run_explain(*options, own); }};
 }
 
 }  // namespace dnateq

@@ -102,7 +102,7 @@ Json document_of(const InspectedModel& model) {
           {"notes", model.notes}};
 }
 
-int run(const std::string& path, const Session& session) {
+int run_inspect(const std::string& path, const Session& session) {
   if (std::filesystem::is_directory(path) && !is_unquantized_folder(path)) {
     const InspectedResult result = inspect_result(path);
     if (session.json)
@@ -127,7 +127,7 @@ Command add_inspect(CLI::App& app, Session& session) {
   command->footer("Example: dnateq inspect out");
   command->add_option("path", *path, "model file or result folder")->required();
   add_common(*command, session);
-  return {command, [path](const Session& own) { return run(*path, own); }};
+  return {command, [path](const Session& own) { return run_inspect(*path, own); }};
 }
 
 }  // namespace dnateq

@@ -10,7 +10,7 @@
 namespace dnateq {
 namespace {
 
-int run(const std::string& directory, const Session& session) {
+int run_report(const std::string& directory, const Session& session) {
   const std::string page = run_report_job(directory).string();
   if (session.json)
     print_json({{"report", page}});
@@ -27,7 +27,7 @@ Command add_report(CLI::App& app, Session& session) {
   command->footer("Example: dnateq report out");
   command->add_option("dir", *path, "result folder")->required();
   add_common(*command, session);
-  return {command, [path](const Session& own) { return run(*path, own); }};
+  return {command, [path](const Session& own) { return run_report(*path, own); }};
 }
 
 }  // namespace dnateq

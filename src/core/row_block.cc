@@ -16,20 +16,20 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "blocks are written as the machine's own bytes");
 
-constexpr uint32_t kMagic = 0x42544E44;  // "DNTB"
+constexpr uint32_t kBlockMagic = 0x42544E44;  // "DNTB"
 constexpr uint16_t kVersion = 1;
-constexpr size_t kCrcFrom = 12;
+constexpr size_t kBlockCrcFrom = 12;
 constexpr uint64_t kMostWidth = uint64_t{1} << 24;  // keeps sums and products of widths in 64 bits
 constexpr uint32_t kMostSteps = 4096;
 
-struct FixedHeader {
+struct FixedBlockHeader {
   uint32_t magic;
   uint16_t version, inputs;
   uint32_t crc, steps;
   uint64_t size;
   uint32_t outputs, matrices, vectors, reserved;
 };
-static_assert(sizeof(FixedHeader) == kRowBlockHeaderBytes);
+static_assert(sizeof(FixedBlockHeader) == kRowBlockHeaderBytes);
 
 struct StoredStep {
   uint32_t kind, a, b, constant;
@@ -157,38 +157,38 @@ std::vector<uint8_t> write_row_block(const RowBlock& block) {
     append(bytes, matrix.bias.data(), matrix.bias.size());
   }
   for (const std::vector<float>& vector : block.vectors) append(bytes, vector.data(), vector.size());
-  FixedHeader fixed{kMagic,
-                    kVersion,
-                    static_cast<uint16_t>(block.input_widths.size()),
-                    0,
-                    static_cast<uint32_t>(block.steps.size()),
-                    bytes.size(),
-                    static_cast<uint32_t>(block.outputs.size()),
-                    static_cast<uint32_t>(block.matrices.size()),
-                    static_cast<uint32_t>(block.vectors.size()),
-                    0};
+  FixedBlockHeader fixed{kBlockMagic,
+                         kVersion,
+                         static_cast<uint16_t>(block.input_widths.size()),
+                         0,
+                         static_cast<uint32_t>(block.steps.size()),
+                         bytes.size(),
+                         static_cast<uint32_t>(block.outputs.size()),
+                         static_cast<uint32_t>(block.matrices.size()),
+                         static_cast<uint32_t>(block.vectors.size()),
+                         0};
   std::memcpy(bytes.data(), &fixed, sizeof(fixed));
-  fixed.crc = crc32(std::span<const uint8_t>(bytes).subspan(kCrcFrom));
+  fixed.crc = crc32(std::span<const uint8_t>(bytes).subspan(kBlockCrcFrom));
   std::memcpy(bytes.data(), &fixed, sizeof(fixed));
   return bytes;
 }
 
 bool is_row_block(std::span<const uint8_t> bytes) {
-  return bytes.size() >= sizeof(kMagic) && std::memcmp(bytes.data(), &kMagic, sizeof(kMagic)) == 0;
+  return bytes.size() >= sizeof(kBlockMagic) && std::memcmp(bytes.data(), &kBlockMagic, sizeof(kBlockMagic)) == 0;
 }
 
 RowBlock read_row_block(std::span<const uint8_t> bytes, const std::string& source) {
-  FixedHeader fixed{};
+  FixedBlockHeader fixed{};
   if (bytes.size() < sizeof(fixed)) damaged(source, "shorter than its header");
   std::memcpy(&fixed, bytes.data(), sizeof(fixed));
-  if (fixed.magic != kMagic) damaged(source, "not a dnateq block");
+  if (fixed.magic != kBlockMagic) damaged(source, "not a dnateq block");
   if (fixed.version != kVersion)
     throw Error(fmt::format(
         "the quantized data of '{}' has format version {} of blocks, and this library reads version {}; use "
         "the dnateq release that wrote the model, or write the model again",
         source, fixed.version, kVersion));
   if (fixed.size != bytes.size()) damaged(source, "its size is not the one it states");
-  if (fixed.crc != crc32(bytes.subspan(kCrcFrom))) damaged(source, "its checksum does not match");
+  if (fixed.crc != crc32(bytes.subspan(kBlockCrcFrom))) damaged(source, "its checksum does not match");
   if (fixed.reserved != 0 || fixed.steps > kMostSteps) damaged(source, "its header");
 
   Reader reader(bytes.subspan(sizeof(fixed)), source);

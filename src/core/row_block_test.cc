@@ -19,11 +19,11 @@ using testing::random_floats;
 using testing::random_weight_blob;
 
 // y = swish(norm(x) . w0 + bias) * (norm(x) . w1), and the first half of it.
-struct Sample {
+struct SampleBlock {
   std::vector<uint8_t> first = random_weight_blob(6, 4, 4, 1), second = random_weight_blob(6, 4, 3, 2);
   RowBlock block;
 
-  Sample() {
+  SampleBlock() {
     block.input_widths = {4};
     block.steps = {{RowStepKind::kRmsNorm, 0, 0, 0, 1e-5F, 0, 4}, {RowStepKind::kScale, 1, 0, 0, 0, 0, 4},
                    {RowStepKind::kMatMul, 2, 0, 0, 0, 0, 6},      {RowStepKind::kMatMul, 2, 0, 1, 0, 0, 6},
@@ -36,7 +36,7 @@ struct Sample {
 };
 
 TEST(RowBlock, GivesBackWhatWasWritten) {
-  const Sample sample;
+  const SampleBlock sample;
   const std::vector<uint8_t> bytes = write_row_block(sample.block);
   std::vector<uint8_t> unaligned(bytes.size() + 1);
   std::memcpy(unaligned.data() + 1, bytes.data(), bytes.size());
@@ -67,7 +67,7 @@ TEST(RowBlock, GivesBackWhatWasWritten) {
 }
 
 TEST(RowBlock, RefusesEveryTruncationAndEveryFlippedBit) {
-  const std::vector<uint8_t> bytes = write_row_block(Sample().block);
+  const std::vector<uint8_t> bytes = write_row_block(SampleBlock().block);
   for (size_t size = 0; size < bytes.size(); ++size)
     EXPECT_THROW(read_row_block(std::span<const uint8_t>(bytes).first(size), "layer"), Error) << size;
   for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
@@ -78,7 +78,7 @@ TEST(RowBlock, RefusesEveryTruncationAndEveryFlippedBit) {
 }
 
 TEST(RowBlock, NamesALaterVersion) {
-  std::vector<uint8_t> bytes = write_row_block(Sample().block);
+  std::vector<uint8_t> bytes = write_row_block(SampleBlock().block);
   bytes[4] = 2;
   EXPECT_THAT(error_of([&] { read_row_block(bytes, "layer"); }), HasSubstr("format version 2 of blocks"));
 }
@@ -86,7 +86,7 @@ TEST(RowBlock, NamesALaterVersion) {
 // Each change makes a block that no writer gives out; reader and writer have one check.
 TEST(RowBlock, RefusesStepsThatDoNotFit) {
   const auto refused = [](auto change) {
-    Sample sample;
+    SampleBlock sample;
     change(sample.block);
     EXPECT_THAT(error_of([&] { write_row_block(sample.block); }), HasSubstr("is damaged"));
   };
@@ -124,7 +124,7 @@ TEST(RowBlock, RefusesStepsThatDoNotFit) {
 }
 
 TEST(RowBlock, SurvivesFalseFieldsWithAValidCrc) {
-  const std::vector<uint8_t> whole = write_row_block(Sample().block);
+  const std::vector<uint8_t> whole = write_row_block(SampleBlock().block);
   std::mt19937 random(1);
   for (int round = 0; round < 20000; ++round) {
     std::vector<uint8_t> bytes = whole;

@@ -35,7 +35,7 @@ constexpr const char* kInt8Log = kInt8[2];
 constexpr const char* kInt8Whole = kInt8[3];
 constexpr const char* kFolders[] = {"exact", "measurements", "int8"};
 
-bool is_there(const fs::path& path) {
+bool lies_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
 }
@@ -58,7 +58,7 @@ bool has(const std::vector<std::string>& names, const std::string& name) {
 }
 
 void add_int8(const fs::path& directory, std::vector<std::string>& names) {
-  if (is_there(directory / kInt8Whole))
+  if (lies_there(directory / kInt8Whole))
     names.insert(names.end(), std::begin(kInt8), std::end(kInt8));
   else
     names.emplace_back(kInt8Log);
@@ -66,7 +66,7 @@ void add_int8(const fs::path& directory, std::vector<std::string>& names) {
 
 // What a recipe in the folder says we wrote, of what lies there; nothing without a recipe.
 std::vector<std::string> files_there(const fs::path& directory) {
-  if (!is_there(directory / kRecipe)) return {};
+  if (!lies_there(directory / kRecipe)) return {};
   std::vector<std::string> names;
   try {
     names = files_of_result(load_recipe(directory / kRecipe));
@@ -77,7 +77,7 @@ std::vector<std::string> files_there(const fs::path& directory) {
                     (directory / kRecipe).string(), option("directory")));
   }
   add_int8(directory, names);
-  std::erase_if(names, [&](const std::string& name) { return !is_there(directory / name); });
+  std::erase_if(names, [&](const std::string& name) { return !lies_there(directory / name); });
   return names;
 }
 
@@ -154,13 +154,13 @@ std::string refusal_of_folder(const fs::path& directory, bool for_language_model
     return error.marked();
   }
   for (const std::string& name : all_names(for_language_model))
-    if (is_there(directory / name) && !has(ours, name))
+    if (lies_there(directory / name) && !has(ours, name))
       return fmt::format("'{}' is {}, and is not replaced; choose another {}", (directory / name).string(),
                          ours.empty() ? "of no result of dnateq" : "not of the result whose recipe lies there",
                          option("directory"));
   for (const char* name : kFolders) {
     const fs::path folder = directory / name;
-    if (!is_there(folder)) continue;
+    if (!lies_there(folder)) continue;
     if (fs::is_symlink(folder))
       return fmt::format("'{}' is a link, which a result does not follow; choose another {}", folder.string(),
                          option("directory"));
@@ -193,14 +193,14 @@ ResultWriter::ResultWriter(const fs::path& directory, bool for_language_model)
                             directory.string()));
   for (fs::path at = directory_; at.has_relative_path() && !fs::exists(at, ignored); at = at.parent_path())
     missing_.push_back(at);
-  if (is_there(work_)) {
-    if (!fs::is_directory(work_, ignored) || (!is_there(work_ / "running") && !fs::is_empty(work_, ignored)))
+  if (lies_there(work_)) {
+    if (!fs::is_directory(work_, ignored) || (!lies_there(work_ / "running") && !fs::is_empty(work_, ignored)))
       throw Error(fmt::format("'{}' is no run of dnateq that was stopped; rename it or choose another {}",
                               work_.string(), option("directory")));
     refuse_links(work_);
-    if (is_there(work_ / "complete")) {
+    if (lies_there(work_ / "complete")) {
       const OpenFile lock = locked();
-      if (is_there(work_ / "complete")) put_in_place();
+      if (lies_there(work_ / "complete")) put_in_place();
     }
   }
   if (const std::string refusal = refusal_of_folder(directory_, for_language_model_); !refusal.empty())
@@ -208,7 +208,7 @@ ResultWriter::ResultWriter(const fs::path& directory, bool for_language_model)
 }
 
 bool ResultWriter::can_resume() const {
-  return is_there(work_ / "measurements") || is_there(directory_ / "measurements/measurements.cbor");
+  return lies_there(work_ / "measurements") || lies_there(directory_ / "measurements/measurements.cbor");
 }
 
 OpenFile ResultWriter::locked() const {
@@ -238,13 +238,13 @@ void ResultWriter::start(bool resume) {
                             failed.message(), option("directory")));
   lock_ = locked();
   started_ = true;
-  keeps_ = resume && is_there(work_ / "measurements");
+  keeps_ = resume && lies_there(work_ / "measurements");
   if (!resume)
     for (const auto& entry : fs::directory_iterator(work_, failed))
       if (entry.path().filename() != "running") fs::remove_all(entry.path(), failed);
   fs::create_directories(work_ / "measurements", failed);
   const fs::path measured = directory_ / "measurements/measurements.cbor";
-  if (resume && !keeps_ && is_there(measured))
+  if (resume && !keeps_ && lies_there(measured))
     fs::copy_file(measured, work_ / "measurements/measurements.cbor", fs::copy_options::overwrite_existing, failed);
   if (failed)
     throw Error(fmt::format("'{}' cannot be written: {}; check the free space and the permissions", work_.string(),
@@ -292,9 +292,9 @@ void ResultWriter::prepare() {
   if (const std::string refusal = refusal_of_folder(directory_, for_language_model_); !refusal.empty())
     throw Error(refusal);
   std::vector<std::string> fresh = files_of_result(recipe);
-  const bool int8 = is_there(work_ / kInt8Whole) || is_there(work_ / kInt8Log);
+  const bool int8 = lies_there(work_ / kInt8Whole) || lies_there(work_ / kInt8Log);
   if (int8) add_int8(work_, fresh);
-  std::erase_if(fresh, [&](const std::string& name) { return !is_there(work_ / name); });
+  std::erase_if(fresh, [&](const std::string& name) { return !lies_there(work_ / name); });
   const std::string made_of = int8_made_of(directory_);
   const bool other_int8 =
       int8 || (!made_of.empty() && made_of != int8_key(recipe.model_fingerprint, recipe.data_fingerprint));
@@ -324,12 +324,12 @@ void ResultWriter::move_in() const {
   std::reverse(change.fresh.begin(), change.fresh.end());
   try {
     for (const std::string& name : change.former)
-      if (is_there(directory_ / name) && !is_there(former / name) &&
-          (!has(change.fresh, name) || is_there(work_ / name)))
+      if (lies_there(directory_ / name) && !lies_there(former / name) &&
+          (!has(change.fresh, name) || lies_there(work_ / name)))
         move_file(directory_ / name, former / name);
     for (const std::string& name : change.fresh) {
-      if (!is_there(work_ / name)) continue;
-      if (is_there(directory_ / name))
+      if (!lies_there(work_ / name)) continue;
+      if (lies_there(directory_ / name))
         throw Error(fmt::format("'{}' was put there meanwhile; move it away", (directory_ / name).string()));
       move_file(work_ / name, directory_ / name);
     }
@@ -344,10 +344,10 @@ void ResultWriter::move_back() const {
   const Change change = read_change(work_ / "complete");
   std::error_code ignored;
   for (const std::string& name : change.fresh)
-    if (!is_there(work_ / name) && (!has(change.former, name) || is_there(former / name)))
+    if (!lies_there(work_ / name) && (!has(change.former, name) || lies_there(former / name)))
       fs::rename(directory_ / name, work_ / name, ignored);
   for (const std::string& name : change.former)
-    if (is_there(former / name)) fs::rename(former / name, directory_ / name, ignored);
+    if (lies_there(former / name)) fs::rename(former / name, directory_ / name, ignored);
 }
 
 void ResultWriter::finish() {

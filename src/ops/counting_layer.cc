@@ -17,7 +17,7 @@
 namespace dnateq::ops {
 namespace {
 
-enum Port : size_t { kX, kWeights, kCode };
+enum CountingPort : size_t { kCountedX, kCountedWeights, kCountedCode };
 
 // Codes of images, channels last; of other tensors as they lie.
 std::vector<uint8_t> encoded(const Encoder& encoder, const float* x, size_t images, size_t channels, size_t pixels) {
@@ -76,16 +76,17 @@ ov::PartialShape CountingLayer::output_shape(const ov::PartialShape& x) const {
 void CountingLayer::validate_and_infer_types() {
   const std::string& name = get_friendly_name();
   OPENVINO_ASSERT(get_input_size() == 3, get_type_name(), " takes a tensor, weights and a code.");
-  OPENVINO_ASSERT(get_input_element_type(kX).is_dynamic() || get_input_element_type(kX) == ov::element::f32, "'", name,
-                  "': ", get_type_name(), " takes f32.");
+  OPENVINO_ASSERT(
+      get_input_element_type(kCountedX).is_dynamic() || get_input_element_type(kCountedX) == ov::element::f32, "'",
+      name, "': ", get_type_name(), " takes f32.");
   verified_.resize(get_input_size());
-  check_blob_input(*this, kCode, false, verified_[kCode]);
-  if (const auto header = check_blob_input(*this, kWeights, true, verified_[kWeights])) {
+  check_blob_input(*this, kCountedCode, false, verified_[kCountedCode]);
+  if (const auto header = check_blob_input(*this, kCountedWeights, true, verified_[kCountedWeights])) {
     weight_shape_ = header->shape;
     channels_ = header->rows;
     inputs_ = inputs_of_layer(*this, *header, windows(), groups());
   }
-  const ov::PartialShape& x = get_input_partial_shape(kX);
+  const ov::PartialShape& x = get_input_partial_shape(kCountedX);
   if (inputs_ >= 0 && x.rank().is_static()) {
     OPENVINO_ASSERT(x.size() >= (windows() == nullptr ? 1U : 2U), "'", name, "': a tensor ", x, " has no channels.");
     const ov::Dimension& inputs = x[windows() == nullptr ? x.size() - 1 : 1];
@@ -97,8 +98,8 @@ void CountingLayer::validate_and_infer_types() {
 
 void CountingLayer::prepare(const ov::TensorVector& inputs) const {
   std::call_once(prepared_->once, [&] {
-    const Blob blob = read_blob_tensor(*this, inputs[kWeights], true);
-    const Blob code = read_blob_tensor(*this, inputs[kCode], false);
+    const Blob blob = read_blob_tensor(*this, inputs[kCountedWeights], true);
+    const Blob code = read_blob_tensor(*this, inputs[kCountedCode], false);
     Prepared& prepared = *prepared_;
     const auto rows = static_cast<size_t>(blob.rows), columns = static_cast<size_t>(blob.columns);
     prepared.window = window_of_layer(windows(), blob, static_cast<size_t>(groups()));
@@ -112,11 +113,11 @@ void CountingLayer::prepare(const ov::TensorVector& inputs) const {
     }
     prepared.gamma = blob.gamma;
     prepared.encoder = Encoder(code.code);
-    for (const size_t port : {size_t{kWeights}, size_t{kCode}})
-      std::copy_n(blob_bytes(inputs[port]).begin(), kBlobHeaderBytes, prepared.headers[port - kWeights].begin());
+    for (const size_t port : {size_t{kCountedWeights}, size_t{kCountedCode}})
+      std::copy_n(blob_bytes(inputs[port]).begin(), kBlobHeaderBytes, prepared.headers[port - kCountedWeights].begin());
   });
-  for (const size_t port : {size_t{kWeights}, size_t{kCode}}) {
-    const VerifiedHeader& header = prepared_->headers[port - kWeights];
+  for (const size_t port : {size_t{kCountedWeights}, size_t{kCountedCode}}) {
+    const VerifiedHeader& header = prepared_->headers[port - kCountedWeights];
     OPENVINO_ASSERT(inputs[port].get_byte_size() >= header.size() &&
                         std::equal(header.begin(), header.end(), blob_bytes(inputs[port]).begin()),
                     "'", get_friendly_name(), "': a blob changed.");
@@ -126,7 +127,7 @@ void CountingLayer::prepare(const ov::TensorVector& inputs) const {
 bool CountingLayer::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const {
   prepare(inputs);
   const Prepared& prepared = *prepared_;
-  const ov::Shape& x = inputs[kX].get_shape();
+  const ov::Shape& x = inputs[kCountedX].get_shape();
   const ov::Shape y = output_shape(x).to_shape();
   outputs[0].set_shape(y);
   if (ov::shape_size(y) == 0) return true;
@@ -135,7 +136,7 @@ bool CountingLayer::evaluate(ov::TensorVector& outputs, const ov::TensorVector& 
   OPENVINO_ASSERT((is_image ? x[1] : x.back()) == shape.channels, "'", get_friendly_name(), "': the weights take ",
                   shape.channels, " inputs, the tensor is ", x, ".");
   kernels::CountingOutput to{outputs[0].data<float>(), 0, shape.outputs, 1};
-  size_t channels = 1, pixels = inputs[kX].get_size();
+  size_t channels = 1, pixels = inputs[kCountedX].get_size();
   if (is_image) {
     shape.batch = x[0], shape.width = x.back();
     if (x.size() == 4) shape.height = x[2];
@@ -149,7 +150,7 @@ bool CountingLayer::evaluate(ov::TensorVector& outputs, const ov::TensorVector& 
     // Isolated: while it waits for its share, this thread must not start another call inside this one.
     tbb::this_task_arena::isolate([&] {
       const std::vector<uint8_t> codes =
-          encoded(prepared.encoder, inputs[kX].data<const float>(), shape.batch, channels, pixels);
+          encoded(prepared.encoder, inputs[kCountedX].data<const float>(), shape.batch, channels, pixels);
       kernels::convolve_counting(shape, *prepared.weights, prepared.gamma, codes.data(), to);
     });
   } catch (const Error& error) {

@@ -23,7 +23,11 @@ Command add_bench(CLI::App& app, Session& session) {
   const auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "measure speed, interleaved, beside FP32 and what others make of it");
   command->footer("Example: dnateq bench model.onnx --result out --peers --calibration data.npz");
-  command->add_option("model", options->model, "the FP32 network: ONNX or OpenVINO IR")->required();
+  command
+      ->add_option("model", options->model,
+                   "the FP32 network: ONNX or OpenVINO IR; or the folder of a language model,\n"
+                   "whose first token, further tokens and memory are measured")
+      ->required();
   command->add_option("--result", options->results, "result folder of dnateq quantize; may be repeated")
       ->allow_extra_args(false);
   command->add_option("--calibration", options->calibration,

@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <utility>
 
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "job/inputs.h"
+#include "job/language_folder.h"
 
 namespace dnateq {
 namespace {
@@ -19,8 +21,29 @@ void check_file(const std::string& path, const char* what) {
   if (!fs::exists(path, ignored)) throw Error(fmt::format("there is no {} '{}'", what, path));
 }
 
+// What makes no sense of a language model is named, and not passed over.
+void check_language(const BenchOptions& options) {
+  const BenchOptions usual;
+  const std::pair<const char*, bool> given[] = {
+      {"shape", !options.shapes.empty()},          {"calibration", !options.calibration.empty()},
+      {"model_type", !options.model_type.empty()}, {"batch", options.batch != usual.batch},
+      {"warm", options.warm != usual.warm},        {"layers", options.layers}};
+  for (const auto& [name, is_given] : given)
+    if (is_given)
+      throw Error(fmt::format("{} is for networks whose inputs you give; '{}' is a language model, which gets a prompt",
+                              option(name), options.model));
+  for (const std::string& folder : options.results)
+    if (!is_language_folder(folder))
+      throw Error(
+          fmt::format("'{}' is no folder of a language model, with openvino_model.xml and its tokenizer", folder));
+}
+
 void check(const BenchOptions& options) {
   check_file(options.model, "model file");
+  if (is_language_folder(options.model)) {
+    check_language(options);
+    return;
+  }
   if (fs::is_directory(options.model))
     throw Error(fmt::format("'{}' is a folder; give the FP32 model's file, and result folders as {}", options.model,
                             option("result")));
@@ -60,18 +83,19 @@ std::vector<std::string> words_of(const BenchOptions& options) {
     if (!value.empty()) words.insert(words.end(), {option, value});
   };
   for (const std::string& folder : options.results) add("--result", folder);
+  add("--cache", options.cache);
+  add("--threads", std::to_string(options.threads));
+  add("--seconds", fmt::format("{}", options.seconds));
+  if (options.peers) words.emplace_back("--peers");
+  if (!options.as_table) words.emplace_back("--json");
+  if (options.quiet) words.emplace_back("--quiet");
+  if (is_language_folder(options.model)) return words;
   for (const std::string& shape : options.shapes) add("--shape", shape);
   add("--calibration", options.calibration);
   add("--model-type", options.model_type);
-  add("--cache", options.cache);
-  add("--threads", std::to_string(options.threads));
   add("--batch", std::to_string(options.batch));
   add("--warm", std::to_string(options.warm));
-  add("--seconds", fmt::format("{}", options.seconds));
-  if (options.peers) words.emplace_back("--peers");
   if (options.layers) words.emplace_back("--layers");
-  if (!options.as_table) words.emplace_back("--json");
-  if (options.quiet) words.emplace_back("--quiet");
   return words;
 }
 
@@ -80,10 +104,12 @@ std::vector<std::string> words_of(const BenchOptions& options) {
 BenchResult run_bench_job(const BenchOptions& options, const Installation& installation, const Watch& watch) {
   check(options);
   const fs::path scripts = scripts_folder(installation);
+  const bool is_language = is_language_folder(options.model);
   Invocation command;
   if (!installation.python.empty()) command.environment["DNATEQ_PYTHON"] = installation.python.string();
   if (options.peers) {
     command.words = {(scripts / "tools" / "peers.sh").string(), peers_folder(scripts).string()};
+    if (is_language) command.words.emplace_back("requirements-language.txt");
     run_script(command, watch);
   }
   const fs::path python = options.peers ? peers_python(scripts) : bench_python(installation, scripts);
@@ -92,7 +118,8 @@ BenchResult run_bench_job(const BenchOptions& options, const Installation& insta
         fmt::format("there is no Python with OpenVINO at '{}'; run tools/setup.sh, or `python -m dnateq bench` of the "
                     "installed package",
                     python.string()));
-  command.words = {python.string(), (scripts / "bench" / "speed.py").string(), options.model, "--prog", "dnateq"};
+  command.words = {python.string(), (scripts / "bench" / (is_language ? "language_speed.py" : "speed.py")).string(),
+                   options.model, "--prog", "dnateq"};
   if (const fs::path extension = find_extension(installation); !extension.empty())
     command.words.insert(command.words.end(), {"--extension", extension.string()});
   for (std::string& word : words_of(options)) command.words.push_back(std::move(word));

@@ -1,5 +1,6 @@
 // `bench`: times the FP32 network, results and, on demand, others' forms of it, interleaved. bench/speed.py does it in
-// a process of its own, where OpenVINO's and ONNX Runtime's Python packages let compare all of them.
+// a process of its own, where OpenVINO's and ONNX Runtime's Python packages let compare all of them; for folders of
+// language models bench/language_speed.py, by OpenVINO GenAI.
 #pragma once
 
 #include <string>
@@ -11,7 +12,7 @@
 namespace dnateq {
 
 struct BenchOptions {
-  std::string model;                 // the FP32 network
+  std::string model;                 // the FP32 network, or a language model's folder
   std::string calibration;           // its first call is what is timed; empty: random inputs
   std::string model_type;            // NNCF's scheme; empty or "transformer"
   std::string cache;                 // where peers are kept; empty: in the first result, or a temporary folder

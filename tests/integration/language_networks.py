@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 from openvino import opset15
 from openvino.op import util
 
-BEGIN, VOCABULARY = 256, 272
+BEGIN, END, VOCABULARY = 256, 257, 272
 WIDTH, HEADS, HIDDEN, LAYERS = 64, 4, 96, 2
 SIZE = WIDTH // HEADS
 
@@ -200,20 +200,35 @@ def tokenizer():
     symbols = opset15.string_tensor_unpack(text).output(2)
     ids = ops.unsqueeze(ops.concat([integers(BEGIN), ops.convert(symbols, np.int64)], 0), integers(0))
     ids.output(0).set_names({"input_ids"})
-    return ov.Model([ops.result(ids)], [text], "tokenizer")
+    mask = ops.broadcast(integers(1), ops.shape_of(ids))
+    mask.output(0).set_names({"attention_mask"})
+    return ov.Model([ops.result(ids), ops.result(mask)], [text], "tokenizer")
+
+
+def detokenizer():
+    """Bytes again; what is none is the last byte."""
+    ids = ops.parameter([-1, -1], np.int64, name="ids")
+    shape = ops.convert(ops.shape_of(ids), np.int32)
+    rows, length = (ops.gather(shape, scalar(axis), integers(0)) for axis in (0, 1))
+    zero, one = (ops.constant(np.array(value, np.int32)) for value in (0, 1))
+    begins = ops.multiply(ops.range(zero, rows, one, output_type=ov.Type.i32), length)
+    symbols = ops.convert(ops.reshape(ops.minimum(ids, integers(255)), integers(-1), False), np.uint8)
+    text = opset15.string_tensor_pack(begins, ops.add(begins, length), symbols)
+    text.output(0).set_names({"string_output"})
+    return ov.Model([ops.result(text)], [ids], "detokenizer")
 
 
 # Files that pipelines read beside the networks; what is in them nobody here reads.
-COMPANIONS = {"config.json": {"model_type": "llama", "vocab_size": VOCABULARY}, "generation_config.json": {"bos_token_id": BEGIN},
-              "tokenizer_config.json": {}, "openvino_config.json": {}}
+COMPANIONS = {"config.json": {"model_type": "llama", "vocab_size": VOCABULARY},
+              "generation_config.json": {"bos_token_id": BEGIN, "eos_token_id": END}, "tokenizer_config.json": {}, "openvino_config.json": {}}
 
 
 def save_folder(folder, half=False, **options):
     """Returns the folder, with all that optimum-intel puts into it."""
     folder.mkdir(parents=True)
     ov.save_model(Maker(**options).model(), folder / "openvino_model.xml", compress_to_fp16=half)
-    for name in ("openvino_tokenizer.xml", "openvino_detokenizer.xml"):
-        ov.save_model(tokenizer(), folder / name, compress_to_fp16=False)
+    for model in (tokenizer(), detokenizer()):
+        ov.save_model(model, folder / f"openvino_{model.get_friendly_name()}.xml", compress_to_fp16=False)
     for name, content in COMPANIONS.items():
         (folder / name).write_text(json.dumps(content))
     (folder / "chat_template.jinja").write_text("{{ messages }}")

@@ -161,6 +161,30 @@ class Folders(LanguageCase):
             self.assertGreater(judged["kl"]["value"], 0)
 
 
+@unittest.skipUnless(importlib.util.find_spec("openvino_genai"), "the package openvino-genai is not installed")
+class Bench(LanguageCase):
+    def test_source_and_result_are_timed_beside_each_other(self):
+        self.quantize_folder("--weight-bits", "4")
+        document = self.json_of("bench", self.source, "--result", self.out, "--seconds", "0.2", "--threads", "1")
+        source, result = document["results"]
+        self.assertEqual([source["kind"], result["kind"]], ["given", "ours"])
+        self.assertEqual(result["bytes"], (self.out / MODEL[1]).stat().st_size)
+        self.assertEqual([document["prompt_tokens"], document["missing"], document["best_peer"]], [128, [], None])
+        for row in (source, result):
+            for key in ("first_ms", "token_ms", "token_cpu_ms", "tokens_a_second", "peak_mb"):
+                self.assertGreater(row[key], 0, key)
+            low, high = row["token_confidence"]
+            self.assertLessEqual(low, high)
+        self.assertEqual(source["token_speed"], 1)
+        table = self.succeeds("bench", self.source, "--result", self.out, "--seconds", "0.2")
+        self.assertIn(f"{self.out.name}  ", table)
+
+    def test_what_does_not_go_with_a_language_model(self):
+        self.fails("bench", self.source, "--result", self.folder, names=["no folder of a language model"])
+        for option in (("--batch", "2"), ("--layers",), ("--shape", "input_ids=1,4"), ("--calibration", self.text)):
+            self.fails("bench", self.source, *option, names=[option[0], "gets a prompt"])
+
+
 def recipe(folder):
     return json.loads((folder / "recipe.dnateq.json").read_text())
 

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Speed of several forms of one language model in OpenVINO GenAI, interleaved in one process: time to the first token of a
+prompt, time of each token after it, and memory.
+
+Each round asks every form, in an order shuffled anew, for the first token of the prompt and for --tokens more; printed are
+medians and the ratio to the first form's speed, with a 95 % bootstrap interval over rounds. CPU time stands beside the time on
+the clock, since a loaded machine changes that less. Memory is the peak of a process that loads one form and answers once.
+--peers makes NNCF's forms of the source (needs requirements-bench.txt and requirements-language.txt) and says why others'
+are not there. `dnateq bench` is this program where a folder of a language model is given.
+
+examples:
+    language_speed.py smollm2 --result smollm2-4b --threads 1
+    language_speed.py smollm2 --result smollm2-4b --peers --json
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+from speed import cap, cpu_name, interval, plain, shortened
+
+try:
+    import openvino_genai
+except ImportError:
+    sys.exit("dnateq: the package openvino-genai is not installed; install requirements-language.txt with pip")
+
+MODEL = "openvino_model.xml"
+# Prose of our own, said again until the prompt is long enough.
+PROSE = ("The harbour lay still in the first light, and the boats had not gone out. An old man sat on the wall with a net across "
+         "his knees and looked for the places where it was torn. Behind him a door opened, a child came out with bread, and the "
+         "gulls, which had slept on the roofs, turned their heads all at once. ")
+# Name, and what nncf.compress_weights is given. Embedding and head stay in NNCF's own choice, 8 bits.
+NNCF = {"ov-int8": ("OpenVINO INT8_ASYM weights, NNCF", {"mode": "int8_asym"}),
+        "ov-int4-128": ("OpenVINO INT4_SYM weights, groups of 128, NNCF", {"mode": "int4_sym", "group_size": 128, "ratio": 1.0}),
+        "ov-int4-64": ("OpenVINO INT4_SYM weights, groups of 64, NNCF", {"mode": "int4_sym", "group_size": 64, "ratio": 1.0})}
+MAKE_NNCF = """
+import json, sys
+import nncf, openvino as ov
+from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
+source, out, arguments = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+mode = nncf.CompressWeightsMode(arguments.pop("mode"))
+if "group_size" in arguments:  # a smaller group where it does not divide the inputs of a channel
+    arguments["advanced_parameters"] = AdvancedCompressionParameters(group_size_fallback_mode=GroupSizeFallbackMode.ADJUST)
+model = nncf.compress_weights(ov.Core().read_model(source), mode=mode, **arguments)
+ov.save_model(model, out, compress_to_fp16=True)
+"""
+# Why peers that this program cannot make of a folder of OpenVINO's are not there.
+ELSEWHERE = [("llama.cpp Q4_0 and Q3_K_S", "llama.cpp reads GGUF files, and this folder has none"),
+             ("ONNX Runtime GenAI", "its models are made of Hugging Face's checkpoints, and this folder has none")]
+
+
+def pipeline(form, args):
+    extensions = [args.extension] if form["kind"] == "ours" and args.extension else []
+    config = {"INFERENCE_NUM_THREADS": args.threads, **({"ATTENTION_BACKEND": args.backend} if args.backend else {})}
+    return openvino_genai.LLMPipeline(str(form["path"]), "CPU", extensions=extensions, **config)
+
+
+def prompt_of(tokenizer, count):
+    """A text of `count` tokens, and as many as come out where they are cut off."""
+    text = PROSE * (count // 32 + 2)
+    ids = tokenizer.encode(text).input_ids.data[:, :count]
+    return openvino_genai.TokenizedInputs(ov.Tensor(np.ascontiguousarray(ids)), ov.Tensor(np.ones_like(ids))), ids.shape[1]
+
+
+def ask(pipe, prompt, tokens):
+    """(seconds, CPU seconds) of an answer."""
+    config = openvino_genai.GenerationConfig()
+    config.max_new_tokens, config.do_sample, config.ignore_eos, config.apply_chat_template = tokens, False, True, False
+    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+    pipe.generate(prompt, config)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure(pipes, prompt, args, rng):
+    """Arrays of forms x rounds, by what was timed, in milliseconds."""
+    for pipe in pipes:
+        ask(pipe, prompt, 2)
+    rows = {"first_ms": [], "first_cpu_ms": [], "token_ms": [], "token_cpu_ms": []}
+    deadline = time.perf_counter() + args.seconds
+    while len(rows["first_ms"]) < args.min_rounds or time.perf_counter() < deadline:
+        row = {key: [0.0] * len(pipes) for key in rows}
+        for index in rng.permutation(len(pipes)):
+            first, first_cpu = ask(pipes[index], prompt, 1)
+            all_of_them, all_cpu = ask(pipes[index], prompt, 1 + args.tokens)
+            row["first_ms"][index], row["first_cpu_ms"][index] = first * 1e3, first_cpu * 1e3
+            row["token_ms"][index] = (all_of_them - first) / args.tokens * 1e3
+            row["token_cpu_ms"][index] = (all_cpu - first_cpu) / args.tokens * 1e3
+        for key, values in row.items():
+            rows[key].append(values)
+    return {key: np.array(values).T for key, values in rows.items()}
+
+
+def peak_megabytes(form, args):
+    """Of a process that loads this form alone."""
+    command = [sys.executable, __file__, str(form["path"]), "--memory-of", form["kind"], "--threads", str(args.threads),
+               "--prompt", str(args.prompt), *(["--extension", args.extension] if args.extension else []),
+               *(["--backend", args.backend] if args.backend else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return float(done.stdout) if done.returncode == 0 else None
+
+
+def answer_once(args):
+    """What peak_megabytes() starts. /proc knows this process's own peak; getrusage would give that of its parent, too."""
+    form = {"path": args.model, "kind": args.memory_of}
+    pipe = pipeline(form, args)
+    ask(pipe, prompt_of(pipe.get_tokenizer(), args.prompt)[0], 2)
+    print(float(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3)
+
+
+def make_peers(args, say):
+    made, missing = [], [{"name": name, "reason": reason} for name, reason in ELSEWHERE]
+    cache = args.cache or Path(tempfile.gettempdir()) / f"dnateq-language-peers-{os.getuid()}"
+    source = args.model / MODEL
+    stamp = f"{source.resolve()} {source.stat().st_mtime_ns} {source.with_suffix('.bin').stat().st_size}"
+    say(f"making peers in {cache}")
+    for peer, (name, arguments) in NNCF.items():
+        folder = cache / peer
+        if not (folder / "made_of").is_file() or (folder / "made_of").read_text() != stamp:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            for file in args.model.iterdir():
+                if file.is_file() and not file.name.startswith("openvino_model."):
+                    shutil.copy2(file, folder)
+            command = [sys.executable, "-c", MAKE_NNCF, str(source), str(folder / MODEL), json.dumps(arguments)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                shutil.rmtree(folder)
+                missing.append({"name": name, "reason": plain((done.stderr.strip().splitlines() or ["it stopped"])[-1])})
+                say(f"  {name}: {missing[-1]['reason']}")
+                continue
+            (folder / "made_of").write_text(stamp)
+        made.append({"name": name, "kind": "peer", "path": folder})
+        say(f"  {name}")
+    return made, missing
+
+
+def check_folder(path):
+    if not path.is_dir() or not (path / MODEL).is_file():
+        raise ValueError(f"'{path}' is no folder of a language model: it has no {MODEL}")
+
+
+def bench(args, say):
+    rng = np.random.default_rng(args.seed)
+    for path in [args.model, *args.result]:
+        check_folder(path)
+    forms = [{"name": str(args.model), "kind": "given", "path": args.model}]
+    forms += [{"name": str(path), "kind": "ours", "path": path} for path in args.result]
+    made, missing = make_peers(args, say) if args.peers else ([], [])
+    pipes, kept = [], []
+    for form in forms + made:
+        try:
+            pipes.append(pipeline(form, args))
+            kept.append(form)
+        except Exception as error:
+            if form["kind"] != "peer":
+                raise
+            missing.append({"name": form["name"], "reason": plain(error)})
+    prompt, length = prompt_of(pipes[0].get_tokenizer(), args.prompt)
+    say(f"measuring {len(pipes)} forms")
+    times = measure(pipes, prompt, args, rng)
+    del pipes
+    peers = [i for i, form in enumerate(kept) if form["kind"] == "peer"]
+    best = min(peers, key=lambda i: np.median(times["token_ms"][i])) if peers else None
+    results = []
+    for i, form in enumerate(kept):
+        say(f"memory of {form['name']}")
+        result = {"model": str(form["path"]), "name": form["name"], "kind": form["kind"],
+                  "bytes": (form["path"] / MODEL).with_suffix(".bin").stat().st_size, "peak_mb": peak_megabytes(form, args),
+                  **{key: float(np.median(values[i])) for key, values in times.items()}}
+        result["tokens_a_second"] = 1e3 / result["token_ms"]
+        for key, other in (("", 0), ("_over_best_peer", best)):
+            if other is not None:
+                for what in ("first_ms", "token_ms", "token_cpu_ms"):
+                    values = times[what]
+                    result[what.replace("_ms", "_speed") + key] = float(np.median(values[other]) / np.median(values[i]))
+                result["token_confidence" + key] = [float(x) for x in interval(times["token_ms"][other], times["token_ms"][i], rng)]
+        results.append(result)
+    return {"cpu": cpu_name(), "cap": cap(), "threads": args.threads, "prompt_tokens": length, "tokens": args.tokens,
+            "rounds": times["first_ms"].shape[1], "best_peer": None if best is None else kept[best]["name"], "results": results,
+            "missing": missing}
+
+
+def print_table(document):
+    results, threads = document["results"], document["threads"]
+    print(document["cpu"] + (f", capped: ONEDNN_MAX_CPU_ISA={document['cap']}" if document["cap"] else ""))
+    print(f"{document['rounds']} rounds, {threads} thread{'s' if threads != 1 else ''}, a prompt of {document['prompt_tokens']} tokens "
+          f"and {document['tokens']} after it, in OpenVINO GenAI")
+    names = [shortened(r["name"], 48) for r in results]
+    width = max(map(len, [*names, "model"]))
+    best = document["best_peer"]
+    beside = f"  {'over best peer':>14}  {'95 %':13}" if best else ""
+    print(f"{'model':<{width}}  size MB  peak MB  first token ms  token ms  CPU ms  tokens/s   speed  {'95 %':13}{beside}")
+    for name, r in zip(names, results):
+        low, high = r["token_confidence"]
+        peak = "-" if r["peak_mb"] is None else f"{r['peak_mb']:.0f}"
+        line = (f"{name:<{width}}  {r['bytes'] / 1e6:7.1f}  {peak:>7}  {r['first_ms']:14.1f}  {r['token_ms']:8.2f}  "
+                f"{r['token_cpu_ms']:6.2f}  {r['tokens_a_second']:8.1f}  {r['token_speed']:6.3f}  {low:.3f} - {high:.3f}")
+        if best:
+            low, high = r["token_confidence_over_best_peer"]
+            line += f"  {r['token_speed_over_best_peer']:14.3f}  {low:.3f} - {high:.3f}"
+        print(line)
+    if best:
+        print(f"best peer: {best}")
+    for peer in document["missing"]:
+        print(f"not there: {peer['name']}: {peer['reason']}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, metavar="FOLDER", help="the source, which is the measure")
+    parser.add_argument("--result", type=Path, action="append", default=[], metavar="DIR", help="a result of dnateq quantize")
+    parser.add_argument("--peers", action="store_true", help="NNCF's forms of the source beside")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where peers are kept (default: a temporary folder)")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="inference threads (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=20, metavar="S", help="time to measure, all forms (default: %(default)s)")
+    parser.add_argument("--min-rounds", type=int, default=5, metavar="N", help="rounds, even if they take longer")
+    parser.add_argument("--prompt", type=int, default=128, metavar="N", help="tokens of the prompt (default: %(default)s)")
+    parser.add_argument("--tokens", type=int, default=24, metavar="N", help="tokens after the first (default: %(default)s)")
+    parser.add_argument("--backend", choices=["PA", "SDPA"], help="GenAI's way to keep attention's state (default: its own choice)")
+    parser.add_argument("--extension", default=os.environ.get("DNATEQ_EXTENSION"), metavar="FILE", help="libdnateq_openvino.so")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    parser.add_argument("--memory-of", choices=["given", "ours", "peer"], help=argparse.SUPPRESS)
+    parser.add_argument("--prog", default="language_speed", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.memory_of:
+        answer_once(args)
+        return
+    say = (lambda text: None) if args.quiet else lambda text: print(f"{args.prog}: {text}", file=sys.stderr, flush=True)
+    try:
+        document = bench(args, say)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sys.exit(f"{args.prog}: {plain(error)}")
+    if args.json:
+        print(json.dumps(document, indent=1))
+    else:
+        print_table(document)
+
+
+if __name__ == "__main__":
+    main()

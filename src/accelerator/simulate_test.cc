@@ -9,6 +9,7 @@
 #include "accelerator/precision.h"
 #include "accelerator/test_machine.h"
 #include "core/test_error.h"
+#include "core/test_sanitized.h"
 
 namespace dnateq::accelerator {
 namespace {
@@ -149,7 +150,7 @@ TEST(Simulate, PartsAddUpAndNothingIsBelowItsBound) {
 TEST(Simulate, MoreBitsNeverCostLess) {
   std::mt19937_64 random(2);
   const Config config = testing::test_config();
-  for (int i = 0; i < 150; ++i) {
+  for (int i = 0; i < (testing::kSanitized ? 30 : 150); ++i) {
     const Layer layer = random_layer(random);
     for (const Design design : all_designs()) {
       DesignResult before = simulate(workload_of({layer}, 2), config, design);

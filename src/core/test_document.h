@@ -10,6 +10,7 @@
 
 #include "core/document.h"
 #include "core/test_error.h"
+#include "core/test_sanitized.h"
 
 namespace dnateq::testing {
 
@@ -65,7 +66,9 @@ inline void survives_every_value(const Document& whole, const std::function<void
                                         Document::object(),
                                         Document::array({Document::array({1}), "x"}),
                                         Document::binary({1, 2, 3})};
+  size_t number = 0;
   for (const Pointer& place : places_in(whole)) {
+    if (kSanitized && number++ % 3 != 0) continue;
     for (const Document& value : values) {
       Document damaged = whole;
       damaged.at(place) = value;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/test_sanitized.h"
 #include "search/test_data.h"
 
 namespace dnateq {
@@ -131,7 +132,7 @@ TEST(FitData, AssignCountsEveryValueThatIsNotRoundedToZero) {
 }
 
 TEST(Fit, IsNeverWorseThanTheBestClippedUniformGridOfAsManyLevels) {
-  for (const NamedValues& tensor : many_tensors(1500)) {
+  for (const NamedValues& tensor : many_tensors(testing::kSanitized ? 300 : 1500)) {
     const FitData data = FitData::from_values(tensor.values);
     for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
       for (const Arithmetic arithmetic : kBoth)

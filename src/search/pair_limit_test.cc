@@ -21,6 +21,8 @@ TEST(PairLimit, MovesFewCodesByLittle) {
     const FitResult fit = fit_code(FitData::from_values(values), with_level_counts({}, bits));
     const std::vector<ColumnPair> pairs = added_pairs(64, {});
     const PairLimit limit(fit.code, pairs);
+    const std::vector<ColumnPair> one_pair = {{0, 1}};
+    const PairLimit of_two(fit.code, one_pair);
     const Encoder encoder(fit.code);
     const std::vector<float> levels = level_table(fit.code), importance(64, 1.0F);
     for (size_t row = 0; row < 64; ++row) {
@@ -42,7 +44,7 @@ TEST(PairLimit, MovesFewCodesByLittle) {
         for (unsigned first = 0; first < 1U << bits; ++first)
           for (unsigned second = 0; second < 1U << bits; ++second) {
             const std::vector<uint8_t> other = {static_cast<uint8_t>(first), static_cast<uint8_t>(second)};
-            if (PairLimit(fit.code, std::vector<ColumnPair>{{0, 1}}).safe(other)) {
+            if (of_two.safe(other)) {
               ASSERT_GE(error(other[0], other[1]) * 1.00001F, error(codes[a], codes[b])) << bits;
             }
           }

@@ -17,7 +17,7 @@ using ::testing::HasSubstr;
 class Rotate : public ::testing::Test {
  protected:
   // Rotated, after checking that the network computes what it did and that the one given is left as it was. Where a
-  // matrix in FP16 takes the last norm's place, by its rounding less.
+  // matrix of 8 bits takes the last norm's place, by its rounding less.
   Rotated rotated(const LanguageModel& architecture, float tolerance = 1e-4F, const ImportOptions& options = {}) {
     prepared_ = save_and_import(core_, language_model(architecture), options);
     const std::vector<float> before = logits(prepared_);
@@ -73,14 +73,14 @@ class Rotate : public ::testing::Test {
   PreparedModel prepared_;
 };
 
-constexpr float kOfHalf = 4e-3F;
+constexpr float kOfInt8 = 4e-3F;
 
 TEST_F(Rotate, AllLayersOfALlamaAndTheirOutliersAreGone) {
   for (const bool tied : {false, true}) {
     SCOPED_TRACE(tied);
     LanguageModel architecture;
     architecture.tied = tied;
-    const Rotated result = rotated(architecture, tied ? kOfHalf : 1e-4F);
+    const Rotated result = rotated(architecture, tied ? kOfInt8 : 1e-4F);
     EXPECT_TRUE(result.stream) << result.why_not;
     EXPECT_EQ(result.why_not, "");
     EXPECT_EQ(result.value_heads, 2U);
@@ -91,7 +91,7 @@ TEST_F(Rotate, AllLayersOfALlamaAndTheirOutliersAreGone) {
 }
 
 TEST_F(Rotate, ATableThatIsSharedStaysOne) {
-  const Rotated result = rotated({}, kOfHalf);
+  const Rotated result = rotated({}, kOfInt8);
   const Layer &table = layer(result.prepared, "model.embed_tokens"), &head = layer(result.prepared, "lm_head");
   ASSERT_TRUE(head.shares_weights_with);
   EXPECT_EQ(result.prepared.layers[*head.shares_weights_with].name, "model.embed_tokens");
@@ -112,10 +112,10 @@ TEST_F(Rotate, NetworksWithBiasesNormsOfHeadsAndJoinedLayersTheirStreamToo) {
   LanguageModel qwen2, qwen3, phi3;
   qwen2.qkv_bias = qwen3.qk_norm = phi3.fused = true;
   phi3.tied = false;
-  const Rotated biased = rotated(qwen2, kOfHalf);
+  const Rotated biased = rotated(qwen2, kOfInt8);
   EXPECT_TRUE(biased.stream) << biased.why_not;
   EXPECT_EQ(biased.value_heads, 0U);  // whose layer adds a bias
-  const Rotated normed = rotated(qwen3, kOfHalf);
+  const Rotated normed = rotated(qwen3, kOfInt8);
   EXPECT_TRUE(normed.stream) << normed.why_not;
   EXPECT_EQ(normed.value_heads, 2U);
   const Rotated joined = rotated(phi3);
@@ -129,7 +129,7 @@ TEST_F(Rotate, WhatEntersTheSecondLayerOfAnMlpIsTransformedWhereItsWidthHasBlock
   gpt2.gpt2 = true;
   gpt2.kv_heads = 4;
   for (const LanguageModel& architecture : {llama, gpt2}) {
-    const Rotated result = rotated(architecture, kOfHalf);
+    const Rotated result = rotated(architecture, kOfInt8);
     EXPECT_EQ(result.mlps, 2U);
     const std::string name = architecture.gpt2 ? "model.layers.1.mlp.c_proj" : "model.layers.1.mlp.down_proj";
     const Layer& second = layer(result.prepared, name);
@@ -139,13 +139,13 @@ TEST_F(Rotate, WhatEntersTheSecondLayerOfAnMlpIsTransformedWhereItsWidthHasBlock
     EXPECT_FALSE(hadamard_behind(transform->x));
     EXPECT_EQ(rotate(prepared_, 1, false).mlps, 0U);
   }
-  EXPECT_EQ(rotated({}, kOfHalf).mlps, 0U) << "48 values are three blocks of 16, which is too few";
+  EXPECT_EQ(rotated({}, kOfInt8).mlps, 0U) << "48 values are three blocks of 16, which is too few";
 }
 
 TEST_F(Rotate, EveryHeadThatReadsItsOwnValues) {
   LanguageModel architecture;
   architecture.kv_heads = architecture.heads;
-  EXPECT_EQ(rotated(architecture, kOfHalf).value_heads, 2U);
+  EXPECT_EQ(rotated(architecture, kOfInt8).value_heads, 2U);
 }
 
 TEST_F(Rotate, StreamsThatNoRotationPassesAreLeftWithAReason) {
@@ -197,9 +197,9 @@ TEST_F(Rotate, StateIsPutBackIntoARotatedNetwork) {
   for (const auto& [name, architecture] : architectures()) {
     SCOPED_TRACE(name);
     const auto wanted = talk(core_, language_model(architecture));
-    const Rotated result = rotated(architecture, kOfHalf);
+    const Rotated result = rotated(architecture, kOfInt8);
     restore_state(result.prepared.model, result.prepared.state);
-    expect_same_talk(talk(core_, result.prepared.model), wanted, kOfHalf);
+    expect_same_talk(talk(core_, result.prepared.model), wanted, kOfInt8);
   }
 }
 

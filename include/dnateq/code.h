@@ -5,8 +5,11 @@
 // serves both signs. Code numbers: 0 is zero, 1 ... m+ are +L(0) ... +L(m+ - 1), m+ + 1 ... m+ + m- are
 // -L(0) ... -L(m- - 1). Weights have one more scale per output channel (gamma), kept beside the codes.
 //
-// Source: DNA-TEQ (arXiv 2306.16430) for the curve; asymmetric level counts, the int8 grid and the threshold
-// encoder are ours. Non-goals: packing (pack.h), searching for parameters (src/search), speed (src/kernels).
+// A mirrored code gives up zero for one more level: m- = m+ = 2^(k-1), and code numbers are one less. Weights may have
+// it, activations not: padding is zero.
+//
+// Source: DNA-TEQ (arXiv 2306.16430) for the curve; asymmetric level counts, mirrored codes, the int8 grid and the
+// threshold encoder are ours. Non-goals: packing (pack.h), searching for parameters (src/search), speed (src/kernels).
 #pragma once
 
 #include <cstdint>
@@ -51,6 +54,15 @@ struct TensorCode {
 // (m+ = 2^(k-1), m- = 2^(k-1) - 1), else that many negative levels and the rest positive.
 TensorCode with_level_counts(TensorCode code, int stored_bits, int negatives = -1);
 
+// Of a mirrored code: 2^(k-1) levels of each sign. At most 7 bits, since the int8 grid has 127 levels of a sign.
+TensorCode mirrored(TensorCode code, int stored_bits);
+
+// Whether one of the codes stands for zero; it is number 0 then.
+inline bool has_zero(const TensorCode& code) {
+  return 1 + code.negative_levels + code.positive_levels <= 1 << code.stored_bits;
+}
+inline int first_level_code(const TensorCode& code) { return has_zero(code) ? 1 : 0; }
+
 // Throws Error naming `tensor` if the parameters break the invariants stated above.
 void validate(const TensorCode& code, const std::string& tensor);
 
@@ -64,7 +76,7 @@ std::vector<int> grid_magnitudes(const TensorCode& code);
 std::vector<float> level_table(const TensorCode& code);
 std::vector<int8_t> int8_level_table(const TensorCode& code);  // kInt8Grid with q <= 127 only
 
-// Scalar reference: the code of one value. NaN gives zero, an infinity the largest level of its sign (zero if none).
+// Scalar reference: the code of one value. NaN gives code 0, an infinity the largest level of its sign (zero if none).
 int reference_code(const TensorCode& code, float value);
 
 // Same codes as reference_code for every float, by integer comparison on the bits of |x|. Thread-safe once built.
@@ -84,8 +96,9 @@ class Encoder {
 
  private:
   // A place is one of the code's intervals of the real line: 0 ... m+ on the positive side, m+ + 1 ... m+ + 1 + m- on
-  // the negative one, by ascending magnitude. Sign, exponent and six mantissa bits of a value give the first place that
-  // it can lie in; comparing with that place's upper end moves it on.
+  // the negative one, by ascending magnitude; the first of each side is that of zero, empty where no code stands for
+  // it. Sign, exponent and six mantissa bits of a value give the first place that it can lie in; comparing with that
+  // place's upper end moves it on.
   static constexpr int kBucketShift = 17;
   size_t place(float value) const;
   size_t place_in_one_step(uint32_t bits) const;

@@ -19,6 +19,7 @@ static_assert(std::endian::native == std::endian::little, "blobs are written as 
 
 constexpr uint32_t kMagic = 0x51544E44;  // "DNTQ"
 constexpr size_t kCrcFrom = 12;
+constexpr uint16_t kMirroredVersion = 3;
 constexpr uint32_t kMaxRank = 8;
 constexpr uint64_t kMaxExtent = uint64_t{1} << 40;  // rows, columns and dimensions: keeps every product in 64 bits
 
@@ -59,8 +60,9 @@ std::vector<int16_t> grid_level_table(const TensorCode& code) {
   const std::vector<int> magnitude = grid_magnitudes(code);
   const auto positive = static_cast<size_t>(code.positive_levels), negative = static_cast<size_t>(code.negative_levels);
   std::vector<int16_t> table(size_t{1} << code.stored_bits, 0);
-  for (size_t i = 0; i < positive; ++i) table[1 + i] = static_cast<int16_t>(magnitude[i]);
-  for (size_t i = 0; i < negative; ++i) table[1 + positive + i] = static_cast<int16_t>(-magnitude[i]);
+  const auto first = static_cast<size_t>(first_level_code(code));
+  for (size_t i = 0; i < positive; ++i) table[first + i] = static_cast<int16_t>(magnitude[i]);
+  for (size_t i = 0; i < negative; ++i) table[first + positive + i] = static_cast<int16_t>(-magnitude[i]);
   return table;
 }
 
@@ -69,7 +71,7 @@ std::vector<uint8_t> write_head(const BlobHeader& header) {
   std::vector<uint8_t> bytes(at.end, 0);
   FixedHeader fixed{};
   fixed.magic = kMagic;
-  fixed.version = header.scale_exponent == 0 ? 1 : 2;
+  fixed.version = !has_zero(header.code) ? kMirroredVersion : header.scale_exponent != 0 ? 2 : 1;
   fixed.scale_exponent = header.scale_exponent;
   fixed.layout = header.has_codes ? 1 : 0;
   fixed.size = at.end;
@@ -205,6 +207,7 @@ BlobHeader read_blob_header(std::span<const uint8_t> bytes, const std::string& s
   header.code.beta = fixed.beta;
   header.code.grid = fixed.grid;
   header.code.pow2_q = fixed.pow2_q;
+  if (has_zero(header.code) == (fixed.version == kMirroredVersion)) damaged(source, "level counts");
   header.scale_exponent = fixed.scale_exponent;
   header.has_codes = fixed.layout == 1;
   header.transposed = fixed.transposed == 1;
@@ -240,14 +243,14 @@ Blob read_blob(std::span<const uint8_t> bytes, const std::string& source) {
   std::memcpy(blob.levels.data(), bytes.data() + at.levels, entries * sizeof(float));
   for (const float level : blob.levels)
     if (!std::isfinite(level)) damaged(source, "levels");
-  if (blob.levels[0] != 0) damaged(source, "levels");  // padding is code 0
+  if (has_zero(blob.code) && blob.levels[0] != 0) damaged(source, "levels");  // padding is code 0
   if (blob.code.arithmetic == Arithmetic::kInt8Grid) {
     blob.grid_levels.resize(entries);
     std::memcpy(blob.grid_levels.data(), bytes.data() + at.grid_levels, entries * sizeof(int16_t));
     const bool is_signed = blob.code.negative_levels > 0;  // kernels hold them in 8 bits
     for (const int16_t level : blob.grid_levels)
       if (level < (is_signed ? -127 : 0) || level > (is_signed ? 127 : 255)) damaged(source, "grid levels");
-    if (blob.grid_levels[0] != 0) damaged(source, "grid levels");
+    if (has_zero(blob.code) && blob.grid_levels[0] != 0) damaged(source, "grid levels");
   }
   blob.gamma.resize(static_cast<size_t>(blob.rows));
   for (size_t row = 0; row < blob.gamma.size(); ++row) {

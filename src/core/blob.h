@@ -4,7 +4,7 @@
 // Layout, little-endian, no padding between sections (a constant may lie anywhere in a mapped file, so nothing is
 // aligned and readers copy):
 //    0  u32  magic "DNTQ"              28  u16  negative levels          72  u32  rank of the tensor's shape
-//    4  u16  format version, 1 or 2    30  u16  positive levels          76  u32  1 = the shape is [columns][rows]
+//    4  u16  format version, 1 to 3    30  u16  positive levels          76  u32  1 = the shape is [columns][rows]
 //    6  u16  layout: 0 code only,      32  f64  base                     80  u64  rows (output channels)
 //            1 codes row by row        40  f64  alpha                    88  u64  columns (inputs per channel)
 //    8  u32  CRC-32 of bytes 12 ...    48  f64  beta                     96  u64  shape[rank]
@@ -12,7 +12,8 @@
 //   16  u64  size of the blob          64  i32  pow2_q                   ...  i16  grid levels[2^k] (int8-grid only)
 //   24  u8   stored bits k             68  i32  scale exponent e         ...  f16  gamma[rows]       (layout 1 only)
 //   25  u8   arithmetic, family, rounding (three bytes)                  ...  codes, rows x columns, packed (pack.h)
-// A row's scale is gamma * 2^e. Version 1 has no e but a reserved 0, and is written wherever e is 0.
+// A row's scale is gamma * 2^e. Version 1 has no e but a reserved 0, and is written wherever e is 0. Version 3 is that
+// of mirrored codes (code.h), which have no zero.
 // The stored levels are the definition when decoding; they are not computed again, so another libm changes nothing.
 #pragma once
 
@@ -25,7 +26,7 @@
 
 namespace dnateq {
 
-inline constexpr uint16_t kBlobVersion = 2;  // the newest that is read
+inline constexpr uint16_t kBlobVersion = 3;  // the newest that is read
 inline constexpr size_t kBlobHeaderBytes = 96;
 
 struct BlobHeader {

@@ -13,10 +13,10 @@
 namespace dnateq {
 namespace {
 
-TensorCode grid_code(int stored_bits) {
+TensorCode grid_code(int stored_bits, bool is_mirrored = false) {
   TensorCode code;
   code.base = 1.3;
-  code = with_level_counts(code, stored_bits);
+  code = is_mirrored ? mirrored(code, stored_bits) : with_level_counts(code, stored_bits);
   code.base = stored_bits > 5 ? 1.0001 : 1.3;
   code.grid = 127;
   const double top = std::pow(code.base, std::max(code.positive_levels, code.negative_levels) - 1);
@@ -33,9 +33,9 @@ struct Sample {
   std::vector<uint8_t> bytes;
 };
 
-Sample make_sample(int stored_bits) {
+Sample make_sample(int stored_bits, bool is_mirrored = false) {
   Sample sample;
-  sample.header.code = grid_code(stored_bits);
+  sample.header.code = grid_code(stored_bits, is_mirrored);
   sample.header.rows = 5;
   sample.header.columns = 7;
   sample.header.shape = {5, 7, 1, 1};
@@ -52,21 +52,24 @@ TEST(Blob, CrcIsTheCommonOne) {
 }
 
 TEST(Blob, GivesBackWhatWasWrittenAtEveryWidth) {
-  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits) {
-    const Sample sample = make_sample(bits);
-    EXPECT_EQ(static_cast<int64_t>(sample.bytes.size()), weight_blob_bytes(sample.header));
-    std::vector<uint8_t> unaligned(sample.bytes.size() + 1);
-    std::memcpy(unaligned.data() + 1, sample.bytes.data(), sample.bytes.size());
-    const Blob blob = read_blob(std::span<const uint8_t>(unaligned).subspan(1), "layer");
-    EXPECT_EQ(blob.code, sample.header.code);
-    EXPECT_EQ(blob.shape, sample.header.shape);
-    EXPECT_EQ(blob.levels, level_table(sample.header.code));
-    EXPECT_EQ(unpack(blob.codes, 35, bits), sample.codes);
-    std::vector<float> values(35);
-    decode_rows(blob, blob.codes, 0, 5, values.data());
-    for (size_t i = 0; i < values.size(); ++i)
-      EXPECT_EQ(values[i], from_float16(sample.gamma[i / 7]) * blob.levels[sample.codes[i]]);
-  }
+  for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
+    for (const bool is_mirrored : {false, true}) {
+      if (is_mirrored && bits > 7) continue;
+      const Sample sample = make_sample(bits, is_mirrored);
+      EXPECT_EQ(sample.bytes[4], is_mirrored ? 3 : 1) << "a library that knows no such codes refuses them";
+      EXPECT_EQ(static_cast<int64_t>(sample.bytes.size()), weight_blob_bytes(sample.header));
+      std::vector<uint8_t> unaligned(sample.bytes.size() + 1);
+      std::memcpy(unaligned.data() + 1, sample.bytes.data(), sample.bytes.size());
+      const Blob blob = read_blob(std::span<const uint8_t>(unaligned).subspan(1), "layer");
+      EXPECT_EQ(blob.code, sample.header.code);
+      EXPECT_EQ(blob.shape, sample.header.shape);
+      EXPECT_EQ(blob.levels, level_table(sample.header.code));
+      EXPECT_EQ(unpack(blob.codes, 35, bits), sample.codes);
+      std::vector<float> values(35);
+      decode_rows(blob, blob.codes, 0, 5, values.data());
+      for (size_t i = 0; i < values.size(); ++i)
+        EXPECT_EQ(values[i], from_float16(sample.gamma[i / 7]) * blob.levels[sample.codes[i]]);
+    }
 }
 
 TEST(Blob, RealLevelsNeedNoGrid) {
@@ -150,6 +153,8 @@ TEST(Blob, RefusesFieldsThatNoWriterSetsThoughTheCrcIsRight) {
   refused(25, {2}, "arithmetic");
   refused(26, {4}, "family");
   refused(27, {2}, "rounding");
+  refused(4, {3}, "level counts");                // a zero, in the version of codes without
+  refused(28, {8}, "level counts");               // no zero, in another
   refused(68, {1}, "scale exponent");             // in version 1
   refused(levels, {0, 0, 0x80, 0x3f}, "levels");  // of code 0
   refused(levels + 4, {0, 0, 0x80, 0x7f}, "levels");
@@ -162,12 +167,12 @@ TEST(Blob, RefusesFieldsThatNoWriterSetsThoughTheCrcIsRight) {
 
 TEST(Blob, NamesLayerAndVersionOfANewerFormat) {
   Sample sample = make_sample(4);
-  sample.bytes[4] = 3;
+  sample.bytes[4] = 4;
   try {
     read_blob(sample.bytes, "conv7");
     FAIL();
   } catch (const Error& error) {
-    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("conv7"), ::testing::HasSubstr("version 3")));
+    EXPECT_THAT(error.what(), ::testing::AllOf(::testing::HasSubstr("conv7"), ::testing::HasSubstr("version 4")));
   }
 }
 

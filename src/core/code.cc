@@ -28,7 +28,7 @@ double curve(const TensorCode& code, int i) {
 int levels_reached_reference(const TensorCode& code, std::span<const float> levels, float magnitude) {
   if (levels.empty()) return 0;
   const double x = magnitude;
-  if (x < static_cast<double>(levels[0]) / 2) return 0;
+  if (has_zero(code) && x < static_cast<double>(levels[0]) / 2) return 0;
   int reached = 1;
   if (code.rounding == Rounding::kLogarithmic) {
     const double ratio = (x - code.beta) / code.alpha;
@@ -75,6 +75,12 @@ TensorCode with_level_counts(TensorCode code, int stored_bits, int negatives) {
   return code;
 }
 
+TensorCode mirrored(TensorCode code, int stored_bits) {
+  code.stored_bits = stored_bits;
+  code.negative_levels = code.positive_levels = 1 << (stored_bits - 1);
+  return code;
+}
+
 void validate(const TensorCode& code, const std::string& tensor) {
   const auto fail = [&](const std::string& what) {
     throw Error(fmt::format("the code of tensor '{}' is invalid: {}; quantize the model again", tensor, what));
@@ -85,7 +91,7 @@ void validate(const TensorCode& code, const std::string& tensor) {
     fail(fmt::format("{} stored bits, {} to {} are supported", code.stored_bits, kMinStoredBits, kMaxStoredBits));
   if (code.negative_levels < 0 || code.positive_levels < 0 || magnitude_count(code) == 0)
     fail("it needs at least one level and no negative level counts");
-  if (1 + code.negative_levels + code.positive_levels > (1 << code.stored_bits))
+  if (!has_zero(code) && code != mirrored(code, code.stored_bits))
     fail(fmt::format("{} levels and zero do not fit {} bits", code.negative_levels + code.positive_levels,
                      code.stored_bits));
   if (!std::isfinite(code.base) || !std::isfinite(code.alpha) || !std::isfinite(code.beta) || !(code.base > 1))
@@ -134,9 +140,9 @@ std::vector<float> magnitudes(const TensorCode& code) {
 std::vector<float> level_table(const TensorCode& code) {
   const std::vector<float> levels = magnitudes(code);
   std::vector<float> table(size_t{1} << code.stored_bits, 0.0F);
-  const auto positives = static_cast<size_t>(code.positive_levels);
-  for (size_t i = 0; i < positives; ++i) table[1 + i] = levels[i];
-  for (size_t i = 0; i < static_cast<size_t>(code.negative_levels); ++i) table[1 + positives + i] = -levels[i];
+  const auto first = static_cast<size_t>(first_level_code(code)), positives = static_cast<size_t>(code.positive_levels);
+  for (size_t i = 0; i < positives; ++i) table[first + i] = levels[i];
+  for (size_t i = 0; i < static_cast<size_t>(code.negative_levels); ++i) table[first + positives + i] = -levels[i];
   return table;
 }
 
@@ -144,10 +150,10 @@ std::vector<int8_t> int8_level_table(const TensorCode& code) {
   const std::vector<int> q = grid_magnitudes(code);
   if (q.empty() || q.back() > 127) throw Error("the levels of this code do not fit signed 8-bit integers");
   std::vector<int8_t> table(size_t{1} << code.stored_bits, 0);
-  const auto positives = static_cast<size_t>(code.positive_levels);
-  for (size_t i = 0; i < positives; ++i) table[1 + i] = static_cast<int8_t>(q[i]);
+  const auto first = static_cast<size_t>(first_level_code(code)), positives = static_cast<size_t>(code.positive_levels);
+  for (size_t i = 0; i < positives; ++i) table[first + i] = static_cast<int8_t>(q[i]);
   for (size_t i = 0; i < static_cast<size_t>(code.negative_levels); ++i)
-    table[1 + positives + i] = static_cast<int8_t>(-q[i]);
+    table[first + positives + i] = static_cast<int8_t>(-q[i]);
   return table;
 }
 
@@ -158,7 +164,7 @@ int reference_code(const TensorCode& code, float value) {
   const auto count = static_cast<size_t>(negative ? code.negative_levels : code.positive_levels);
   const int reached = levels_reached_reference(code, std::span(levels).first(count), std::fabs(value));
   if (reached == 0) return 0;
-  return negative ? code.positive_levels + reached : reached;
+  return first_level_code(code) - 1 + (negative ? code.positive_levels : 0) + reached;
 }
 
 Encoder::Encoder(const TensorCode& code)
@@ -167,6 +173,7 @@ Encoder::Encoder(const TensorCode& code)
       first_place_(size_t{1} << (32 - kBucketShift)),
       levels_(level_table(code)) {
   const std::vector<float> all = magnitudes(code);
+  const auto first_code = static_cast<size_t>(first_level_code(code));
   for (const bool negative : {false, true}) {
     const size_t count = negative ? negative_levels_ : positive_levels_;
     const size_t first = upper_end_.size();  // this side's zero
@@ -174,7 +181,8 @@ Encoder::Encoder(const TensorCode& code)
     upper_end_.insert(upper_end_.end(), ends.begin(), ends.end());
     upper_end_.push_back(0xffffffffU);
     code_of_.push_back(0);
-    for (size_t i = 1; i <= count; ++i) code_of_.push_back(static_cast<uint8_t>((negative ? positive_levels_ : 0) + i));
+    for (size_t i = 0; i < count; ++i)
+      code_of_.push_back(static_cast<uint8_t>(first_code + (negative ? positive_levels_ : 0) + i));
 
     const size_t buckets = first_place_.size() / 2;
     size_t at = first;

@@ -12,11 +12,13 @@
 namespace dnateq {
 namespace {
 
+constexpr int kMirrored = -2;  // for a number of negative levels
+
 TensorCode curve(int bits, int negatives, double base, Arithmetic arithmetic, Rounding rounding = Rounding::kNearest) {
   TensorCode code;
   code.arithmetic = arithmetic;
   code.rounding = rounding;
-  code = with_level_counts(code, bits, negatives);
+  code = negatives == kMirrored ? mirrored(code, bits) : with_level_counts(code, bits, negatives);
   code.base = base;
   const int count = std::max(code.negative_levels, code.positive_levels);
   const double top = std::pow(base, count - 1);
@@ -29,7 +31,7 @@ TensorCode curve(int bits, int negatives, double base, Arithmetic arithmetic, Ro
 std::vector<TensorCode> many_codes() {
   std::vector<TensorCode> codes;
   for (int bits = kMinStoredBits; bits <= kMaxStoredBits; ++bits)
-    for (const int negatives : {-1, 0, 1})
+    for (const int negatives : {-1, 0, 1, kMirrored})
       for (const double base : {1.0001, 1.08, 1.6})
         for (const Arithmetic arithmetic : {Arithmetic::kExponential, Arithmetic::kInt8Grid}) {
           const TensorCode code = curve(bits, negatives, base, arithmetic);
@@ -89,8 +91,8 @@ TEST(Code, EveryLevelEncodesToItselfAndZeroIsExact) {
     if (code.rounding == Rounding::kLogarithmic) continue;  // the paper's rounding is of the exponent, not of the level
     const Encoder encoder(code);
     const std::vector<float> table = level_table(code);
-    EXPECT_EQ(table[0], 0.0F);
-    for (int c = 0; c < 1 + code.positive_levels + code.negative_levels; ++c)
+    EXPECT_EQ(table[0] == 0.0F, has_zero(code));
+    for (int c = 0; c < first_level_code(code) + code.positive_levels + code.negative_levels; ++c)
       ASSERT_EQ(encoder.encode(table[static_cast<size_t>(c)]), c);
   }
 }
@@ -142,6 +144,24 @@ TEST(Code, FilledCodesWasteNothing) {
   }
 }
 
+TEST(Code, MirroredCodesHaveALevelForEveryCodeAndNoZero) {
+  for (int bits = kMinStoredBits; bits <= 7; ++bits) {
+    const TensorCode code = curve(bits, kMirrored, 1.05, Arithmetic::kInt8Grid);
+    EXPECT_FALSE(has_zero(code));
+    const std::vector<float> table = level_table(code);
+    const std::vector<int8_t> integers = int8_level_table(code);
+    const size_t half = table.size() / 2;
+    for (size_t i = 0; i < half; ++i) {
+      EXPECT_GT(table[i], 0.0F);
+      EXPECT_EQ(table[half + i], -table[i]);
+      EXPECT_EQ(integers[half + i], -integers[i]);
+    }
+    EXPECT_EQ(reference_code(code, 0.0F), 0);
+    EXPECT_EQ(reference_code(code, -0.0F), static_cast<int>(half));
+    EXPECT_EQ(reference_code(code, 1e9F), static_cast<int>(half) - 1);
+  }
+}
+
 TEST(Code, PowersOfTwoStayWithinFloat32) {
   for (int q = 1; q <= 4; ++q) {
     TensorCode code;
@@ -166,6 +186,11 @@ TEST(Code, BadParametersAreRefusedInASentence) {
   refused([](TensorCode& c) { c.stored_bits = 1; });
   refused([](TensorCode& c) { c.stored_bits = 9; });
   refused([](TensorCode& c) { c.positive_levels = 9; });
+  refused([](TensorCode& c) {  // 2^k levels, but not as many of either sign
+    c.positive_levels = 10;
+    c.negative_levels = 6;
+  });
+  refused([](TensorCode& c) { c = mirrored(c, 8); });
   refused([](TensorCode& c) { c.negative_levels = -1; });
   refused([](TensorCode& c) { c.base = 1.0; });
   refused([](TensorCode& c) { c.alpha = 0; });

@@ -9,6 +9,7 @@
 
 #include "core/blob.h"
 #include "core/hadamard.h"
+#include "core/pack.h"
 #include "dnateq/error.h"
 
 namespace dnateq {
@@ -17,7 +18,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "blocks are written as the machine's own bytes");
 
 constexpr uint32_t kBlockMagic = 0x42544E44;  // "DNTB"
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 1, kVersionOfFloat16Biases = 2;
 constexpr size_t kBlockCrcFrom = 12;
 constexpr uint64_t kMostWidth = uint64_t{1} << 24;  // keeps sums and products of widths in 64 bits
 constexpr uint32_t kMostSteps = 4096;
@@ -71,6 +72,16 @@ class Reader {
   std::span<const uint8_t> left_;
   const std::string& source_;
 };
+
+bool is_float16(float value) {
+  return std::bit_cast<uint32_t>(from_float16(to_float16(value))) == std::bit_cast<uint32_t>(value);
+}
+
+bool has_float16_biases(const RowBlock& block) {
+  return std::all_of(block.matrices.begin(), block.matrices.end(), [](const RowBlock::Matrix& matrix) {
+    return std::all_of(matrix.bias.begin(), matrix.bias.end(), is_float16);
+  });
+}
 
 bool uses_vector(RowStepKind kind) { return kind == RowStepKind::kScale || kind == RowStepKind::kShift; }
 
@@ -135,6 +146,7 @@ bool takes_two_values(RowStepKind kind) { return kind == RowStepKind::kAdd || ki
 
 std::vector<uint8_t> write_row_block(const RowBlock& block) {
   check_block(block, "a row block");
+  const bool short_biases = has_float16_biases(block);
   std::vector<uint8_t> bytes(kRowBlockHeaderBytes);
   append(bytes, block.input_widths.data(), block.input_widths.size());
   for (const RowStep& step : block.steps) {
@@ -154,11 +166,17 @@ std::vector<uint8_t> write_row_block(const RowBlock& block) {
   for (const RowBlock::Matrix& matrix : block.matrices) {
     append(bytes, matrix.name.data(), matrix.name.size());
     append(bytes, matrix.blob.data(), matrix.blob.size());
-    append(bytes, matrix.bias.data(), matrix.bias.size());
+    if (short_biases)
+      for (const float bias : matrix.bias) {
+        const uint16_t half = to_float16(bias);
+        append(bytes, &half, 1);
+      }
+    else
+      append(bytes, matrix.bias.data(), matrix.bias.size());
   }
   for (const std::vector<float>& vector : block.vectors) append(bytes, vector.data(), vector.size());
   FixedBlockHeader fixed{kBlockMagic,
-                         kVersion,
+                         short_biases ? kVersionOfFloat16Biases : kVersion,
                          static_cast<uint16_t>(block.input_widths.size()),
                          0,
                          static_cast<uint32_t>(block.steps.size()),
@@ -182,11 +200,12 @@ RowBlock read_row_block(std::span<const uint8_t> bytes, const std::string& sourc
   if (bytes.size() < sizeof(fixed)) damaged(source, "shorter than its header");
   std::memcpy(&fixed, bytes.data(), sizeof(fixed));
   if (fixed.magic != kBlockMagic) damaged(source, "not a dnateq block");
-  if (fixed.version != kVersion)
+  const bool short_biases = fixed.version == kVersionOfFloat16Biases;
+  if (fixed.version != kVersion && !short_biases)
     throw Error(fmt::format(
-        "the quantized data of '{}' has format version {} of blocks, and this library reads version {}; use "
+        "the quantized data of '{}' has format version {} of blocks, and this library reads versions up to {}; use "
         "the dnateq release that wrote the model, or write the model again",
-        source, fixed.version, kVersion));
+        source, fixed.version, kVersionOfFloat16Biases));
   if (fixed.size != bytes.size()) damaged(source, "its size is not the one it states");
   if (fixed.crc != crc32(bytes.subspan(kBlockCrcFrom))) damaged(source, "its checksum does not match");
   if (fixed.reserved != 0 || fixed.steps > kMostSteps) damaged(source, "its header");
@@ -207,7 +226,10 @@ RowBlock read_row_block(std::span<const uint8_t> bytes, const std::string& sourc
     const auto name = reader.bytes(stored.name);
     matrix.name.assign(name.begin(), name.end());
     matrix.blob = reader.bytes(stored.blob);
-    matrix.bias = reader.values<float>(stored.bias);
+    if (short_biases)
+      for (const uint16_t half : reader.values<uint16_t>(stored.bias)) matrix.bias.push_back(from_float16(half));
+    else
+      matrix.bias = reader.values<float>(stored.bias);
     block.matrices.push_back(std::move(matrix));
   }
   for (const uint64_t size : vectors) block.vectors.push_back(reader.values<float>(size));

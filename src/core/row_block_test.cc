@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "core/pack.h"
 #include "core/test_error.h"
 #include "core/test_row_block.h"
 
@@ -66,6 +67,17 @@ TEST(RowBlock, GivesBackWhatWasWritten) {
   }
 }
 
+TEST(RowBlock, KeepsBiasesInHalfTheBytesWhereNothingIsLost) {
+  SampleBlock sample;
+  const std::vector<uint8_t> whole = write_row_block(sample.block);
+  EXPECT_EQ(whole[4], 1);
+  for (float& bias : sample.block.matrices[0].bias) bias = from_float16(to_float16(bias));
+  const std::vector<uint8_t> halves = write_row_block(sample.block);
+  EXPECT_EQ(halves[4], 2);
+  EXPECT_EQ(halves.size(), whole.size() - 6 * sizeof(uint16_t));
+  EXPECT_EQ(read_row_block(halves, "layer").matrices[0].bias, sample.block.matrices[0].bias);
+}
+
 TEST(RowBlock, RefusesEveryTruncationAndEveryFlippedBit) {
   const std::vector<uint8_t> bytes = write_row_block(SampleBlock().block);
   for (size_t size = 0; size < bytes.size(); ++size)
@@ -79,8 +91,8 @@ TEST(RowBlock, RefusesEveryTruncationAndEveryFlippedBit) {
 
 TEST(RowBlock, NamesALaterVersion) {
   std::vector<uint8_t> bytes = write_row_block(SampleBlock().block);
-  bytes[4] = 2;
-  EXPECT_THAT(error_of([&] { read_row_block(bytes, "layer"); }), HasSubstr("format version 2 of blocks"));
+  bytes[4] = 3;
+  EXPECT_THAT(error_of([&] { read_row_block(bytes, "layer"); }), HasSubstr("format version 3 of blocks"));
 }
 
 // Each change makes a block that no writer gives out; reader and writer have one check.

@@ -12,10 +12,11 @@
 
 namespace dnateq::testing {
 
-// The blob of rows x columns weights on an int8 grid.
+// The blob of rows x columns weights on an int8 grid; of mirrored codes where seed and sizes allow it.
 inline std::vector<uint8_t> random_weight_blob(int64_t rows, int64_t columns, int bits, unsigned seed) {
   BlobHeader header;
-  header.code = with_level_counts(TensorCode{}, bits, -1);
+  const bool is_mirrored = seed % 2 == 1 && bits < 7 && columns % 8 == 0;
+  header.code = is_mirrored ? mirrored(TensorCode{}, bits) : with_level_counts(TensorCode{}, bits);
   header.code.base = bits > 5 ? 1.0001 : 1.3;
   header.code.grid = 127;
   const double top = std::pow(header.code.base, header.code.positive_levels - 1);

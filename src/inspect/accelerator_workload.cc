@@ -333,15 +333,17 @@ Operand operand_of(const TensorCode& code, const std::optional<CodeCounts>& coun
   double all = 0;
   for (const double c : *counts) all += c;
   if (all <= 0) return operand;
-  operand.zero_fraction = counts->at(0) / all;
-  if (all <= counts->at(0)) return operand;
+  const double zeros = has_zero(code) ? counts->at(0) : 0;
+  operand.zero_fraction = zeros / all;
+  if (all <= zeros) return operand;
   operand.exponent_share.assign(static_cast<size_t>(levels), 0.0);
   const auto add_side = [&](size_t first, int side_levels) {
     for (size_t level = 0; level < static_cast<size_t>(side_levels); ++level)
-      operand.exponent_share[level] += counts->at(first + level) / (all - counts->at(0));
+      operand.exponent_share[level] += counts->at(first + level) / (all - zeros);
   };
-  add_side(1, code.positive_levels);
-  add_side(1 + static_cast<size_t>(code.positive_levels), code.negative_levels);
+  const auto first = static_cast<size_t>(first_level_code(code));
+  add_side(first, code.positive_levels);
+  add_side(first + static_cast<size_t>(code.positive_levels), code.negative_levels);
   return operand;
 }
 

@@ -163,9 +163,11 @@ PackedWeights::PackedWeights(const CodesOfChannel& codes, size_t channels, size_
 }
 
 void PackedWeights::pack(const CodesOfChannel& codes, std::span<const int> levels) {
-  if (levels.size() != size_t{1} << bits_ || levels[0] != 0)
-    throw Error(fmt::format("codes of {} bits need {} levels with 0 first, not {}; emit the model again", bits_,
-                            1 << bits_, levels.size()));
+  if (levels.size() != size_t{1} << bits_ || (levels[0] != 0 && inputs_ % kUnitInputs != 0))
+    throw Error(
+        fmt::format("codes of {} bits need {} levels, 0 first where inputs are no multiple of {}, not {} for {} "
+                    "inputs; emit the model again",
+                    bits_, 1 << bits_, kUnitInputs, levels.size(), inputs_));
   const auto [smallest, largest] = std::minmax_element(levels.begin(), levels.end());
   tables_ = *smallest >= -127 && *largest <= 127 ? 1 : 2;
   if (*smallest < kSmallestSplit || *largest > kLargestSplit)

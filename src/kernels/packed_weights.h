@@ -37,8 +37,9 @@ using CodesOfChannel = std::function<void(size_t channel, uint8_t* codes)>;
 class PackedWeights {
  public:
   PackedWeights() = default;
-  // `codes`: channels x inputs, row-major, one code a byte; `levels`: 2^bits of them, levels[0] = 0.
-  // Throws Error on sizes that do not fit, codes of more than `bits` bits and levels out of range.
+  // `codes`: channels x inputs, row-major, one code a byte; `levels`: 2^bits of them, levels[0] = 0 unless `inputs`
+  // fill their last unit. Throws Error on sizes that do not fit, codes of more than `bits` bits and levels out of
+  // range.
   PackedWeights(std::span<const uint8_t> codes, size_t channels, size_t inputs, int bits, std::span<const int> levels);
   // The same from codes that are made channel by channel, so that they need not lie in memory all at once.
   PackedWeights(const CodesOfChannel& codes, size_t channels, size_t inputs, int bits, std::span<const int> levels);

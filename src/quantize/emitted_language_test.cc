@@ -20,7 +20,7 @@ size_t count_of(const ModelPtr& model, const std::string& type) {
       std::count_if(nodes.begin(), nodes.end(), [&](const auto& node) { return type == node->get_type_name(); }));
 }
 
-// By nearest rounding, of 3 to 5 bits; of tables alone, if so.
+// By nearest rounding, of 3 to 5 bits, mirrored codes among them; of tables alone, if so.
 std::vector<LayerCodes> codes_of(const PreparedModel& prepared, bool tables_alone) {
   std::vector<LayerCodes> all;
   for (size_t l = 0; l < prepared.layers.size(); ++l) {
@@ -30,7 +30,7 @@ std::vector<LayerCodes> codes_of(const PreparedModel& prepared, bool tables_alon
       codes = all[*layer.shares_weights_with];
     else if (layer.kind == LayerKind::kEmbedding || !tables_alone)
       static_cast<WeightCodes&>(codes) =
-          quantize_rows(layer.weight_matrix(), {layer.rows, layer.columns, layer.groups, {}},
+          quantize_rows(layer.weight_matrix(), {layer.rows, layer.columns, layer.groups, {}, layer.columns % 8 == 0},
                         with_level_counts(TensorCode{}, 3 + static_cast<int>(l % 3)));
     all.push_back(std::move(codes));
   }

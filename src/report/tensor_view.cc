@@ -120,7 +120,8 @@ DisplayHistogram display_histogram(const Histogram& histogram, double low, doubl
 }
 
 std::vector<double> sorted_levels(const TensorCode& code) {
-  std::vector<double> levels = {0.0};
+  std::vector<double> levels;
+  if (has_zero(code)) levels.push_back(0.0);
   const std::vector<float> magnitude = magnitudes(code);
   for (size_t i = 0; i < magnitude.size(); ++i) {
     if (int(i) < code.positive_levels) levels.push_back(double(magnitude[i]));
@@ -136,6 +137,7 @@ std::vector<double> sorted_thresholds(const TensorCode& code) {
   for (const uint32_t bits : encoder.positive_thresholds()) thresholds.push_back(double(std::bit_cast<float>(bits)));
   for (const uint32_t bits : encoder.negative_thresholds()) thresholds.push_back(-double(std::bit_cast<float>(bits)));
   std::sort(thresholds.begin(), thresholds.end());
+  thresholds.erase(std::unique(thresholds.begin(), thresholds.end()), thresholds.end());  // 0 of both sides
   return thresholds;
 }
 
@@ -144,7 +146,8 @@ json tensor_view_document(const Histogram& histogram, const TensorCode& code) {
   const std::vector<double> levels = sorted_levels(code);
   const auto [low, high] = display_range(bins, levels);
   const DisplayHistogram display = display_histogram(histogram, low, high);
-  const UniformGrid uniform = best_uniform_grid(bins, code.negative_levels, code.positive_levels);
+  const TensorCode of_grid = has_zero(code) ? code : with_level_counts(code, code.stored_bits);
+  const UniformGrid uniform = best_uniform_grid(bins, of_grid.negative_levels, of_grid.positive_levels);
   const double power = signal_power(bins);
 
   double negative = 0, total = 0;

@@ -26,6 +26,9 @@ constexpr double kLeastGain = 1e-6;
 constexpr double kBends[] = {0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 3.6, 4.3, 5.2};
 constexpr double kFirstBendStep = 0.3, kLastBendStep = 0.03;
 
+// Measured on normally distributed values: one level more is worth 1.0 dB at 2 bits, .5 at 3, .17 at 4 and nothing at 5.
+constexpr int kMostMirroredBits = 4;
+
 // The paper's walk over bases: 1.01, 1.02, ... as long as the error falls; 10 is far beyond where that ends.
 constexpr double kPaperStepsPerUnit = 100;
 constexpr int kPaperSteps = 900;
@@ -117,7 +120,7 @@ class Alternation {
     for (int step = 0; step < kMostAlternations; ++step) {
       set_levels(curve_, line, levels_);
       if (!ascending(levels_)) break;
-      const double error = data_.assign(levels_, request_.negative_levels, request_.positive_levels, weight_, sum_);
+      const double error = data_.assign(levels_, request_, weight_, sum_);
       if (!(error < best.error * (1 - kLeastGain))) {
         if (error < best.error) best = {error, base_, line};
         break;
@@ -167,7 +170,7 @@ FitResult snap(const FitData& data, const TensorCode& request, const Candidate& 
     trial.grid = top / levels.back();
     const std::vector<int> q = grid_magnitudes(trial);
     for (size_t i = 0; i < q.size(); ++i) scaled[i] = q[i] / trial.grid;
-    data.assign(scaled, request.negative_levels, request.positive_levels, weight, sum);
+    data.assign(scaled, request, weight, sum);
     double qq = 0, qs = 0;
     for (size_t i = 0; i < q.size(); ++i) {
       qq += weight[i] * q[i] * q[i];
@@ -183,7 +186,7 @@ FitResult snap(const FitData& data, const TensorCode& request, const Candidate& 
       if (grid_magnitudes(refitted) == q) trial = refitted;
     }
     for (size_t i = 0; i < q.size(); ++i) scaled[i] = q[i] / trial.grid;
-    const double error = data.squared_error(scaled, request.negative_levels, request.positive_levels);
+    const double error = data.squared_error(scaled, request);
     if (error < best) {
       best = error;
       result.code = trial;
@@ -216,8 +219,7 @@ Candidate best_uniform(const FitData& data, const TensorCode& request) {
   const std::vector<double> curve = curve_of(kFlatBase, count);
   const auto ending_at = [&](double top) {
     Candidate candidate{0, kFlatBase, spanning(curve, top / count, top)};
-    candidate.error = data.squared_error(levels_of(kFlatBase, candidate.line, count), request.negative_levels,
-                                         request.positive_levels);
+    candidate.error = data.squared_error(levels_of(kFlatBase, candidate.line, count), request);
     return candidate;
   };
   return ending_at(best_end(largest_value(data, request), [&](double top) { return ending_at(top).error; }));
@@ -250,7 +252,8 @@ Candidate best_for_base(const FitData& data, const TensorCode& request, double b
 
 double sqnr_db(double relative_error) { return -10.0 * std::log10(std::max(relative_error, 1e-12)); }
 
-FitResult fit_uniform(const FitData& data, const TensorCode& request, int largest_level) {
+FitResult fit_uniform(const FitData& data, const TensorCode& given, int largest_level) {
+  const TensorCode request = has_zero(given) ? given : with_level_counts(given, given.stored_bits);
   if (!(largest_value(data, request) > 0)) return trivial(request, largest_level);
   return snap(data, request, best_uniform(data, request), largest_level);
 }
@@ -283,11 +286,18 @@ FitResult fit_code(const FitData& data, const TensorCode& request, int largest_l
     try_bend(center + width);
   }
   FitResult result = snap(data, request, best, largest_level);
-  if (request.family == Family::kFree || request.family == Family::kSharedBase) {
+  if (has_zero(request) && (request.family == Family::kFree || request.family == Family::kSharedBase)) {
     const FitResult uniform = snap(data, request, best_uniform(data, request), largest_level);
     if (uniform.relative_error < result.relative_error) result = uniform;
   }
   return result;
+}
+
+FitResult fit_mirrored_or_not(const FitData& data, const TensorCode& request, int largest_level) {
+  FitResult usual = fit_code(data, request, largest_level);
+  if (request.stored_bits > kMostMirroredBits || !(largest_value(data, request) > 0)) return usual;
+  FitResult without_zero = fit_code(data, mirrored(request, request.stored_bits), largest_level);
+  return without_zero.relative_error < usual.relative_error ? without_zero : usual;
 }
 
 FitResult paper_with_base(const FitData& data, const TensorCode& request, double base) {

@@ -18,8 +18,12 @@ struct FitResult {
 // at `largest_level`, at least as many as there are levels (pair_sums.h).
 FitResult fit_code(const FitData& data, const TensorCode& request, int largest_level = 127);
 
-// The best clipped uniform grid with the same level counts, as a code (base -> 1).
+// The best clipped uniform grid with the same level counts, as a code (base -> 1); where a mirrored code is asked for,
+// with those of the usual code of its width.
 FitResult fit_uniform(const FitData& data, const TensorCode& request, int largest_level = 127);
+
+// Of weights: a mirrored code (code.h) of the same width where it leaves the smaller error, else fit_code.
+FitResult fit_mirrored_or_not(const FitData& data, const TensorCode& request, int largest_level = 127);
 
 // alpha and beta for a given base by alternating least squares (family shared-base: the layer's other tensor).
 FitResult fit_with_base(const FitData& data, const TensorCode& request, double base, int largest_level = 127);

@@ -27,7 +27,8 @@ FitData FitData::from_histogram(const Histogram& histogram) {
   for (const Histogram::Bin& bin : histogram.bins())
     points[bin.center < 0].emplace_back(std::fabs(static_cast<double>(bin.center)), static_cast<double>(bin.count));
   data.build(points);
-  data.weight_ += static_cast<double>(histogram.zeros());
+  data.zero_weight_ = static_cast<double>(histogram.zeros());
+  data.weight_ += data.zero_weight_;
   return data;
 }
 
@@ -65,6 +66,7 @@ FitData ValuePool::data() const {
     if (buckets_[key].w > 0)
       points[key >= kBuckets / 2].emplace_back(buckets_[key].wx / buckets_[key].w, buckets_[key].w);
   data.build(points);
+  data.zero_weight_ = zero_weight_;
   data.weight_ += zero_weight_;
   return data;
 }
@@ -98,14 +100,15 @@ size_t FitData::Side::first_at_least(double threshold) const {
 
 // visit(level index or -1 for zero, weight, sum of magnitudes, sum of squares), once a side and level.
 template <typename Visit>
-void FitData::for_each_segment(std::span<const double> levels, int negative_levels, int positive_levels,
-                               Visit visit) const {
+void FitData::for_each_segment(std::span<const double> levels, const TensorCode& counts, Visit visit) const {
+  const int lowest = has_zero(counts) ? -1 : 0;
+  if (lowest == 0 && zero_weight_ > 0) visit(0, zero_weight_, 0.0, 0.0);
   for (int s = 0; s < 2; ++s) {
     const Side& side = sides_[s];
     if (side.x.empty()) continue;
-    const int count = s == 1 ? negative_levels : positive_levels;
+    const int count = s == 1 ? counts.negative_levels : counts.positive_levels;
     size_t begin = 0;
-    for (int i = -1; i < count; ++i) {
+    for (int i = lowest; i < count; ++i) {
       size_t end = side.x.size();
       if (i + 1 < count) {
         const double low = i < 0 ? 0.0 : levels[static_cast<size_t>(i)];
@@ -119,9 +122,9 @@ void FitData::for_each_segment(std::span<const double> levels, int negative_leve
   }
 }
 
-double FitData::squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const {
+double FitData::squared_error(std::span<const double> levels, const TensorCode& counts) const {
   double error = 0;
-  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
+  for_each_segment(levels, counts, [&](int i, double w, double wx, double wxx) {
     error += segment_error(i < 0 ? 0.0 : levels[static_cast<size_t>(i)], w, wx, wxx);
   });
   return error;
@@ -129,7 +132,8 @@ double FitData::squared_error(std::span<const double> levels, int negative_level
 
 double FitData::squared_error(const TensorCode& code) const {
   const Encoder encoder(code);
-  double error = 0;
+  const double of_zero = encoder.decode(encoder.encode(0.0F));
+  double error = zero_weight_ * of_zero * of_zero;
   for (int s = 0; s < 2; ++s) {
     const Side& side = sides_[s];
     for (size_t i = 0; i < side.x.size(); ++i) {
@@ -143,7 +147,7 @@ double FitData::squared_error(const TensorCode& code) const {
 
 double FitData::absolute_error(const TensorCode& code) const {
   const Encoder encoder(code);
-  double error = 0;
+  double error = zero_weight_ * std::fabs(static_cast<double>(encoder.decode(encoder.encode(0.0F))));
   for (int s = 0; s < 2; ++s) {
     const Side& side = sides_[s];
     for (size_t i = 0; i < side.x.size(); ++i) {
@@ -155,12 +159,12 @@ double FitData::absolute_error(const TensorCode& code) const {
   return error;
 }
 
-double FitData::assign(std::span<const double> levels, int negative_levels, int positive_levels,
-                       std::span<double> weight, std::span<double> sum) const {
+double FitData::assign(std::span<const double> levels, const TensorCode& counts, std::span<double> weight,
+                       std::span<double> sum) const {
   std::fill(weight.begin(), weight.end(), 0.0);
   std::fill(sum.begin(), sum.end(), 0.0);
   double error = 0;
-  for_each_segment(levels, negative_levels, positive_levels, [&](int i, double w, double wx, double wxx) {
+  for_each_segment(levels, counts, [&](int i, double w, double wx, double wxx) {
     error += segment_error(i < 0 ? 0.0 : levels[static_cast<size_t>(i)], w, wx, wxx);
     if (i < 0) return;
     weight[static_cast<size_t>(i)] += w;

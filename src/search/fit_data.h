@@ -26,14 +26,15 @@ class FitData {
   double magnitude() const { return magnitude_; }  // sum w |x|
   double weight() const { return weight_; }        // sum w, zeros included
 
-  // sum w (x - x^)^2 for nearest-level rounding to `levels`, the first m- of them on the negative side.
-  double squared_error(std::span<const double> levels, int negative_levels, int positive_levels) const;
+  // sum w (x - x^)^2 for nearest-level rounding to `levels`, of which `counts` says how many each side has, and whether
+  // there is a zero.
+  double squared_error(std::span<const double> levels, const TensorCode& counts) const;
   double absolute_error(const TensorCode& code) const;
   double squared_error(const TensorCode& code) const;
 
   // Per level: weight and weighted sum of the magnitudes that nearest rounding assigns to it, both signs together.
   // Returns squared_error of the same levels.
-  double assign(std::span<const double> levels, int negative_levels, int positive_levels, std::span<double> weight,
+  double assign(std::span<const double> levels, const TensorCode& counts, std::span<double> weight,
                 std::span<double> sum) const;
 
  private:
@@ -49,10 +50,10 @@ class FitData {
   };
   void build(std::vector<std::pair<double, double>> (&points)[2]);
   template <typename Visit>
-  void for_each_segment(std::span<const double> levels, int negative_levels, int positive_levels, Visit visit) const;
+  void for_each_segment(std::span<const double> levels, const TensorCode& counts, Visit visit) const;
 
   Side sides_[2];
-  double power_ = 0, magnitude_ = 0, weight_ = 0;
+  double power_ = 0, magnitude_ = 0, weight_ = 0, zero_weight_ = 0;
 };
 
 // Gathers weighted values in relative steps of 2^-9, in memory that does not grow with them.

@@ -30,6 +30,7 @@ struct LayerShape {
   int64_t rows = 0, columns = 0, groups = 1;  // rows over all groups, inputs per row
   // Columns whose levels (kInt8Grid) must be safe to add in 16 bits (pair_sums.h); empty: all sums are in 32 bits.
   std::vector<ColumnPair> pairs = {};
+  bool may_mirror = false;  // codes without a zero (code.h) may be chosen, where they leave the smaller error
 };
 
 struct SolveOptions {

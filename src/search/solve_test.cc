@@ -111,7 +111,8 @@ void expect_finite(const LayerSolution& solution) {
 TEST(SolveLayer, LeavesLessOutputErrorThanNearestRounding) {
   for (const int bits : {2, 3, 4, 6})
     for (const Arithmetic arithmetic : {Arithmetic::kExponential, Arithmetic::kInt8Grid})
-      for (const LayerShape& shape : {LayerShape{12, 40, 1}, LayerShape{33, 17, 1}, LayerShape{8, 9, 4}}) {
+      for (const LayerShape& shape :
+           {LayerShape{12, 40, 1}, LayerShape{33, 17, 1}, LayerShape{33, 24, 1, {}, true}, LayerShape{8, 9, 4}}) {
         const Problem problem = make_problem(shape, 600, 50 + static_cast<unsigned>(bits));
         LayerSolution nearest = quantize_rows(problem.weights, shape, request_for(bits, arithmetic));
         correct_bias(nearest, shape, problem.samples);
@@ -126,7 +127,7 @@ TEST(SolveLayer, LeavesLessOutputErrorThanNearestRounding) {
 }
 
 TEST(SolveLayer, StatesTheOutputErrorThatTheCodesReallyLeave) {
-  for (const LayerShape& shape : {LayerShape{10, 24, 1}, LayerShape{8, 9, 4}}) {
+  for (const LayerShape& shape : {LayerShape{10, 24, 1}, LayerShape{10, 24, 1, {}, true}, LayerShape{8, 9, 4}}) {
     Problem problem = make_problem(shape, 400, 60);
     for (const bool weighted : {false, true}) {
       if (weighted)

@@ -150,7 +150,7 @@ TEST(Simulate, PartsAddUpAndNothingIsBelowItsBound) {
 TEST(Simulate, MoreBitsNeverCostLess) {
   std::mt19937_64 random(2);
   const Config config = testing::test_config();
-  for (int i = 0; i < (testing::kSanitized ? 30 : 150); ++i) {
+  for (int i = 0; i < (dnateq::testing::kSanitized ? 30 : 150); ++i) {
     const Layer layer = random_layer(random);
     for (const Design design : all_designs()) {
       DesignResult before = simulate(workload_of({layer}, 2), config, design);

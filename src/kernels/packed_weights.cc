@@ -1,14 +1,12 @@
 #include "kernels/packed_weights.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 #include "dnateq/code.h"
 #include "dnateq/error.h"
@@ -57,17 +55,6 @@ struct Split {
 Split split(int level) {
   const int high = (level + (level >= 0 ? 64 : -63)) / 128;
   return {high, level - 128 * high};
-}
-
-// Pages of 2 MiB spare a stream its page walks; malloc's blocks may lie across them.
-uint8_t* allocate_lines(size_t bytes) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : kLineBytes;
-  const size_t rounded = (std::max(bytes, size_t{1}) + alignment - 1) / alignment * alignment;
-  auto* lines = static_cast<uint8_t*>(std::aligned_alloc(alignment, rounded));
-  if (lines == nullptr) throw std::bad_alloc();
-  if (alignment == kHugePage) madvise(lines, rounded, MADV_HUGEPAGE);  // a wish: without it all works as well
-  return lines;
 }
 
 // Bits of the codes of one vector that lie side by side: `count` of them, from bit `from` of the codes on, at bit `to`
@@ -132,8 +119,6 @@ class CodeCounts {
 
 }  // namespace
 
-void PackedWeights::Free::operator()(uint8_t* lines) const { std::free(lines); }
-
 size_t PackedWeights::unit_bytes() const {
   const int lines = bits_ == 8 ? kVectors * tables_ : bits_;
   return static_cast<size_t>(lines) * kLineBytes;
@@ -187,7 +172,7 @@ void PackedWeights::pack(const CodesOfChannel& codes, std::span<const int> level
       tables_of_levels_[i] = static_cast<int8_t>(parts[i / kTableEntries][i % levels.size()]);
   }
 
-  lines_.reset(allocate_lines(bytes()));  // every byte is written below
+  lines_ = allocate_lines(bytes());  // every byte is written below
   channel_sums_.resize(panels() * kPanelChannels * tables);
   const std::vector<Run> runs = bits_ < 8 ? runs_of(bits_) : std::vector<Run>();
   // Rows a power of two apart would share a few lines of the cache: one line more lies between them.

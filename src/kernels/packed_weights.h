@@ -18,9 +18,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <vector>
+
+#include "kernels/line_memory.h"
 
 namespace dnateq::kernels {
 
@@ -69,13 +70,9 @@ class PackedWeights {
  private:
   void pack(const CodesOfChannel& codes, std::span<const int> levels);
 
-  struct Free {
-    void operator()(uint8_t* lines) const;
-  };
-
   size_t channels_ = 0, inputs_ = 0;
   int bits_ = 0, tables_ = 1;
-  std::unique_ptr<uint8_t[], Free> lines_;
+  Lines lines_;
   std::vector<int8_t> tables_of_levels_;
   std::vector<int32_t> channel_sums_;
   int64_t largest_absolute_sum_ = 0;

@@ -21,6 +21,21 @@ struct Avx2Dot {
     const __m256i r = _mm256_maddubs_epi16(magnitude, _mm256_sign_epi8(w_right, x));
     right_sum = _mm256_add_epi32(right_sum, _mm256_madd_epi16(r, ones));
   }
+
+  // For one row: its values, and their magnitudes.
+  static constexpr size_t kRowCopies = 2;
+  struct Quad {
+    __m256i values, magnitudes;
+  };
+  static void store_row(__m256i values, uint8_t* to, size_t padded) {
+    store(to, values);
+    store(to + padded, _mm256_abs_epi8(values));
+  }
+  static Quad quad(const uint8_t* x, size_t padded) { return {broadcast_quad(x), broadcast_quad(x + padded)}; }
+  static __m256i add_one(__m256i sum, const Quad& x, __m256i w) {
+    const __m256i pairs = _mm256_maddubs_epi16(x.magnitudes, _mm256_sign_epi8(w, x.values));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
 };
 
 }  // namespace

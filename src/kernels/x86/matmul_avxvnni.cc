@@ -20,6 +20,16 @@ struct AvxVnniDot {
     dot(left, x, w_left);
     dot(right_sum, x, w_right);
   }
+
+  // For one row.
+  static constexpr size_t kRowCopies = 1;
+  using Quad = __m256i;
+  static void store_row(__m256i values, uint8_t* to, size_t) { store(to, values); }
+  static Quad quad(const uint8_t* x, size_t) { return broadcast_quad(x); }
+  static __m256i add_one(__m256i sum, const Quad& x, __m256i w) {
+    dot(sum, x, w);
+    return sum;
+  }
 };
 
 }  // namespace

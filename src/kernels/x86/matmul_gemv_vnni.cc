@@ -44,7 +44,8 @@ void gemv(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
     const uint8_t* unit = task.panels + panel * task.panel_bytes;
     const uint8_t* const end = unit + task.panel_bytes;
     for (const uint8_t* x = scratch; unit != end; unit += task.unit_bytes, x += 8) {
-      for (size_t line = 0; line < task.unit_bytes; line += 64) prefetch(unit + line + ahead);
+      constexpr size_t kUnitBytes = kBits < 8 ? size_t{64} * kBits : size_t{512} * kTables;
+      for (size_t line = 0; line < kUnitBytes; line += 64) prefetch(unit + line + ahead);
       __m512i codes[8];
       if constexpr (kBits < 8) unpack_lines<kBits>(unit, codes);
       for (int table = 0; table < kTables; ++table)

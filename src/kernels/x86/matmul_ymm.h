@@ -3,17 +3,15 @@
 //
 // Codes become levels in scratch, 8 vectors of 64 bytes a unit as packed_weights.h orders them: a panel at once where
 // there are several blocks of rows, else as many units as stay in the first-level cache, between the products. A block
-// of rows x 16 channels is summed in registers. `Dot` says what its activations are (kSignedRows); the others are
-// shifted by 128, and 128 times the channel's sum of levels makes up for it: exact, and padded inputs, whose levels are
-// 0, need no care.
+// of rows x 16 channels is summed in registers. A single row needs no such copy: gemv_ymm.h. `Dot` says what its
+// activations are (kSignedRows); the others are shifted by 128, and 128 times the channel's sum of levels makes up for
+// it: exact, and padded inputs, whose levels are 0, need no care.
 //
 // Source: ours. Non-goals: a kernel for every shape; CPUs with AVX-512 have better ones.
 #pragma once
 
-#include <immintrin.h>
-
-#include "kernels/matmul_kernel.h"
-#include "kernels/packed_weights.h"
+#include "kernels/x86/codes_ymm.h"
+#include "kernels/x86/gemv_ymm.h"
 
 namespace dnateq::kernels {
 namespace {
@@ -24,81 +22,7 @@ constexpr size_t kUnitsInFirstLevelCache = 16;      // 8 KiB of levels a table
 constexpr size_t kChannelsOfPass = kLineBytes / 4;  // 16
 constexpr size_t kLargestRowBlock = 8;              // bounds the scratch
 
-inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-inline __m256i load(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-inline void store(void* to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i*>(to), value); }
-
-// ---- decoding: half a line (32 bytes) at a time ----
-
-template <int kBits>
-__m256i right(__m256i line) {
-  return _mm256_srli_epi16(line, kBits);
-}
-
-// Bits of `a` where `mask` has ones, of `b` elsewhere.
-inline __m256i pick(int mask, __m256i a, __m256i b) {
-  const __m256i m = _mm256_set1_epi8(static_cast<char>(mask));
-  return _mm256_or_si256(_mm256_and_si256(m, a), _mm256_andnot_si256(m, b));
-}
-
-// The codes of half a unit, with neighbours' bits above them. unpack_unit() is the definition.
-template <int kBits>
-void load_codes(const uint8_t* unit, __m256i* v) {
-  __m256i line[kBits];
-  for (int i = 0; i < kBits; ++i) line[i] = load(unit + static_cast<size_t>(i) * kLineBytes);
-  if constexpr (kBits == 2) {
-    for (int i = 0; i < 2; ++i) {
-      v[4 * i] = line[i];
-      v[4 * i + 1] = right<2>(line[i]);
-      v[4 * i + 2] = right<4>(line[i]);
-      v[4 * i + 3] = right<6>(line[i]);
-    }
-  } else if constexpr (kBits == 3) {
-    for (int i = 0; i < 3; ++i) {
-      v[2 * i] = line[i];
-      v[2 * i + 1] = right<3>(line[i]);
-    }
-    v[6] = pick(0x03, right<6>(line[0]), right<4>(line[1]));
-    v[7] = pick(0x01, right<7>(line[1]), right<5>(line[2]));
-  } else if constexpr (kBits == 4) {
-    for (int i = 0; i < 4; ++i) {
-      v[2 * i] = line[i];
-      v[2 * i + 1] = right<4>(line[i]);
-    }
-  } else if constexpr (kBits == 5) {
-    for (int i = 0; i < 5; ++i) v[i] = line[i];
-    v[5] = pick(0x07, right<5>(line[0]), right<2>(line[3]));
-    v[6] = pick(0x07, right<5>(line[1]), right<2>(line[4]));
-    v[7] = pick(0x07, right<5>(line[2]), pick(0x08, right<4>(line[3]), right<3>(line[4])));
-  } else if constexpr (kBits == 6) {
-    for (int i = 0; i < 6; ++i) v[i] = line[i];
-    for (int i = 0; i < 2; ++i)
-      v[6 + i] = pick(0x03, right<6>(line[3 * i]), pick(0x0C, right<4>(line[3 * i + 1]), right<2>(line[3 * i + 2])));
-  } else {
-    for (int i = 0; i < 7; ++i) v[i] = line[i];
-    const __m256i low = pick(0x01, right<7>(line[0]), pick(0x02, right<6>(line[1]), right<5>(line[2])));
-    const __m256i high = pick(0x10, right<3>(line[4]), pick(0x20, right<2>(line[5]), right<1>(line[6])));
-    v[7] = pick(0x07, low, pick(0x08, right<4>(line[3]), high));
-  }
-}
-
-// A byte lookup sees 4 bits, and gives 0 where bit 7 is set: that joins the lookups of longer codes. Of 16 entries from
-// 16 * i, c ^ 16 * i lies below 16 for the codes of their own only, and adding 0x70 sets bit 7 for all others.
-template <int kBits>
-__m256i levels_of(const __m256i* tables, __m256i codes) {
-  codes = _mm256_and_si256(codes, _mm256_set1_epi8((1 << kBits) - 1));
-  if constexpr (kBits <= 4) {
-    return _mm256_shuffle_epi8(tables[0], codes);
-  } else {
-    __m256i levels = _mm256_setzero_si256();
-    for (int i = 0; i < 1 << (kBits - 4); ++i) {
-      const __m256i own = _mm256_xor_si256(codes, _mm256_set1_epi8(static_cast<char>(16 * i)));
-      const __m256i index = _mm256_adds_epu8(own, _mm256_set1_epi8(0x70));
-      levels = _mm256_or_si256(levels, _mm256_shuffle_epi8(tables[i], index));
-    }
-    return levels;
-  }
-}
+// ---- decoding ----
 
 template <int kBits>
 void decode_units(const MatmulTask& task, int table, const uint8_t* unit, size_t units, uint8_t* levels) {
@@ -107,17 +31,13 @@ void decode_units(const MatmulTask& task, int table, const uint8_t* unit, size_t
     for (size_t i = 0; i < units; ++i, unit += task.unit_bytes, levels += kUnitCodes)
       for (size_t byte = 0; byte < kUnitCodes; byte += 32) store(levels + byte, load(unit + byte));
   } else {
-    constexpr int kTables = kBits <= 4 ? 1 : 1 << (kBits - 4);
-    __m256i tables[kTables];
-    for (int i = 0; i < kTables; ++i)
-      tables[i] =
-          _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(task.levels[table] + 16 * i)));
+    const Lookup<kBits> lookup(task.levels[table]);
     for (size_t i = 0; i < units; ++i, unit += task.unit_bytes, levels += kUnitCodes)
-      for (size_t half = 0; half < kLineBytes; half += 32) {
-        __m256i codes[8];
-        load_codes<kBits>(unit + half, codes);
-        for (size_t v = 0; v < 8; ++v) store(levels + v * kLineBytes + half, levels_of<kBits>(tables, codes[v]));
-      }
+      for (size_t half = 0; half < kLineBytes; half += 32)
+        for_codes<kBits>(
+            unit + half, [&](int v, __m256i codes) __attribute__((always_inline)) {
+              store(levels + static_cast<size_t>(v) * kLineBytes + half, lookup[codes]);
+            });
   }
 }
 
@@ -210,6 +130,7 @@ inline size_t units_of_pass(const MatmulTask& task, const MatmulRange& range, si
 template <typename Dot>
 size_t scratch_bytes_of(const MatmulTask& task, const MatmulRange& range) {
   static_assert(Dot::kRows <= static_cast<int>(kLargestRowBlock));
+  if (is_gemv(task, range)) return gemv_scratch_bytes<Dot>(task);
   return static_cast<size_t>(task.tables) * (units_of_pass(task, range, size_t{Dot::kRows}) * kUnitCodes +
                                              kLargestRowBlock * kPanelChannels * sizeof(int32_t));
 }
@@ -270,8 +191,28 @@ void run_shift(const MatmulTask& task, const MatmulRange& range, uint8_t* scratc
   }
 }
 
+// One row: codes are decoded in registers and meet it at once, so that nothing but the stream of codes is read.
+template <typename Dot>
+void run_gemv(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
+  constexpr int kCorrection = Dot::kSignedRows ? 128 : -128;
+  const GemvRow row = gemv_row<Dot>(task, range.row_begin, scratch);
+  const GemvPass pass = gemv_pass_of<Dot>(task.bits);
+  for (size_t panel = range.panel_begin; panel < range.panel_end; ++panel) {
+    alignas(32) int32_t sums[2][kPanelChannels] = {};
+    for (size_t unit = 0; unit < task.units; unit += kUnitsOfGemvPass)
+      for (int table = 0; table < task.tables; ++table)
+        pass(task, table, panel, unit, smaller(kUnitsOfGemvPass, task.units - unit), row, sums[table]);
+    int32_t* const both[] = {sums[0], sums[1]};
+    const size_t channel = panel * kPanelChannels;
+    const bool shifted = task.x_signed != Dot::kSignedRows;
+    if (shifted || task.tables == 2) complete(task, shifted ? kCorrection : 0, 1, channel, both);
+    finish(*task.epilogue, sums[0], range.row_begin, 1, channel, smaller(kPanelChannels, task.n - channel));
+  }
+}
+
 template <typename Dot>
 void run_with(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch) {
+  if (is_gemv(task, range)) return run_gemv<Dot>(task, range, scratch);
   if (task.x_signed == Dot::kSignedRows)
     run_shift<Dot, false>(task, range, scratch);
   else

@@ -10,9 +10,9 @@
 namespace dnateq::kernels {
 namespace {
 
-constexpr size_t kLine = 64, kPiece = 50'000, kChunk = size_t{16} << 20;
+constexpr size_t kLineOfCache = 64, kSharedPiece = 50'000, kChunkOfPages = size_t{16} << 20;
 
-bool is_aligned(const Lines& lines) { return reinterpret_cast<uintptr_t>(lines.get()) % kLine == 0; }
+bool is_aligned(const Lines& lines) { return reinterpret_cast<uintptr_t>(lines.get()) % kLineOfCache == 0; }
 
 TEST(LineMemory, OfAnySizeIsAlignedAndWritable) {
   for (const size_t bytes : {size_t{0}, size_t{1}, size_t{16383}, size_t{16384}, size_t{1} << 20, (size_t{4} << 20) - 1,
@@ -25,21 +25,21 @@ TEST(LineMemory, OfAnySizeIsAlignedAndWritable) {
 }
 
 TEST(LineMemory, MatricesOfANetworkLieSideBySide) {
-  const Lines first = allocate_lines(kPiece), second = allocate_lines(kPiece);
+  const Lines first = allocate_lines(kSharedPiece), second = allocate_lines(kSharedPiece);
   const size_t distance = static_cast<size_t>(second.get() - first.get());
-  EXPECT_EQ(distance, (kPiece + kLine - 1) / kLine * kLine);
+  EXPECT_EQ(distance, (kSharedPiece + kLineOfCache - 1) / kLineOfCache * kLineOfCache);
 }
 
 TEST(LineMemory, IsUsedAgainOnceNothingOfItIsInUse) {
   std::vector<Lines> all;
-  all.push_back(allocate_lines(kPiece));
+  all.push_back(allocate_lines(kSharedPiece));
   const uint8_t* const first = all[0].get();
-  all.push_back(allocate_lines(kPiece));
+  all.push_back(allocate_lines(kSharedPiece));
   all.erase(all.begin());
-  all.push_back(allocate_lines(kPiece));
+  all.push_back(allocate_lines(kSharedPiece));
   EXPECT_NE(all.back().get(), first);  // the second one is still in use
   all.clear();
-  EXPECT_EQ(allocate_lines(kPiece).get(), first);
+  EXPECT_EQ(allocate_lines(kSharedPiece).get(), first);
 }
 
 TEST(LineMemory, PiecesOfSeveralThreadsKeepTheirOwnBytes) {
@@ -47,7 +47,7 @@ TEST(LineMemory, PiecesOfSeveralThreadsKeepTheirOwnBytes) {
     std::mt19937 random(seed);
     std::vector<std::pair<Lines, size_t>> pieces;
     for (int turn = 0; turn < 400; ++turn) {
-      const size_t bytes = 16384 + random() % (kChunk / 40);
+      const size_t bytes = 16384 + random() % (kChunkOfPages / 40);
       pieces.emplace_back(allocate_lines(bytes), bytes);
       std::memset(pieces.back().first.get(), static_cast<int>(seed), bytes);
       if (pieces.size() < 30) continue;

@@ -73,6 +73,8 @@ size_t gemm_vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range)
 void run_gemm_vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
 size_t amx_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
 void run_amx(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
+size_t avx512vnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
+void run_avx512vnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
 size_t avxvnni_scratch_bytes(const MatmulTask& task, const MatmulRange& range);
 void run_avxvnni(const MatmulTask& task, const MatmulRange& range, uint8_t* scratch);
 size_t avx2_scratch_bytes(const MatmulTask& task, const MatmulRange& range);

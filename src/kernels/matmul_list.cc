@@ -16,6 +16,7 @@ const char* takes_all(const MatmulProblem&) { return nullptr; }
 #if defined(__x86_64__)
 bool runs_avx2() { return cpu().avx2; }
 bool runs_avxvnni() { return cpu().avx_vnni; }
+bool runs_avx512vnni() { return cpu().avx512 && cpu().avx512_vnni; }
 bool runs_vnni() { return cpu().avx512_vbmi && cpu().avx512_vnni; }
 bool runs_amx() { return cpu().amx_int8 && cpu().avx512_vbmi; }
 // Two tables hold twice the accumulators: of four rows, 32 registers.
@@ -36,6 +37,7 @@ constexpr MatmulKernel kKernels[] = {
     {"gemv-vnni", "AVX-512 VNNI and VBMI", runs_vnni, refusal_of_gemv, gemv_vnni_scratch_bytes, run_gemv_vnni, 4},
     {"amx", "AMX int8, AVX-512 VBMI", runs_amx, refusal_of_amx, amx_scratch_bytes, run_amx, 32},
     {"gemm-vnni", "AVX-512 VNNI and VBMI", runs_vnni, takes_all, gemm_vnni_scratch_bytes, run_gemm_vnni, 6, true},
+    {"avx512vnni", "AVX-512 VNNI", runs_avx512vnni, takes_all, avx512vnni_scratch_bytes, run_avx512vnni, 24},
     {"avxvnni", "AVX-VNNI", runs_avxvnni, takes_all, avxvnni_scratch_bytes, run_avxvnni, 24},
     {"avx2", "AVX2", runs_avx2, takes_all, avx2_scratch_bytes, run_avx2, 16},
 #endif

@@ -26,7 +26,7 @@ CAPS = (("AVX2", ("avx2",), ("avx2", "gemm"), True),
         ("AVX2_VNNI", ("avx_vnni",), ("avx2",), False),
         ("AVX512_CORE_VNNI", ("avx512_vnni",), ("avx512",), False),
         ("AVX512_CORE_AMX", ("amx_int8",), ("amx", "avx512"), False))
-KERNELS = ("gemv-vnni", "amx", "gemm-vnni", "avxvnni", "avx2", "scalar")
+KERNELS = ("gemv-vnni", "amx", "gemm-vnni", "avx512vnni", "avxvnni", "avx2", "scalar")
 FLAGS = next((line.split() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")), [])
 in_python = unittest.skipIf(os.environ.get("DNATEQ_SANITIZED"), "Python cannot load an instrumented extension")
 

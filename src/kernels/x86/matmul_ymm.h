@@ -1,5 +1,5 @@
-// The 256-bit matmul, for CPUs without AVX-512. Private: included by matmul_avx2.cc and matmul_avxvnni.cc, which differ
-// in the dot product alone and are compiled for different instruction sets, so that all is local to the unit.
+// The 256-bit matmul, for CPUs without AVX-512 VBMI. Private: included by units that differ in the dot product alone
+// and are compiled for different instruction sets, so that all is local to the unit.
 //
 // Codes become levels in scratch, 8 vectors of 64 bytes a unit as packed_weights.h orders them: a panel at once where
 // there are several blocks of rows, else as many units as stay in the first-level cache, between the products. A block
@@ -7,7 +7,7 @@
 // activations are (kSignedRows); the others are shifted by 128, and 128 times the channel's sum of levels makes up for
 // it: exact, and padded inputs, whose levels are 0, need no care.
 //
-// Source: ours. Non-goals: a kernel for every shape; CPUs with AVX-512 have better ones.
+// Source: ours. Non-goals: a kernel for every shape; CPUs with VBMI have better ones.
 #pragma once
 
 #include "kernels/x86/codes_ymm.h"

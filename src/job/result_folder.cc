@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 const char* const kRecipeFile = "recipe.dnateq.json";
 
-bool is_there(const fs::path& path) {
+bool is_found(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
 }
@@ -36,7 +36,7 @@ std::vector<std::string> results_in(const fs::path& folder) {
   std::vector<std::string> names;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
-    if (is_there(entry.path() / kRecipeFile)) names.push_back("'" + entry.path().string() + "'");
+    if (is_found(entry.path() / kRecipeFile)) names.push_back("'" + entry.path().string() + "'");
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -44,22 +44,22 @@ std::vector<std::string> results_in(const fs::path& folder) {
 }  // namespace
 
 void check_result(const fs::path& folder) {
-  if (is_there(folder / kRecipeFile)) return;
+  if (is_found(folder / kRecipeFile)) return;
   std::error_code ignored;
   const std::string name = folder.string();
-  if (!is_there(folder)) throw Error(fmt::format("there is no folder '{}'; give one that dnateq quantize wrote", name));
+  if (!is_found(folder)) throw Error(fmt::format("there is no folder '{}'; give one that dnateq quantize wrote", name));
   if (!fs::is_directory(folder, ignored))
     throw Error(fmt::format("'{}' is a file; give the folder that dnateq quantize wrote", name));
-  if (is_there(folder / "unfinished" / "running"))
+  if (is_found(folder / "unfinished" / "running"))
     throw Error(
         fmt::format("'{}' holds a run that was stopped or still works, and no result yet; end it by the same "
                     "call with {}",
                     name, option("resume")));
   const fs::path whole = whole_path(folder), parent = whole.parent_path();
-  if (whole.filename() == "unfinished" && is_there(folder / "running"))
+  if (whole.filename() == "unfinished" && is_found(folder / "running"))
     throw Error(fmt::format("'{}' is where a run works or was stopped; end it by the same call with {}, then give '{}'",
                             name, option("resume"), parent.string()));
-  if (is_there(parent / kRecipeFile))
+  if (is_found(parent / kRecipeFile))
     throw Error(fmt::format("'{}' is part of the result '{}'; give that folder", name, parent.string()));
   if (const auto results = results_in(folder); !results.empty())
     throw Error(fmt::format("'{}' holds results and is none; give one of them: {}", name, fmt::join(results, ", ")));

@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-#include "calibrate/tensor_store.h"
+#include "graph/tensor_store.h"
 #include "graph/runner.h"
 #include "graph/subgraph.h"
 

@@ -68,14 +68,28 @@ std::array<int64_t, 3> spatial_of(const ov::Shape& shape) {
   return spatial;
 }
 
+// Rows of `width` values that begin at data + chosen[i] * width. Some at a time, so that what is written of a column
+// fills whole cache lines.
+void copy_rows(const float* data, int64_t width, const std::vector<int64_t>& chosen, Eigen::MatrixXf& rows) {
+  constexpr size_t kTogether = 16;
+  for (size_t first = 0; first < chosen.size(); first += kTogether) {
+    const size_t count = std::min(kTogether, chosen.size() - first);
+    const float* from[kTogether];
+    for (size_t i = 0; i < count; ++i) from[i] = data + chosen[first + i] * width;
+    for (int64_t c = 0; c < width; ++c) {
+      float* to = &rows(static_cast<Index>(first), c);
+      for (size_t i = 0; i < count; ++i) to[i] = from[i][c];
+    }
+  }
+}
+
 // Values at the chosen positions of a tensor shaped as the layer's output, one row a position.
 Eigen::MatrixXf output_rows(const Layer& layer, const ov::Tensor& tensor, const std::vector<int64_t>& chosen) {
   const float* data = tensor.data<float>();
   const ov::Shape& shape = tensor.get_shape();
   Eigen::MatrixXf rows(static_cast<Index>(chosen.size()), layer.rows);
   if (!is_convolution(layer)) {
-    for (size_t i = 0; i < chosen.size(); ++i)
-      rows.row(static_cast<Index>(i)) = Eigen::Map<const Eigen::RowVectorXf>(data + chosen[i] * layer.rows, layer.rows);
+    copy_rows(data, layer.rows, chosen, rows);
     return rows;
   }
   const int64_t area = static_cast<int64_t>(ov::shape_size(shape)) / static_cast<int64_t>(shape[0] * shape[1]);
@@ -142,9 +156,7 @@ Eigen::MatrixXf LayerSampler::inputs(size_t call, const ov::Tensor& x, const ov:
   if (is_convolution(layer_)) {
     patch_rows(x, output, at, rows);
   } else {
-    for (size_t i = 0; i < at.size(); ++i)
-      rows.row(static_cast<Index>(i)) =
-          Eigen::Map<const Eigen::RowVectorXf>(x.data<float>() + at[i] * layer_.columns, layer_.columns);
+    copy_rows(x.data<float>(), layer_.columns, at, rows);
   }
   if (encoder_ != nullptr) {
     const auto size = static_cast<size_t>(rows.size());

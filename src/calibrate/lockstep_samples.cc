@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "calibrate/layer_samples.h"
+#include "graph/disk_constants.h"
 #include "graph/patterns.h"
 
 namespace dnateq {
@@ -56,17 +57,21 @@ struct LockstepSampler::Reads {
   std::optional<ov::Output<ov::Node>> norm_input;
   bool is_centred;
   Outputs live;
+  bool inputs_of_fp;  // the quantized network has the same inputs: it need not run
 
-  // Of the FP32 network: the target, what the skip path should be, what the normalization reads, the next boundary.
+  // Of the FP32 network: the target, what the skip path should be, what the normalization reads, perhaps the inputs,
+  // the next boundary.
   Outputs of_fp() const {
     Outputs wanted = {layer.node->output(0)};
     if (skip) wanted.push_back(*skip);
     if (norm_input) wanted.push_back(*norm_input);
+    if (inputs_of_fp) wanted.push_back(x);
     wanted.insert(wanted.end(), live.begin(), live.end());
     return wanted;
   }
   size_t norm_at() const { return skip ? 2 : 1; }
-  size_t live_at() const { return norm_at() + (norm_input ? 1 : 0); }
+  size_t inputs_at() const { return norm_at() + (norm_input ? 1 : 0); }
+  size_t live_at() const { return inputs_at() + (inputs_of_fp ? 1 : 0); }
 };
 
 struct LockstepSampler::Gathered {
@@ -77,7 +82,8 @@ struct LockstepSampler::Gathered {
   std::vector<LayerSamples> parts;
   std::vector<ov::Shape> output_shapes;
   KeptTensors next_fp, next_quantized;
-  Eigen::MatrixXf inputs;  // of all calls: the largest matrix is filled in place, not from parts
+  std::vector<TensorStore::Kept> outputs;  // of the layer, by call; none where the next boundary has no use for them
+  Eigen::MatrixXf inputs;                  // of all calls: the largest matrix is filled in place, not from parts
 };
 
 LockstepSampler::LockstepSampler(ov::Core& core, const PreparedModel& prepared, const Calls& calls,
@@ -88,6 +94,7 @@ LockstepSampler::LockstepSampler(ov::Core& core, const PreparedModel& prepared, 
       quantized_(quantized),
       options_(options),
       alone_(alone),
+      large_(prepared.parameters >= kFewestParametersOnDisk),
       order_(prepared.model->get_ordered_ops()),
       store_(options.memory_bytes) {
   for (size_t l = 0; l < prepared.layers.size(); ++l) layer_at_.emplace(prepared.layers[l].node.get(), l);
@@ -100,17 +107,28 @@ LayerSamples LockstepSampler::sample(size_t l) {
   Gathered gathered(calls_.size());
   const Outputs of_fp = reads.of_fp();
   const auto itself = [](const ov::Output<ov::Node>& output) { return output; };
-  BoundarySlice fp(core_, boundary_, boundary_.fp, of_fp, itself, options_.threads);
+  BoundarySlice fp(core_, this->of_fp(), this->of_fp().fp, of_fp, itself, options_.threads);
   plan_rows(l, reads, fp, gathered);
   run_fp(reads, fp, gathered);
-  run_quantized(reads, gathered);
+  if (reads.inputs_of_fp)
+    gathered.next_quantized = gathered.next_fp;
+  else
+    run_quantized(reads, gathered);
   if (gathered.advance) {
     boundary_.outputs = reads.live;
     boundary_.fp = std::move(gathered.next_fp);
     boundary_.quantized = std::move(gathered.next_quantized);
   }
+  if (large_) {
+    fp_boundary_.outputs = boundary_.outputs;
+    fp_boundary_.fp = boundary_.fp;
+    if (!gathered.outputs.empty() && !boundary_.find(of_fp.front())) {
+      fp_boundary_.outputs.push_back(of_fp.front());
+      for (size_t c = 0; c < calls_.size(); ++c) fp_boundary_.fp[c].push_back(std::move(gathered.outputs[c]));
+    }
+  }
   LayerSamples samples = join(std::move(gathered.parts));
-  samples.inputs = std::move(gathered.inputs);
+  if (!reads.inputs_of_fp) samples.inputs = std::move(gathered.inputs);
   return samples;
 }
 
@@ -121,6 +139,7 @@ void LockstepSampler::load_inputs() {
     for (const ov::Tensor& tensor : calls_.tensors(c)) boundary_.fp.back().push_back(store_.keep(tensor));
   }
   boundary_.quantized = boundary_.fp;
+  if (large_) fp_boundary_ = boundary_;
 }
 
 // Outputs that the unsolved layers from `l` on will still read and that no unsolved layer changes.
@@ -157,7 +176,7 @@ Outputs LockstepSampler::live_before(size_t l) {
 
 LockstepSampler::Reads LockstepSampler::reads_of(size_t l) {
   const Layer& layer = prepared_.layers[l];
-  Reads reads{layer, layer.node->input_value(layer.activation_port), {}, {}, false, live_before(l)};
+  Reads reads{layer, layer.node->input_value(layer.activation_port), {}, {}, false, live_before(l), large_ && alone_};
   const Surroundings around = surroundings_of(layer);
   if (around.skip && !waiting_.contains(around.skip->get_node()) && behind_a_layer(*around.skip))
     reads.skip = around.skip;
@@ -170,15 +189,18 @@ LockstepSampler::Reads LockstepSampler::reads_of(size_t l) {
 void LockstepSampler::plan_rows(size_t l, const Reads& reads, BoundarySlice& fp, Gathered& gathered) const {
   const Layer& layer = reads.layer;
   size_t live_bytes = 0;
-  double positions = 0;
+  double positions = 0, output_bytes = 0;
   fp.run(1, reads.live_at() + reads.live.size(), [&](size_t, const std::vector<ov::Tensor>& out) {
     for (size_t i = reads.live_at(); i < out.size(); ++i) live_bytes += out[i].get_byte_size();
     positions = static_cast<double>(LayerSampler::positions(layer, out[0].get_shape()));
+    output_bytes = static_cast<double>(out[0].get_byte_size());
   });
   double all_elements = 0;
   for (size_t c = 0; c < calls_.size(); ++c) all_elements += boundary_.elements(c);
   const double scale = all_elements / boundary_.elements(0);
   const double bytes_of_both = 2.0 * static_cast<double>(live_bytes) * scale;
+  if (large_ && output_bytes * scale <= static_cast<double>(options_.kept_bytes))
+    gathered.outputs.resize(calls_.size());
   gathered.advance = bytes_of_both <= static_cast<double>(options_.kept_bytes);
   const double most_targets = layer.shares_weights_with ? kMostTargetValuesOfBias : kMostTargetValues;
   const double largest_rows = std::min(std::clamp(kMostInputValues / static_cast<double>(layer.groups * layer.columns),
@@ -197,6 +219,8 @@ void LockstepSampler::run_fp(const Reads& reads, BoundarySlice& fp, Gathered& ga
     if (reads.skip && out[1].get_shape() == shape) part.targets += gathered.sampler->outputs(c, out[1]);
     if (reads.norm_input && out[reads.norm_at()].get_shape() == shape)
       part.weights = gathered.sampler->norm_weights(c, out[reads.norm_at()], reads.is_centred);
+    if (reads.inputs_of_fp) part.inputs = gathered.sampler->inputs(c, out[reads.inputs_at()], shape);
+    if (!gathered.outputs.empty()) gathered.outputs[c] = store_.keep(out[0]);
     if (!gathered.advance) return;
     for (size_t i = reads.live_at(); i < out.size(); ++i) gathered.next_fp[c].push_back(fp.keep(store_, c, i, out));
   });

@@ -9,9 +9,9 @@
 #include "calibrate/boundary.h"
 #include "calibrate/lockstep.h"
 #include "calibrate/quantized_copy.h"
-#include "calibrate/tensor_store.h"
 #include "graph/calls.h"
 #include "graph/import.h"
+#include "graph/tensor_store.h"
 #include "search/solve.h"
 
 namespace dnateq {
@@ -44,10 +44,13 @@ class LockstepSampler {
   const QuantizedCopy& quantized_;
   const PassOptions& options_;
   const bool alone_;
+  const bool large_;  // of what one network has computed nothing is computed again
   ov::NodeVector order_;
   std::map<const ov::Node*, size_t> layer_at_;
   TensorStore store_;
-  Boundary boundary_;
+  Boundary boundary_;     // that of both networks
+  Boundary fp_boundary_;  // of a large FP32 network: with the output of the last layer that was asked for
+  const Boundary& of_fp() const { return large_ ? fp_boundary_ : boundary_; }
   std::set<const ov::Node*> waiting_, touched_;  // at the layer under way: behind unsolved layers; behind any layer
 };
 

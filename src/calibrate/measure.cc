@@ -65,7 +65,7 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
   }
   std::vector<std::mutex> locks(producers.size());
   int64_t samples = 0;
-  const auto add = [&](size_t a, size_t c, const ov::Tensor& tensor) {
+  const auto add = [&](size_t c, size_t a, const ov::Tensor& tensor) {
     Histogram local;
     local.add({tensor.data<float>(), tensor.get_size()});
     const std::lock_guard lock(locks[a]);
@@ -81,19 +81,15 @@ void measure_histograms(ov::Core& core, const PreparedModel& prepared, const Cal
   };
   const size_t count = options.weights_only ? 1 : calls.size();
   Task task(options.progress, "measuring activations", count);
-  visit_tensors(core, *prepared.model, calls, count, tensors_wanted, options.threads, &task,
-                [&](size_t c, const std::vector<ov::Tensor>& tensors) {
-                  for (size_t a = 0; a < producers.size(); ++a) add(a, c, tensors[a]);
-                  std::vector<float> largest;
-                  for (size_t t = producers.size(); t < tensors.size(); ++t)
-                    largest.push_back(largest_magnitude(tensors[t]));
-                  const std::lock_guard lock(mutex);
-                  for (size_t s = 0; s < largest.size(); ++s) {
-                    float& limit = measurements.layers[adding_layers[s]].residual_limit;
-                    limit = std::max(limit, largest[s]);
-                  }
-                  samples += calls.sample_count(c);
-                });
+  for (size_t c = 0; c < count; ++c) samples += calls.sample_count(c);
+  visit_each_tensor(core, *prepared.model, calls, count, tensors_wanted, options.threads, &task,
+                    [&](size_t c, size_t i, const ov::Tensor& tensor) {
+                      if (i < producers.size()) return add(c, i, tensor);
+                      const float largest = largest_magnitude(tensor);
+                      const std::lock_guard lock(mutex);
+                      float& limit = measurements.layers[adding_layers[i - producers.size()]].residual_limit;
+                      limit = std::max(limit, largest);
+                    });
   for (ActivationMeasurement& m : measurements.activations) {
     m.values /= static_cast<double>(std::max<int64_t>(samples, 1));
     if (m.histogram.non_finite() > 0)

@@ -4,6 +4,7 @@
 
 #include <openvino/opsets/opset13.hpp>
 
+#include "graph/disk_constants.h"
 #include "graph/taps.h"
 
 namespace dnateq {
@@ -38,8 +39,9 @@ void QuantizedCopy::install(size_t l, const LayerSolution& solution) {
   const Layer& layer = prepared_.layers[l];
   const auto node = copy_.copy_of.at(layer.node.get());
   const std::vector<float> weights = layer.to_model_layout(decode_weights(solution, layer.columns));
-  node->input(layer.weight_port)
-      .replace_source_output(op::Constant::create(ov::element::f32, layer.weights()->get_shape(), weights));
+  const auto constant = constant_in_place_of(*layer.weights(), layer.weights()->get_shape(), weights);
+  leave_memory(*constant);
+  node->input(layer.weight_port).replace_source_output(constant);
   if (solution.bias.empty()) return;
   const auto readers = node->output(0).get_target_inputs();
   const auto bias = op::Constant::create(ov::element::f32, layer.bias_shape(), solution.bias);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/hadamard.h"
+#include "graph/disk_constants.h"
 #include "graph/hadamard_nodes.h"
 #include "graph/patterns.h"
 #include "graph/subgraph.h"
@@ -61,8 +62,8 @@ Matrix weights_of(const Layer& layer) {
 void set_weights(const Layer& layer, const Matrix& w) {
   const std::vector<float> matrix(w.data(), w.data() + w.size());
   const auto old = layer.weights();
-  const auto constant = op::Constant::create(ov::element::f32, old->get_shape(), layer.to_model_layout(matrix));
-  constant->set_friendly_name(old->get_friendly_name());
+  const auto constant = constant_in_place_of(*old, old->get_shape(), layer.to_model_layout(matrix));
+  leave_memory(*constant);
   layer.node->input(layer.weight_port).replace_source_output(constant);
 }
 

@@ -6,6 +6,8 @@
 #include <unordered_map>
 
 #include "calibrate/lockstep.h"
+#include "calibrate/parted_sensitivity.h"
+#include "calibrate/weight_inputs.h"
 #include "data/token_windows.h"
 #include "graph/evaluate.h"
 #include "graph/runner.h"
@@ -20,7 +22,7 @@ namespace op = ov::opset13;
 constexpr int kReferenceBits = 4;        // activations are disturbed by their own code at this width
 constexpr int64_t kRowsAlone = 1 << 13;  // positions to solve a layer by that is only measured
 // Of language models, whose outputs are a vocabulary wide, so much is looked at: few tokens say which layers matter.
-constexpr size_t kWideCallsToSolve = 16;  // which have kRowsAlone tokens, as long as windows are by default
+constexpr size_t kWideCallsToSolve = 8;  // which have half of kRowsAlone tokens, as long as windows are by default
 constexpr size_t kWideCalls = 4;
 constexpr int64_t kWideTokens = 64;
 constexpr size_t kStages = 8;                    // a disturbance then runs 4.5 eighths of the network, on average
@@ -54,7 +56,9 @@ class DisturbedNetwork {
     Outputs cut;
     for (const auto& parameter : copy.model->get_parameters()) cut.push_back(parameter);
     insert_taps(copy, producers);
-    for (const auto& parameter : insert_parameters(copy)) cut.push_back(parameter);
+    weights_.emplace(prepared, copy, stage.layers);
+    given_ = weights_->as_they_are();
+    for (const auto& parameter : weights_->parameters()) cut.push_back(parameter);
     if (stage.start.get_node()) {
       keep_start(core);
       if (!start_.empty()) cut.push_back(twin(stage.start));
@@ -80,18 +84,9 @@ class DisturbedNetwork {
 
   // `i` counts the stage's layers.
   double weights(size_t i, const LayerSolution& solution) {
-    const Layer& layer = prepared_.layers[stage_.layers[i]];
-    const std::vector<float> values = layer.to_model_layout(decode_weights(solution, layer.columns));
-    const ov::Tensor weights = weights_[i], bias = biases_[i];
-    weights_[i] = ov::Tensor(ov::element::f32, weights.get_shape());
-    std::copy(values.begin(), values.end(), weights_[i].data<float>());
-    if (layer.kind != LayerKind::kEmbedding && !solution.bias.empty()) {
-      biases_[i] = ov::Tensor(ov::element::f32, bias.get_shape());
-      std::copy(solution.bias.begin(), solution.bias.end(), biases_[i].data<float>());
-    }
+    given_ = weights_->disturbed(i, solution);
     const double divergence = compare(run());
-    weights_[i] = weights;
-    biases_[i] = bias;
+    given_ = weights_->as_they_are();
     return divergence;
   }
 
@@ -111,28 +106,6 @@ class DisturbedNetwork {
       const auto tap = std::make_shared<Tap>(tensor, taps_.back());
       for (auto reader : readers) reader.replace_source_output(tap->output(0));
     }
-  }
-
-  // Weights of the stage's layers, then their biases (an embedding's is read by nothing).
-  ov::ParameterVector insert_parameters(const ModelCopy& copy) {
-    ov::ParameterVector weights, biases;
-    for (const size_t l : stage_.layers) {
-      const Layer& layer = prepared_.layers[l];
-      const auto node = copy.copy_of.at(layer.node.get());
-      weights_.push_back(layer.weights()->get_tensor_view());
-      weights.push_back(std::make_shared<op::Parameter>(ov::element::f32, weights_.back().get_shape()));
-      node->input(layer.weight_port).replace_source_output(weights.back());
-      const bool has_bias = layer.kind != LayerKind::kEmbedding;
-      biases_.emplace_back(ov::element::f32, has_bias ? layer.bias_shape() : ov::Shape{1});
-      std::fill_n(biases_.back().data<float>(), biases_.back().get_size(), 0.0F);
-      biases.push_back(std::make_shared<op::Parameter>(ov::element::f32, biases_.back().get_shape()));
-      if (!has_bias) continue;
-      const auto readers = node->output(0).get_target_inputs();
-      const auto sum = std::make_shared<op::Add>(node, biases.back());
-      for (ov::Input<ov::Node> reader : readers) reader.replace_source_output(sum);
-    }
-    weights.insert(weights.end(), biases.begin(), biases.end());
-    return weights;
   }
 
   // The values of the tensor that the stage starts with; none if they are too many to keep.
@@ -162,8 +135,7 @@ class DisturbedNetwork {
         count,
         [&](size_t c) {
           std::vector<ov::Tensor> all = samples_.inputs[c], used;
-          all.insert(all.end(), weights_.begin(), weights_.end());
-          all.insert(all.end(), biases_.begin(), biases_.end());
+          all.insert(all.end(), given_.begin(), given_.end());
           if (!start_.empty()) all.push_back(start_[c]);
           for (const size_t i : inputs_) used.push_back(all[i]);
           return used;
@@ -204,9 +176,10 @@ class DisturbedNetwork {
   const Stage& stage_;
   const MeasureOptions& options_;
   std::vector<std::shared_ptr<TapState>> taps_;  // by the stage's activations
-  std::vector<ov::Tensor> weights_, biases_;     // by the stage's layers, as the network now has them
+  std::optional<WeightInputs> weights_;          // of the stage's layers
+  std::vector<ov::Tensor> given_;                // for these inputs, at present
   std::vector<ov::Tensor> start_;                // by call
-  std::vector<size_t> inputs_;                   // of the part, as places in inputs, weights, biases, start
+  std::vector<size_t> inputs_;                   // of the part, as places in inputs, weights and biases, start
   std::optional<Runner> runner_;
   Values reference_;
 };
@@ -296,7 +269,18 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
     if (request.family == Family::kSharedBase) request.family = Family::kFree;
   const auto solutions = solve_each_alone(core, prepared, calls_to_solve ? *calls_to_solve : calls, requests, alone);
 
-  Task task(options.progress, "measuring sensitivities", producers.size() + widths.size() * prepared.layers.size());
+  Task task(options.progress, "measuring sensitivities",
+            (options.weights_only ? 0 : producers.size()) + widths.size() * prepared.layers.size());
+  if (wide && options.weights_only && !options.all_outputs) {
+    measure_part_by_part(
+        core, prepared, *short_calls, solutions, options, [&task] { task.advance(); },
+        [&](size_t w, size_t layer, double divergence) {
+          measurements.layers[layer].weights.divergence[static_cast<size_t>(widths[w])] = divergence;
+        });
+    for (LayerMeasurement& layer : measurements.layers) complete_divergence(layer.weights);
+    measurements.has_sensitivities = true;
+    return;
+  }
   const SampleSet samples(short_calls ? *short_calls : calls, options.sensitivity_samples);
   for (const Stage& stage : stages_of(prepared, producers, kStages)) {
     DisturbedNetwork network(core, prepared, samples, stage, producers, options);
@@ -305,7 +289,7 @@ void measure_sensitivities(ov::Core& core, const PreparedModel& prepared, const 
       const FitResult& fit = m.fits[kReferenceBits];
       if (!options.weights_only && fit.relative_error > 0)
         m.sensitivity = network.activation(i, fit.code) / fit.relative_error;
-      task.advance();
+      if (!options.weights_only) task.advance();
     }
     for (size_t i = 0; i < stage.layers.size(); ++i) {
       WeightMeasurement& m = measurements.layers[stage.layers[i]].weights;

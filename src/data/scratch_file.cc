@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -53,6 +54,13 @@ int ScratchFile::write(int64_t offset, std::span<const std::byte> bytes) {
 
 int ScratchFile::read(int64_t offset, std::span<std::byte> bytes) const {
   return transfer_all(offset, bytes, [this](auto* to, size_t size, off_t at) { return pread(file_, to, size, at); });
+}
+
+std::shared_ptr<const std::byte> ScratchFile::map(size_t bytes) const {
+  void* address = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file_, 0);
+  if (address == MAP_FAILED) return nullptr;
+  return {static_cast<const std::byte*>(address),
+          [bytes](const std::byte* mapped) { munmap(const_cast<std::byte*>(mapped), bytes); }};
 }
 
 }  // namespace dnateq

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 
 namespace dnateq {
@@ -21,6 +22,8 @@ class ScratchFile {
   // All of the bytes. Return 0, or errno (ENOSPC: the disk is full).
   int write(int64_t offset, std::span<const std::byte> bytes);
   int read(int64_t offset, std::span<std::byte> bytes) const;
+  // The file's first bytes as memory, to be read only, which outlives this object; null if that cannot be.
+  std::shared_ptr<const std::byte> map(size_t bytes) const;
 
  private:
   int file_;

@@ -8,6 +8,8 @@
 
 #include "core/option.h"
 #include "dnateq/error.h"
+#include "graph/disk_constants.h"
+#include "graph/parts.h"
 #include "graph/runner.h"
 
 namespace dnateq {
@@ -91,7 +93,7 @@ OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model,
 }
 
 bool is_wide(const ov::Output<const ov::Node>& output) {
-  constexpr int64_t kWide = 32768;
+  constexpr int64_t kWide = 32000;  // as TinyLlama has
   const ov::PartialShape& shape = output.get_partial_shape();
   return shape.rank().is_static() && shape.rank().get_length() > 0 && shape[shape.size() - 1].is_static() &&
          shape[shape.size() - 1].get_length() >= kWide;
@@ -100,8 +102,12 @@ bool is_wide(const ov::Output<const ov::Node>& output) {
 void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const std::shared_ptr<ov::Model>& reference,
                  const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
                  const PairSink& sink) {
-  Runner own(core, model, threads);
-  ov::CompiledModel other = compile_f32(core, reference, threads);
+  const auto result = [output](const ov::Model& of) { return of.get_results()[output]->input_value(0); };
+  const PartedRun parted(core, *model, calls, calls.size(), {result(*model)}, threads);
+  const PartedRun parted_reference(core, *reference, calls, calls.size(), {result(*reference)}, threads);
+  Runner own(core, parted.last(), threads);
+  ov::CompiledModel other = compile_f32(core, parted_reference.last(), threads);
+  leave_memory(*reference);
   std::vector<ov::InferRequest> spare;
   std::mutex mutex;
   const auto borrow = [&] {
@@ -113,13 +119,13 @@ void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const 
   };
   Task task(progress, stage, calls.size());
   own.run(
-      calls.size(), [&](size_t c) { return calls.tensors(c); },
+      calls.size(), [&](size_t c) { return parted.inputs_of(c); },
       [&](size_t c, const std::vector<ov::Tensor>& outputs) {
         ov::InferRequest request = borrow();
-        const std::vector<ov::Tensor> inputs = calls.tensors(c);
+        const std::vector<ov::Tensor> inputs = parted_reference.inputs_of(c);
         for (size_t i = 0; i < inputs.size(); ++i) request.set_input_tensor(i, inputs[i]);
         request.infer();
-        sink(c, outputs[output], request.get_output_tensor(output));
+        sink(c, outputs[0], request.get_output_tensor(0));
         const std::lock_guard lock(mutex);
         spare.push_back(std::move(request));
       },

@@ -118,6 +118,8 @@ PreparedModel import_model(ov::Core& core, const std::filesystem::path& file, co
   prepared.parameters = count_parameters(*prepared.model);
   LayerChoice choice(options, *prepared.model, prepared.file);
   try {
+    if (prepared.parameters >= options.fewest_parameters_on_disk)
+      fold_weights_to_disk(prepared.model, prepared.state.sinks);
     ov::pass::Manager manager;
     manager.register_pass<ov::pass::ConstantFolding>();
     manager.run_passes(prepared.model);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dnateq/recipe.h"
+#include "graph/disk_constants.h"
 #include "graph/layer.h"
 #include "graph/state.h"
 
@@ -33,6 +34,7 @@ struct ImportOptions {
   std::vector<std::string> untie = {};  // layers that keep weights of their own although another has the same
   // Left out as by `ignore`: whole names of layers, and types of operations as OpenVINO calls them.
   std::vector<std::string> ignore_names = {}, ignore_types = {};
+  int64_t fewest_parameters_on_disk = kFewestParametersOnDisk;  // of networks whose weights are held there
   bool ignore_may_miss = false;  // else what names nothing of the network to leave out is an error
 };
 

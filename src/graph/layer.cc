@@ -2,6 +2,8 @@
 
 #include <openvino/opsets/opset13.hpp>
 
+#include "graph/disk_constants.h"
+
 namespace dnateq {
 
 namespace op = ov::opset13;
@@ -24,7 +26,9 @@ std::vector<ColumnPair> Layer::added_pairs() const {
 }
 
 std::vector<float> Layer::weight_matrix() const {
-  const std::vector<float> values = weights()->cast_vector<float>();
+  const auto constant = weights();
+  const std::vector<float> values = constant->cast_vector<float>();
+  leave_memory(*constant);
   if (!weights_transposed) return values;
   std::vector<float> matrix(values.size());
   for (int64_t r = 0; r < rows; ++r)

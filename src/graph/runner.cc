@@ -7,6 +7,9 @@
 #include <optional>
 #include <thread>
 
+#include "graph/disk_constants.h"
+#include "graph/parts.h"
+
 namespace dnateq {
 
 ov::CompiledModel compile_f32(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads) {
@@ -16,6 +19,7 @@ ov::CompiledModel compile_f32(ov::Core& core, const std::shared_ptr<ov::Model>& 
 
 Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads)
     : compiled_(compile_f32(core, model, threads)) {
+  leave_memory(*model);
   for (int i = 0; i < threads; ++i) requests_.push_back(compiled_.create_infer_request());
 }
 
@@ -48,41 +52,50 @@ void Runner::run(size_t calls, const Feed& feed, const Sink& sink, Task* task) {
   if (failure) std::rethrow_exception(failure);
 }
 
-void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
-                   int threads, Task* task, const Runner::Sink& sink) {
-  Outputs parameters;
-  std::vector<ov::PartialShape> shapes;
-  for (const auto& parameter : model.get_parameters()) {
-    parameters.push_back(parameter->output(0));
-    shapes.push_back(parameter->get_partial_shape());
-  }
+namespace {
+
+// What is left of the run. An input of the network is handed on as it is.
+template <typename Sink>
+void run_last(ov::Core& core, const PartedRun& run, size_t count, int threads, Task* task, const Sink& sink) {
+  const auto& results = run.last()->get_results();
+  const auto& parameters = run.last()->get_parameters();
+  std::vector<std::optional<size_t>> direct;  // by result
   Outputs computed;
-  std::vector<std::optional<size_t>> direct;  // an input of the network is handed on as it is
-  for (const auto& output : wanted) {
-    const auto at = std::find(parameters.begin(), parameters.end(), output);
+  for (const auto& result : results) {
+    const auto at = std::find_if(parameters.begin(), parameters.end(),
+                                 [&](const auto& p) { return p.get() == result->get_input_node_ptr(0); });
     direct.push_back(at == parameters.end() ? std::nullopt : std::optional<size_t>(at - parameters.begin()));
-    if (!direct.back()) computed.push_back(output);
+    if (!direct.back()) computed.push_back(result->input_value(0));
   }
   const auto hand_on = [&](size_t call, const std::vector<ov::Tensor>& inputs, const std::vector<ov::Tensor>& outputs) {
     std::vector<ov::Tensor> values;
     size_t next = 0;
     for (const auto& place : direct) values.push_back(place ? inputs[*place] : outputs[next++]);
-    sink(call, values);
+    sink(call, run.results(), values);
   };
   if (computed.empty()) {
     for (size_t call = 0; call < count; ++call) {
-      hand_on(call, calls.tensors(call), {});
+      hand_on(call, run.inputs_of(call), {});
       if (task != nullptr) task->advance();
     }
     return;
   }
-  const Subgraph graph = extract_subgraph(parameters, shapes, computed);
+  const bool all = computed.size() == results.size();
+  Outputs cut;
+  std::vector<ov::PartialShape> shapes;
+  for (const auto& parameter : parameters) {
+    cut.push_back(parameter->output(0));
+    shapes.push_back(parameter->get_partial_shape());
+  }
+  Subgraph graph{run.last(), {}};
+  for (size_t i = 0; i < parameters.size(); ++i) graph.inputs.push_back(i);
+  if (!all) graph = extract_subgraph(cut, shapes, computed);
   Runner runner(core, graph.model, threads);
   std::vector<std::vector<ov::Tensor>> fed(count);
   runner.run(
       count,
       [&](size_t call) {
-        fed[call] = calls.tensors(call);
+        fed[call] = run.inputs_of(call);
         std::vector<ov::Tensor> inputs;
         for (const size_t i : graph.inputs) inputs.push_back(fed[call][i]);
         return inputs;
@@ -92,6 +105,23 @@ void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, s
         fed[call].clear();
       },
       task);
+}
+
+}  // namespace
+
+void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                   int threads, Task* task, const Runner::Sink& sink) {
+  run_last(
+      core, PartedRun(core, model, calls, count, wanted, threads), count, threads, task,
+      [&](size_t call, const std::vector<size_t>&, const std::vector<ov::Tensor>& tensors) { sink(call, tensors); });
+}
+
+void visit_each_tensor(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                       int threads, Task* task, const TensorSink& sink) {
+  run_last(core, PartedRun(core, model, calls, count, wanted, threads, sink), count, threads, task,
+           [&](size_t call, const std::vector<size_t>& places, const std::vector<ov::Tensor>& tensors) {
+             for (size_t i = 0; i < places.size(); ++i) sink(call, places[i], tensors[i]);
+           });
 }
 
 }  // namespace dnateq

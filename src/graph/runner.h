@@ -38,4 +38,9 @@ class Runner {
 void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
                    int threads, Task* task, const Runner::Sink& sink);
 
+// The same one tensor at a time, in no particular order: of a large network not all are there at once.
+using TensorSink = std::function<void(size_t call, size_t i, const ov::Tensor& tensor)>;
+void visit_each_tensor(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
+                       int threads, Task* task, const TensorSink& sink);
+
 }  // namespace dnateq

@@ -6,6 +6,7 @@
 #include <map>
 #include <openvino/opsets/opset13.hpp>
 
+#include "graph/disk_constants.h"
 #include "graph/patterns.h"
 #include "graph/subgraph.h"
 
@@ -26,9 +27,10 @@ constexpr int64_t kPanel = 64;
 
 std::shared_ptr<op::Constant> block_of(const op::Constant& table, int64_t begin, int64_t end) {
   const auto columns = static_cast<int64_t>(table.get_shape()[1]);
-  auto block = std::make_shared<op::Constant>(ov::element::f32,
-                                              ov::Shape{static_cast<size_t>(end - begin), static_cast<size_t>(columns)},
-                                              static_cast<const float*>(table.get_data_ptr()) + begin * columns);
+  const auto rows = static_cast<size_t>(end - begin), width = static_cast<size_t>(columns);
+  auto block = constant_in_place_of(table, ov::Shape{rows, width},
+                                    {table.get_data_ptr<float>() + begin * columns, rows * width});
+  leave_memory(*block);
   block->set_friendly_name(fmt::format("{}/rows_{}_{}", table.get_friendly_name(), begin, end));
   return block;
 }
@@ -41,6 +43,7 @@ class TableCut {
       blocks_.push_back(block_of(*owner.weights(), begin, end));
       begin = end;
     }
+    leave_memory(*owner.weights());
   }
 
   // The layers in the place of `layer`.

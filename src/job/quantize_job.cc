@@ -33,6 +33,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// A larger source is not compiled as a whole, which would take more memory than all else.
+constexpr int64_t kMostBytesToMeasureRam = int64_t{1} << 28;
+
 // Resident bytes of the compiled model, from a process of its own (memory_job.h); 0 if that fails.
 int64_t ram_of(const std::filesystem::path& program, const std::filesystem::path& model) {
   if (program.empty()) return 0;
@@ -94,7 +97,8 @@ int64_t complete_folder(const std::filesystem::path& directory, const QuantizeAr
                         const std::filesystem::path& int8_model, const std::filesystem::path& program) {
   const int64_t ram = ram_of(program, directory / (stem_of(arguments) + ".xml"));
   if (arguments.of_folder) copy_companions(std::filesystem::path(arguments.model).parent_path(), directory);
-  ReportInput input = report_input(result, ram, ram_of(program, arguments.model));
+  const bool small = weight_file_bytes(arguments.model) < kMostBytesToMeasureRam;
+  ReportInput input = report_input(result, ram, small ? ram_of(program, arguments.model) : 0);
   if (!int8_model.empty()) input.bytes_ram_int8 = ram_of(program, int8_model);
   write_file_atomically(directory / "report.html", render_html(input));
   save_report_input(input, directory);

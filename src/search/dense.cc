@@ -1,6 +1,7 @@
 #include "search/dense.h"
 
 #include <tbb/parallel_for.h>
+#include <xmmintrin.h>
 
 #include <Eigen/Cholesky>
 #include <algorithm>
@@ -68,9 +69,35 @@ void add_product_sse2(const float* a, Index row_step, Index column_step, Index r
 constexpr Index kPanel = 12;   // rows packed together
 constexpr Index kDepth = 256;  // packed at once: a tile's two operands stay in the L2
 
+// packed[k][i] = source[i][k] for i < 4 * kQuads, k < depth: rows of the source lie `source_step` apart, of which each
+// is contiguous, and kQuads * 4 of the packed values. By fours, since single stores would take as long as the product.
+template <int kQuads>
+void transpose(const float* source, Index source_step, Index depth, float* packed) {
+  constexpr Index kWidth = 4 * kQuads;
+  Index k = 0;
+  for (; k + 4 <= depth; k += 4)
+    for (Index i = 0; i < kWidth; i += 4) {
+      const float* at = source + i * source_step + k;
+      __m128 a = _mm_loadu_ps(at), b = _mm_loadu_ps(at + source_step), c = _mm_loadu_ps(at + 2 * source_step),
+             d = _mm_loadu_ps(at + 3 * source_step);
+      _MM_TRANSPOSE4_PS(a, b, c, d);
+      float* to = packed + k * kWidth + i;
+      _mm_storeu_ps(to, a);
+      _mm_storeu_ps(to + kWidth, b);
+      _mm_storeu_ps(to + 2 * kWidth, c);
+      _mm_storeu_ps(to + 3 * kWidth, d);
+    }
+  for (; k < depth; ++k)
+    for (Index i = 0; i < kWidth; ++i) packed[k * kWidth + i] = source[i * source_step + k];
+}
+
 // packed[panel][k][row of the panel], zero beyond `rows`.
 void pack_rows(StridedView a, Index rows, Index depth, float* packed) {
-  for (Index first = 0; first < rows; first += kPanel, packed += kPanel * depth)
+  for (Index first = 0; first < rows; first += kPanel, packed += kPanel * depth) {
+    if (a.column_step == 1 && first + kPanel <= rows) {
+      transpose<kPanel / 4>(a.data + first * a.row_step, a.row_step, depth, packed);
+      continue;
+    }
     for (Index i = 0; i < kPanel; ++i) {
       if (first + i >= rows) {
         for (Index k = 0; k < depth; ++k) packed[k * kPanel + i] = 0;
@@ -79,6 +106,7 @@ void pack_rows(StridedView a, Index rows, Index depth, float* packed) {
       const float* source = a.data + (first + i) * a.row_step;
       for (Index k = 0; k < depth; ++k) packed[k * kPanel + i] = source[k * a.column_step];
     }
+  }
 }
 
 // packed[group of lanes][k], zero beyond `columns`.
@@ -87,6 +115,10 @@ void pack_lanes(StridedView b, Index columns, Index depth, Lane* packed) {
     const Index count = std::min<Index>(kLanes, columns - first);
     if (b.column_step == 1 && count == kLanes) {
       for (Index k = 0; k < depth; ++k) std::copy_n(b.data + k * b.row_step + first, kLanes, packed[k].at);
+      continue;
+    }
+    if (b.row_step == 1 && count == kLanes) {
+      transpose<kLanes / 4>(b.data + first * b.column_step, b.column_step, depth, packed->at);
       continue;
     }
     for (Index l = 0; l < kLanes; ++l) {

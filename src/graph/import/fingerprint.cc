@@ -5,6 +5,7 @@
 #include <span>
 
 #include "core/hash.h"
+#include "graph/disk_constants.h"
 #include "graph/import/passes.h"
 
 namespace dnateq::import_passes {
@@ -19,8 +20,10 @@ std::string fingerprint_of(const PreparedModel& prepared) {
     for (const auto& input : node->input_values())
       add(fmt::format(" {}.{}", place.at(input.get_node()), input.get_index()));
     for (const auto& output : node->outputs()) add(output.get_partial_shape().to_string());
-    if (const auto constant = ov::as_type_ptr<op::Constant>(node))
+    if (const auto constant = ov::as_type_ptr<op::Constant>(node)) {
       digest = fnv1a({static_cast<const std::byte*>(constant->get_data_ptr()), constant->get_byte_size()}, digest);
+      leave_memory(*constant);
+    }
   }
   for (const Layer& layer : prepared.layers) add("|" + layer.name);
   return to_hex(digest);

@@ -90,7 +90,7 @@ void visit(const std::shared_ptr<ov::Node>& node, PreparedModel& prepared, Layer
     prepared.unquantized.push_back({layer.name, node->get_type_name(), reason, constant_elements(*node)});
     return;
   }
-  for (const float w : layer.weights()->cast_vector<float>())
+  for (const float w : layer.weight_matrix())
     if (!std::isfinite(w))
       throw Error(fmt::format("the weights of layer '{}' in '{}' hold NaN or infinity; export the model again",
                               layer.name, prepared.file));

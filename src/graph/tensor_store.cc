@@ -1,4 +1,4 @@
-#include "calibrate/tensor_store.h"
+#include "graph/tensor_store.h"
 
 #include <fmt/format.h>
 

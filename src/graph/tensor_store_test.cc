@@ -1,4 +1,4 @@
-#include "calibrate/tensor_store.h"
+#include "graph/tensor_store.h"
 
 #include <gtest/gtest.h>
 
@@ -86,7 +86,7 @@ TEST(TensorStore, ServesSeveralThreads) {
 }
 
 TEST(TensorStore, KeepsEmptyTensors) {
-  TensorStore store(0, testing::TempDir());
+  TensorStore store(0, ::testing::TempDir());
   const ov::Tensor whole(ov::element::f32, ov::Shape{1, 2, 4, 3});
   const ov::Tensor none(whole, ov::Coordinate{0, 0, 0, 0},
                         ov::Coordinate{1, 2, 0, 3});  // strided, as OpenVINO may give

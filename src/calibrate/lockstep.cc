@@ -9,6 +9,7 @@
 #include "calibrate/lockstep_samples.h"
 #include "calibrate/quantized_copy.h"
 #include "core/pack.h"
+#include "graph/disk_constants.h"
 #include "graph/runner.h"
 #include "search/solution_file.h"
 
@@ -19,6 +20,8 @@ namespace {
 // Measured on SmolLM2-135M's table alone at 4 bits: mean KL .173 by nearest rounding, .046 by the output's moments with
 // this or .02, .053 with 2.
 constexpr double kTableDamping = 0.3;
+// Positions that a table is solved by, about: with that damping more say little more, and each runs the whole network.
+constexpr size_t kTableRows = 1 << 14;
 
 constexpr int64_t kInputsOfUnit = 8;  // kernels/packed_weights.h
 
@@ -62,8 +65,11 @@ class TableSampler {
 
  private:
   Eigen::MatrixXf values_of(const ov::Output<ov::Node>& tensor, int64_t columns) {
-    std::vector<RowMajorMatrix> of_calls(calls_.size());
-    visit_tensors(core_, *prepared_.model, calls_, calls_.size(), {tensor}, options_.threads, nullptr,
+    // The first calls: they were put into an order by the seed.
+    const size_t a_call = std::max<size_t>(1, positions_of_first_call());
+    std::vector<RowMajorMatrix> of_calls(is_large() ? std::clamp<size_t>(kTableRows / a_call, 1, calls_.size())
+                                                    : calls_.size());
+    visit_tensors(core_, *prepared_.model, calls_, of_calls.size(), {tensor}, options_.threads, nullptr,
                   [&](size_t call, const std::vector<ov::Tensor>& tensors) {
                     const auto rows = static_cast<Eigen::Index>(tensors[0].get_size()) / columns;
                     of_calls[call] = Eigen::Map<const RowMajorMatrix>(tensors[0].data<float>(), rows, columns);
@@ -79,6 +85,14 @@ class TableSampler {
     return all;
   }
 
+  bool is_large() const { return prepared_.parameters >= kFewestParametersOnDisk; }
+  // Of the largest input: tokens.
+  size_t positions_of_first_call() const {
+    size_t most = 0;
+    for (const ov::Tensor& tensor : calls_.tensors(0)) most = std::max(most, tensor.get_size());
+    return most;
+  }
+
   ov::Core& core_;
   const PreparedModel& prepared_;
   const Calls& calls_;
@@ -87,9 +101,9 @@ class TableSampler {
   LayerSamples samples_;
 };
 
-// `earlier`: solutions of the layers before.
+// `earlier`: solutions of the layers before. `spare`: the samples, where nobody needs them any more.
 LayerSolution solve(const Layer& layer, const LayerShape& shape, const TensorCode& request, bool fixed,
-                    const LayerSamples* samples, const std::vector<LayerSolution>& earlier,
+                    const LayerSamples* samples, LayerSamples* spare, const std::vector<LayerSolution>& earlier,
                     const SolveOptions& options) {
   if (layer.shares_weights_with) {
     LayerSolution solution = earlier[*layer.shares_weights_with];
@@ -100,6 +114,7 @@ LayerSolution solve(const Layer& layer, const LayerShape& shape, const TensorCod
   }
   if (fixed) return with_fixed_code(layer.weight_matrix(), shape, request);
   if (!samples) return quantize_rows(layer.weight_matrix(), shape, request, true, options.uniform);
+  if (spare) return solve_layer(layer.weight_matrix(), shape, std::move(*spare), request, options);
   return solve_layer(layer.weight_matrix(), shape, *samples, request, options);
 }
 
@@ -163,8 +178,8 @@ class Pass {
     if (layer.kind != LayerKind::kEmbedding && !plan.weights_fixed) samples = &own.emplace(sampler_.sample(l));
     LayerShape shape = shape_of(layer, plan.weights, options_);
     shape.pairs = pairs_of(l);
-    LayerSolution solution =
-        solve(layer, shape, plan.weights, plan.weights_fixed, samples, solutions_, options_of(layer, options_.solve));
+    LayerSolution solution = solve(layer, shape, plan.weights, plan.weights_fixed, samples, own ? &*own : nullptr,
+                                   solutions_, options_of(layer, options_.solve));
     if (options_.weights_only) round_biases(solution);
     if (!file.empty()) save_solution(solution, file);
     return solution;
@@ -201,7 +216,8 @@ std::vector<std::vector<LayerSolution>> solve_each_alone(ov::Core& core, const P
         layer.kind == LayerKind::kEmbedding ? tables.sample(l) : &own.emplace(sampler.sample(l));
     for (size_t r = 0; r < requests.size(); ++r)
       solutions[r].push_back(solve(layer, shape_of(layer, requests[r], options), requests[r], false, samples,
-                                   solutions[r], options_of(layer, options.solve)));
+                                   own && r + 1 == requests.size() ? &*own : nullptr, solutions[r],
+                                   options_of(layer, options.solve)));
     task.advance();
   }
   return solutions;

@@ -227,7 +227,8 @@ Measurements measure(ov::Core& core, const PreparedModel& prepared, const Calls&
   const Outputs producers = activation_tensors(prepared, measurements);
   measure_histograms(core, prepared, calls, producers, options, measurements);
   if (!options.weights_only) fit_activations(options, measurements);
-  measure_weights(prepared, options, measurements);
+  // What allocation alone asks for.
+  if (options.sensitivities || !options.weights_only) measure_weights(prepared, options, measurements);
   if (options.sensitivities) measure_sensitivities(core, prepared, calls, producers, options, measurements);
   return measurements;
 }

@@ -132,18 +132,41 @@ void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const 
       &task);
 }
 
+namespace {
+
+// score() of one call, a few rows at a time: copies of all would take as much memory as the outputs again.
+std::vector<double> score_of_call(Metric metric, const ov::Tensor& got, const ov::Tensor& wanted, size_t samples) {
+  constexpr size_t kRows = 16;
+  const auto values_of = [](const ov::Tensor& tensor, size_t begin, size_t end, size_t as_samples) {
+    const float* values = tensor.data<float>();
+    return OutputValues{
+        {{values + begin, values + end}}, {tensor.get_shape().back()}, {static_cast<int64_t>(as_samples)}};
+  };
+  const size_t size = got.get_size(), width = std::max<size_t>(1, got.get_shape().back()), rows = size / width;
+  if (got.get_shape() != wanted.get_shape() || samples == 0 || rows % samples != 0 || rows == 0)
+    return score(metric, values_of(got, 0, size, samples), values_of(wanted, 0, wanted.get_size(), samples), {});
+  std::vector<double> scores(samples, 0.0);
+  for (size_t first = 0; first < rows; first += kRows) {
+    const size_t end = std::min(rows, first + kRows), count = end - first;
+    const std::vector<double> of_rows = score(metric, values_of(got, first * width, end * width, count),
+                                              values_of(wanted, first * width, end * width, count), {});
+    for (size_t row = 0; row < count; ++row) scores[(first + row) / (rows / samples)] += of_rows[row];
+  }
+  for (double& sum : scores) sum /= static_cast<double>(rows / samples);
+  return scores;
+}
+
+}  // namespace
+
 std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                  const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
                                  Metric metric, int threads, const Progress& progress, const std::string& stage) {
   std::vector<std::vector<double>> by_call(calls.size());
-  visit_pairs(core, model, reference, calls, output, threads, progress, stage,
+  // Of a large network one call's outputs at a time are enough.
+  const int at_a_time = constant_bytes(*reference) > kPartBytes ? 1 : threads;
+  visit_pairs(core, model, reference, calls, output, at_a_time, progress, stage,
               [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
-                const auto values_of = [&](const ov::Tensor& tensor) {
-                  return OutputValues{{{tensor.data<float>(), tensor.data<float>() + tensor.get_size()}},
-                                      {tensor.get_shape().back()},
-                                      {calls.sample_count(c)}};
-                };
-                by_call[c] = score(metric, values_of(got), values_of(wanted), {});
+                by_call[c] = score_of_call(metric, got, wanted, static_cast<size_t>(calls.sample_count(c)));
               });
   std::vector<double> scores;
   for (const auto& of_call : by_call) scores.insert(scores.end(), of_call.begin(), of_call.end());

@@ -18,10 +18,12 @@ ov::CompiledModel compile_f32(ov::Core& core, const std::shared_ptr<ov::Model>& 
 }
 
 Runner::Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads)
-    : compiled_(compile_f32(core, model, threads)) {
+    : model_(model), compiled_(compile_f32(core, model, threads)) {
   leave_memory(*model);
   for (int i = 0; i < threads; ++i) requests_.push_back(compiled_.create_infer_request());
 }
+
+Runner::~Runner() { leave_memory(*model_); }
 
 void Runner::run(size_t calls, const Feed& feed, const Sink& sink, Task* task) {
   std::atomic<size_t> next{0};

@@ -19,6 +19,9 @@ class Runner {
  public:
   // Compiles `model` in float32. `threads` requests run at the same time.
   Runner(ov::Core& core, const std::shared_ptr<ov::Model>& model, int threads);
+  ~Runner();  // what it read of constants on disk leaves memory
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
 
   using Feed = std::function<std::vector<ov::Tensor>(size_t call)>;
   // Called from several threads, once a call, in no particular order; the tensors are valid only inside.
@@ -29,6 +32,7 @@ class Runner {
   const ov::CompiledModel& compiled() const { return compiled_; }
 
  private:
+  std::shared_ptr<ov::Model> model_;
   ov::CompiledModel compiled_;
   std::vector<ov::InferRequest> requests_;
 };

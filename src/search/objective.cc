@@ -1,5 +1,7 @@
 #include "search/objective.h"
 
+#include <utility>
+
 #include "core/pack.h"
 
 namespace dnateq {
@@ -11,6 +13,25 @@ using Eigen::VectorXf;
 namespace {
 
 constexpr float kSmallestFloat16 = 6.0e-8F, kLargestFloat16 = 65504.0F;
+
+// c.x and c.y are the samples as they came.
+void centre(CentredSamples& c, const VectorXf& weights, float unit) {
+  if (unit != 1) c.y *= unit;
+  const auto count = static_cast<float>(c.x.rows());
+  VectorXf importance = weights;
+  if (importance.size() == 0) importance = VectorXf::Ones(c.x.rows());
+  const float total = importance.sum();
+  c.input_mean = c.x.transpose() * importance / total;
+  if (c.y.cols() > 0) c.target_mean = c.y.transpose() * importance / total;
+  c.x.rowwise() -= c.input_mean.transpose();
+  if (c.y.cols() > 0) c.y.rowwise() -= c.target_mean.transpose();
+  if (weights.size() != 0) {
+    const VectorXf root = (importance * (count / total)).cwiseSqrt();
+    c.x.array().colwise() *= root.array();
+    if (c.y.cols() > 0) c.y.array().colwise() *= root.array();
+  }
+  for (Index r = 0; r < c.y.cols(); ++r) c.target_power += static_cast<double>(c.y.col(r).squaredNorm() / count);
+}
 
 }  // namespace
 
@@ -31,21 +52,15 @@ CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Ind
   CentredSamples c;
   c.x = samples.inputs.middleCols(group * columns, columns);
   if (samples.targets.cols() > 0) c.y = samples.targets.middleCols(group * rows, rows);
-  if (unit != 1) c.y *= unit;
-  const auto count = static_cast<float>(c.x.rows());
-  VectorXf importance = samples.weights;
-  if (importance.size() == 0) importance = VectorXf::Ones(c.x.rows());
-  const float total = importance.sum();
-  c.input_mean = c.x.transpose() * importance / total;
-  if (c.y.cols() > 0) c.target_mean = c.y.transpose() * importance / total;
-  c.x.rowwise() -= c.input_mean.transpose();
-  if (c.y.cols() > 0) c.y.rowwise() -= c.target_mean.transpose();
-  if (samples.weights.size() != 0) {
-    const VectorXf root = (importance * (count / total)).cwiseSqrt();
-    c.x.array().colwise() *= root.array();
-    if (c.y.cols() > 0) c.y.array().colwise() *= root.array();
-  }
-  for (Index r = 0; r < c.y.cols(); ++r) c.target_power += static_cast<double>(c.y.col(r).squaredNorm() / count);
+  centre(c, samples.weights, unit);
+  return c;
+}
+
+CentredSamples centred(LayerSamples&& samples, float unit) {
+  CentredSamples c;
+  c.x = std::move(samples.inputs);
+  c.y = std::move(samples.targets);
+  centre(c, samples.weights, unit);
   return c;
 }
 

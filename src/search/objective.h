@@ -47,6 +47,8 @@ struct CentredSamples {
 };
 // Targets are multiplied by `unit` first: the weights are in units of its inverse.
 CentredSamples centred(const LayerSamples& samples, const LayerShape& shape, Eigen::Index group, float unit = 1);
+// The same of a layer of one group, in the samples' own memory.
+CentredSamples centred(LayerSamples&& samples, float unit = 1);
 
 struct ObjectiveOptions {
   double damping = 0.02;   // ridge relative to the mean of E[x^2] over the columns

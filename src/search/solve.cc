@@ -316,14 +316,18 @@ void correct_bias(LayerSolution& solution, const LayerShape& shape, const LayerS
   in_true_units(solution, exponent);
 }
 
-LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, const LayerSamples& samples,
-                          const TensorCode& request, const SolveOptions& options) {
+namespace {
+
+// `centred_group(g, unit)`: called once for each group.
+template <typename CentredGroup>
+LayerSolution solve_with(std::span<const float> weights, const LayerShape& shape, double positions,
+                         const CentredGroup& centred_group, const TensorCode& request, const SolveOptions& options) {
   const UnitWeights units(weights, shape);
   const Eigen::Map<const RowMajor> original = as_matrix(units.values(), shape);
   const Index groups = shape.groups, rows = shape.rows / groups, columns = shape.columns;
   // Few positions estimate second moments badly: the ridge grows with inputs per position, or the rounding would fit
   // the sample.
-  const double scarcity = static_cast<double>(columns) / effective_positions(samples);
+  const double scarcity = static_cast<double>(columns) / positions;
   const ObjectiveOptions objective_options{
       .damping = std::min(options.damping + kDampingPerScarcity * scarcity, kMostDamping),
       .compensate = options.compensate};
@@ -332,7 +336,7 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
   std::vector<std::unique_ptr<Objective>> objectives(static_cast<size_t>(groups));
   tbb::parallel_for(Index{0}, groups, [&](Index g) {
     auto& objective = objectives[static_cast<size_t>(g)];
-    objective = make_objective(centred(samples, shape, g, units.unit()), original.middleRows(g * rows, rows),
+    objective = make_objective(centred_group(g, units.unit()), original.middleRows(g * rows, rows),
                                target.middleRows(g * rows, rows), objective_options);
     importance.row(g) = objective->diagonal().transpose();
   });
@@ -380,6 +384,21 @@ LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shap
   measure_weights(solution, original, fit.gamma);
   in_true_units(solution, units.exponent);
   return solution;
+}
+
+}  // namespace
+
+LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, const LayerSamples& samples,
+                          const TensorCode& request, const SolveOptions& options) {
+  const auto of_group = [&](Index g, float unit) { return centred(samples, shape, g, unit); };
+  return solve_with(weights, shape, effective_positions(samples), of_group, request, options);
+}
+
+LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, LayerSamples&& samples,
+                          const TensorCode& request, const SolveOptions& options) {
+  if (shape.groups > 1) return solve_layer(weights, shape, std::as_const(samples), request, options);
+  const auto of_group = [&](Index, float unit) { return centred(std::move(samples), unit); };
+  return solve_with(weights, shape, effective_positions(samples), of_group, request, options);
 }
 
 }  // namespace dnateq

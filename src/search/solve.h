@@ -64,6 +64,9 @@ LayerSolution with_fixed_code(std::span<const float> weights, const LayerShape& 
 // The whole procedure above. `request` states level counts, family and arithmetic.
 LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, const LayerSamples& samples,
                           const TensorCode& request, const SolveOptions& options);
+// The same with samples that nobody needs any more.
+LayerSolution solve_layer(std::span<const float> weights, const LayerShape& shape, LayerSamples&& samples,
+                          const TensorCode& request, const SolveOptions& options);
 
 // The bias alone for codes that were chosen elsewhere, and the output error that they leave.
 void correct_bias(LayerSolution& solution, const LayerShape& shape, const LayerSamples& samples);

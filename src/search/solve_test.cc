@@ -271,7 +271,7 @@ TEST(SolveLayer, GroupsWithTheirOwnInputsAreNotMixedUp) {
   }
 }
 
-TEST(SolveLayer, GivesTheSameBytesWithOneThreadAndWithTwo) {
+TEST(SolveLayer, GivesTheSameBytesWithOneThreadAndWithTwoAndWhoeverOwnsTheSamples) {
   for (const LayerShape& shape : {LayerShape{70, 400, 1}, LayerShape{24, 9, 8}}) {
     const Problem problem = make_problem(shape, 500, 68);
     std::vector<LayerSolution> solutions;
@@ -279,6 +279,8 @@ TEST(SolveLayer, GivesTheSameBytesWithOneThreadAndWithTwo) {
       const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
       solutions.push_back(solve_layer(problem.weights, shape, problem.samples, request_for(3), {}));
     }
+    LayerSamples given_up = problem.samples;
+    solutions.push_back(solve_layer(problem.weights, shape, std::move(given_up), request_for(3), {}));
     for (const LayerSolution& solution : solutions) {
       EXPECT_EQ(solution.code, solutions[0].code);
       EXPECT_EQ(solution.codes, solutions[0].codes);

@@ -44,7 +44,7 @@ TEST(PartedSensitivity, IsThatOfTheWholeNetworkWithOneLayerQuantized) {
   const auto run = [&](const ModelPtr& model) { return run_output(core, model, calls, 0, 1, {}, ""); };
   const OutputValues reference = run(prepared.model);
   for (size_t w = 0; w < 2; ++w)
-    for (size_t l = 0; l < prepared.layers.size(); ++l) {
+    for (size_t l = w; l < prepared.layers.size(); l += 2) {  // each takes a network compiled as a whole
       const Layer& layer = prepared.layers[l];
       const ModelCopy copy = copy_model(prepared.model);
       const auto node = copy.copy_of.at(layer.node.get());

@@ -9,9 +9,9 @@
 #include <optional>
 #include <vector>
 
-#include "graph/tensor_store.h"
 #include "graph/runner.h"
 #include "graph/subgraph.h"
+#include "graph/tensor_store.h"
 
 namespace dnateq {
 

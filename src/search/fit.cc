@@ -26,7 +26,8 @@ constexpr double kLeastGain = 1e-6;
 constexpr double kBends[] = {0.0, 0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 3.6, 4.3, 5.2};
 constexpr double kFirstBendStep = 0.3, kLastBendStep = 0.03;
 
-// Measured on normally distributed values: one level more is worth 1.0 dB at 2 bits, .5 at 3, .17 at 4 and nothing at 5.
+// Measured on normally distributed values: one level more is worth 1.0 dB at 2 bits, .5 at 3, .17 at 4 and nothing
+// at 5.
 constexpr int kMostMirroredBits = 4;
 
 // The paper's walk over bases: 1.01, 1.02, ... as long as the error falls; 10 is far beyond where that ends.

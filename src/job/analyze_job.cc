@@ -71,9 +71,12 @@ Analysis run_analyze_job(const AnalyzeOptions& options, const Progress& progress
   if (!options.directory.empty()) refuse_foreign_analysis(options.directory);
   ov::Core core;
   core.add_extension(ops::operation_extensions());  // to tell a result of dnateq from a damaged file
-  const PreparedModel prepared = import_model(
-      core, options.model,
-      {options.only, options.ignore, {}, options.ignore_names, options.ignore_types, options.ignore_may_miss});
+  const PreparedModel prepared = import_model(core, options.model,
+                                              {.only = options.only,
+                                               .ignore = options.ignore,
+                                               .ignore_names = options.ignore_names,
+                                               .ignore_types = options.ignore_types,
+                                               .ignore_may_miss = options.ignore_may_miss});
   const std::vector<std::string> inputs = input_names(*prepared.model);
   const std::shared_ptr<const Samples> data =
       source ? source(inputs) : open_data(options.calibration, inputs, options.model);

@@ -217,7 +217,12 @@ void set_thresholds(const QuantizeArguments& a, bool external, QuantizeOptions& 
 }  // namespace
 
 ImportOptions import_options_of(const QuantizeArguments& a) {
-  return {a.only, a.ignore, a.untie, a.ignore_names, a.ignore_types, a.ignore_may_miss};
+  return {.only = a.only,
+          .ignore = a.ignore,
+          .untie = a.untie,
+          .ignore_names = a.ignore_names,
+          .ignore_types = a.ignore_types,
+          .ignore_may_miss = a.ignore_may_miss};
 }
 
 void check_emit(const std::string& list) {

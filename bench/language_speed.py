@@ -14,6 +14,7 @@ examples:
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,7 @@ except ImportError:
     sys.exit("dnateq: the package openvino-genai is not installed; install requirements-language.txt with pip")
 
 MODEL = "openvino_model.xml"
+RECIPE = 1  # one more whenever how a peer is made changes: what is kept is made anew
 # Prose of our own, said again until the prompt is long enough.
 PROSE = ("The harbour lay still in the first light, and the boats had not gone out. An old man sat on the wall with a net across "
          "his knees and looked for the places where it was torn. Behind him a door opened, a child came out with bread, and the "
@@ -121,11 +124,15 @@ def answer_once(args):
 def make_peers(args, say):
     made, missing = [], [{"name": name, "reason": reason} for name, reason in ELSEWHERE]
     cache = args.cache or Path(tempfile.gettempdir()) / f"dnateq-language-peers-{os.getuid()}"
+    cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if cache.stat().st_uid != os.getuid():
+        raise ValueError(f"'{cache}' belongs to another user; give a folder of your own with --cache")
     source = args.model / MODEL
-    stamp = f"{source.resolve()} {source.stat().st_mtime_ns} {source.with_suffix('.bin').stat().st_size}"
+    stamp = f"{RECIPE} {version('nncf')} {source.stat().st_mtime_ns} {source.with_suffix('.bin').stat().st_size}"
+    of_source = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
     say(f"making peers in {cache}")
     for peer, (name, arguments) in NNCF.items():
-        folder = cache / peer
+        folder = cache / f"{of_source}-{peer}"
         if not (folder / "made_of").is_file() or (folder / "made_of").read_text() != stamp:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

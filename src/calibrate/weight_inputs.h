@@ -27,7 +27,7 @@ class WeightInputs {
   ov::Output<ov::Node> twin(const ov::Output<ov::Node>& output) const;
 
  private:
-  const ModelCopy& copy_;
+  ModelCopy copy_;
   std::vector<const Layer*> layers_;
   ov::ParameterVector parameters_;
   std::vector<ov::Tensor> tensors_;

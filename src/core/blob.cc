@@ -207,7 +207,9 @@ BlobHeader read_blob_header(std::span<const uint8_t> bytes, const std::string& s
   header.code.beta = fixed.beta;
   header.code.grid = fixed.grid;
   header.code.pow2_q = fixed.pow2_q;
-  if (has_zero(header.code) == (fixed.version == kMirroredVersion)) damaged(source, "level counts");
+  // Only weights do without a zero.
+  if (has_zero(header.code) == (fixed.version == kMirroredVersion) || (!has_zero(header.code) && fixed.layout == 0))
+    damaged(source, "level counts");
   header.scale_exponent = fixed.scale_exponent;
   header.has_codes = fixed.layout == 1;
   header.transposed = fixed.transposed == 1;

@@ -83,6 +83,11 @@ TEST(Blob, RealLevelsNeedNoGrid) {
   EXPECT_FALSE(blob.has_codes);
 }
 
+TEST(Blob, ActivationsKeepTheirZero) {
+  const std::vector<uint8_t> bytes = write_code_blob(grid_code(4, true));
+  EXPECT_THAT(testing::error_of([&] { read_blob(bytes, "layer"); }), ::testing::HasSubstr("level counts"));
+}
+
 TEST(Blob, RefusesEveryTruncation) {
   const Sample sample = make_sample(3);
   for (size_t size = 0; size < sample.bytes.size(); ++size)

@@ -7,7 +7,7 @@
 //
 // Layout, little-endian, no padding between sections (readers copy, as those of blob.h do):
 //    0  u32  magic "DNTB"              12  u32  steps                    28  u32  matrices
-//    4  u16  format version, 1 or 2       16  u64  size of the block        32  u32  vectors
+//    4  u16  format version, 1 or 2    16  u64  size of the block        32  u32  vectors
 //    6  u16  inputs                    24  u32  outputs                  36  u32  reserved, 0
 //    8  u32  CRC-32 of bytes 12 ...
 //   40  u64 width[inputs], then for each step: u32 kind, u32 a, u32 b, u32 constant, f32 epsilon, u32 reserved, u64

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -20,8 +21,45 @@ namespace {
 
 using ov::op::v0::Constant;
 
-constexpr const char* kOnDisk = "dnateq_on_disk";  // in a Constant's rt_info, which its copies have too
-constexpr size_t kFewestBytes = size_t{1} << 18;   // smaller ones are norms and biases
+constexpr size_t kFewestBytes = size_t{1} << 18;  // smaller ones are norms and biases
+
+// The mappings that Constants hold, by where they begin. A mark on the Constant would not do: OpenVINO hands marks on
+// to what it computes of them, which lies elsewhere.
+class Mappings {
+ public:
+  static Mappings& all() {
+    static Mappings* const mappings = new Mappings;  // Constants may outlive what ends with the program
+    return *mappings;
+  }
+  void add(const void* begin, size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    bytes_[begin] = bytes;
+  }
+  void remove(const void* begin) {
+    const std::lock_guard lock(mutex_);
+    bytes_.erase(begin);
+  }
+  bool has(const void* begin, size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto at = bytes_.find(begin);
+    return at != bytes_.end() && at->second == bytes;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<const void*, size_t> bytes_;
+};
+
+struct Mapping {
+  Mapping(std::shared_ptr<const std::byte> of_file, size_t bytes) : begin(std::move(of_file)) {
+    Mappings::all().add(begin.get(), bytes);
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping() { Mappings::all().remove(begin.get()); }
+
+  const std::shared_ptr<const std::byte> begin;
+};
 
 std::shared_ptr<Constant> in_memory(const ov::Shape& shape, std::span<const float> values) {
   return std::make_shared<Constant>(ov::element::f32, shape, values.data());
@@ -120,10 +158,8 @@ std::shared_ptr<Constant> constant_on_disk(const ov::Shape& shape, std::span<con
   } catch (const Error&) {  // memory serves as well
   }
   if (!mapped) return in_memory(shape, values);
-  const auto owner = std::make_shared<std::shared_ptr<const std::byte>>(mapped);
-  auto constant = std::make_shared<Constant>(ov::element::f32, shape, mapped.get(), owner);
-  constant->get_rt_info()[kOnDisk] = true;
-  return constant;
+  const auto owner = std::make_shared<Mapping>(mapped, values.size_bytes());
+  return std::make_shared<Constant>(ov::element::f32, shape, mapped.get(), owner);
 }
 
 std::shared_ptr<Constant> constant_in_place_of(const Constant& old, const ov::Shape& shape,
@@ -133,7 +169,10 @@ std::shared_ptr<Constant> constant_in_place_of(const Constant& old, const ov::Sh
   return constant;
 }
 
-bool is_on_disk(const Constant& constant) { return constant.get_rt_info().contains(kOnDisk); }
+bool is_on_disk(const Constant& constant) {
+  return constant.get_byte_size() >= kFewestBytes &&
+         Mappings::all().has(constant.get_data_ptr(), constant.get_byte_size());
+}
 
 void leave_memory(const Constant& constant) {
   if (!is_on_disk(constant)) return;

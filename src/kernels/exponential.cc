@@ -51,6 +51,7 @@ SharedBase::SharedBase(const TensorCode& x, const TensorCode& w) : x_(x), w_(w) 
   if (x.arithmetic != Arithmetic::kExponential || w.arithmetic != Arithmetic::kExponential)
     throw Error(
         fmt::format("counting needs codes of exponential arithmetic; quantize with {}", option("emit", "counting")));
+  if (!has_zero(x) || !has_zero(w)) throw Error("counting needs codes with a zero; write the model again");
   if (x.base != w.base)
     throw Error(fmt::format("counting needs one base for inputs ({}) and weights ({}); quantize with {}", x.base,
                             w.base, option("family", "shared-base")));

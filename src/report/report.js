@@ -134,7 +134,7 @@ function selectTensor(index) {
   const outside = view.below + view.above;
   find('#tensor-facts').textContent = view.values === 0
       ? `${recipe.bits} stored bits. No values were recorded for this tensor, so there is no histogram.`
-      : `${recipe.bits} stored bits: ${recipe.negative_levels} negative and ${recipe.positive_levels} positive levels beside zero, base ${number(recipe.base, 4)}, ` +
+      : `${recipe.bits} stored bits: ${recipe.negative_levels} negative and ${recipe.positive_levels} positive levels${recipe.negative_levels + recipe.positive_levels < 2 ** recipe.bits ? ' beside zero' : ''}, base ${number(recipe.base, 4)}, ` +
         `α ${number(recipe.alpha)}, β ${number(recipe.beta)}, ${recipe.arithmetic} arithmetic. ` +
         (recipe.scale_exponent ? `Channel scales are float16 times 2^${recipe.scale_exponent}. ` : '') +
         `${count(view.values)} values from ${number(view.minimum)} to ${number(view.maximum)}; ${fixed(100 * view.zeros / view.values, 1)} % are exact zeros` +

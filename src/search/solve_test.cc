@@ -498,6 +498,15 @@ TEST(QuantizeRows, ARowThatReachesFartherBelowZeroGetsANegativeScale) {
   EXPECT_LT(solution.weight_relative_error, 0.2);
 }
 
+TEST(QuantizeRows, RowsOfZerosAreNextToZeroWithoutACodeForIt) {
+  std::vector<float> weights = normal_values(64 * 40, 9);
+  std::fill_n(weights.begin() + 40, 40, 0.0F);
+  const LayerSolution solution = quantize_rows(weights, {64, 40, 1, {}, true}, request_for(2));
+  EXPECT_FALSE(has_zero(solution.code));
+  const std::vector<float> decoded = decode_weights(solution, 40);
+  for (size_t i = 40; i < 80; ++i) EXPECT_LT(std::fabs(decoded[i]), 1e-6F);
+}
+
 TEST(FixedCode, EncodesEveryWeightByTheGivenCode) {
   TensorCode code = request_for(4, Arithmetic::kExponential);
   code.base = 1.3;

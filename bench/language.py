@@ -128,7 +128,7 @@ def main():
                       "sources": sources_at()}
         KEPT.write_text(json.dumps(rows, indent=1) + "\n")
         print(f"{name}: {rows[name]['bits']:.2f} bits, KL {rows[name]['reference']['kl']['value']:.3f}", flush=True)
-    text = table(rows)
+    text = table({name: row for name, row in rows.items() if name in OURS or name in NNCF})
     print(text)
     if args.write:
         page = PAGE.read_text()

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "graph/disk_constants.h"
 #include "graph/parts.h"
 #include "graph/runner.h"
+#include "graph/tensor_store.h"
 
 namespace dnateq {
 
@@ -100,13 +102,13 @@ bool is_wide(const ov::Output<const ov::Node>& output) {
 }
 
 void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const std::shared_ptr<ov::Model>& reference,
-                 const Calls& calls, size_t output, int threads, int at_a_time, const Progress& progress,
-                 const std::string& stage, const PairSink& sink) {
+                 const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
+                 const PairSink& sink) {
   const auto result = [output](const ov::Model& of) { return of.get_results()[output]->input_value(0); };
   const PartedRun parted(core, *model, calls, calls.size(), {result(*model)}, threads);
   const PartedRun parted_reference(core, *reference, calls, calls.size(), {result(*reference)}, threads);
-  Runner own(core, parted.last(), at_a_time);
-  ov::CompiledModel other = compile_f32(core, parted_reference.last(), at_a_time);
+  Runner own(core, parted.last(), threads);
+  ov::CompiledModel other = compile_f32(core, parted_reference.last(), threads);
   leave_memory(*reference);
   std::vector<ov::InferRequest> spare;
   std::mutex mutex;
@@ -162,12 +164,23 @@ std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model
                                  const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
                                  Metric metric, int threads, const Progress& progress, const std::string& stage) {
   std::vector<std::vector<double>> by_call(calls.size());
-  // The outputs of a large network are large: of two threads one has such in hand.
-  const int at_a_time = constant_bytes(*reference) > kPartBytes ? std::max(1, threads / 2) : threads;
-  visit_pairs(core, model, reference, calls, output, threads, at_a_time, progress, stage,
-              [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
-                by_call[c] = score_of_call(metric, got, wanted, static_cast<size_t>(calls.sample_count(c)));
-              });
+  const auto compare = [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
+    by_call[c] = score_of_call(metric, got, wanted, static_cast<size_t>(calls.sample_count(c)));
+  };
+  if (constant_bytes(*reference) <= kPartBytes) {
+    visit_pairs(core, model, reference, calls, output, threads, progress, stage, compare);
+  } else {  // one network after the other; the reference's outputs wait on disk
+    TensorStore store(0);
+    std::vector<TensorStore::Kept> wanted(calls.size());
+    const auto result = [output](const ov::Model& of) { return of.get_results()[output]->input_value(0); };
+    visit_tensors(core, *reference, calls, calls.size(), {result(*reference)}, threads, nullptr,
+                  [&](size_t c, const std::vector<ov::Tensor>& tensors) { wanted[c] = store.keep(tensors[0]); });
+    Task task(progress, stage, calls.size());
+    visit_tensors(core, *model, calls, calls.size(), {result(*model)}, threads, &task,
+                  [&](size_t c, const std::vector<ov::Tensor>& tensors) {
+                    compare(c, tensors[0], std::exchange(wanted[c], {}).load());
+                  });
+  }
   std::vector<double> scores;
   for (const auto& of_call : by_call) scores.insert(scores.end(), of_call.begin(), of_call.end());
   return scores;

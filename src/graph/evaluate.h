@@ -29,12 +29,11 @@ OutputValues run_output(ov::Core& core, const std::shared_ptr<ov::Model>& model,
 bool is_wide(const ov::Output<const ov::Node>& output);
 
 // Runs two networks with the same inputs call by call and shows both outputs, which are valid only inside. `sink` is
-// called from several threads, once a call, in no particular order. `at_a_time`: calls whose outputs are in hand; parts
-// of large networks (parts.h) run with all `threads`.
+// called from several threads, once a call, in no particular order.
 using PairSink = std::function<void(size_t call, const ov::Tensor& got, const ov::Tensor& reference)>;
 void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const std::shared_ptr<ov::Model>& reference,
-                 const Calls& calls, size_t output, int threads, int at_a_time, const Progress& progress,
-                 const std::string& stage, const PairSink& sink);
+                 const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
+                 const PairSink& sink);
 
 // score() of a network beside its reference, without labels, where outputs are wide.
 std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,

@@ -112,7 +112,7 @@ TEST(VisitPairs, ShowsEveryCallOnceWithBothOutputs) {
   const OutputValues own = run_output(core, model, calls, 0, 1, {}, "running");
   const OutputValues other = run_output(core, reference, calls, 0, 1, {}, "running");
   std::vector<std::atomic<int>> seen(calls.size());
-  visit_pairs(core, model, reference, calls, 0, 2, 2, {}, "running",
+  visit_pairs(core, model, reference, calls, 0, 2, {}, "running",
               [&](size_t call, const ov::Tensor& got, const ov::Tensor& wanted) {
                 ++seen[call];
                 EXPECT_EQ(floats_of(got), own.values[call]);
@@ -120,7 +120,7 @@ TEST(VisitPairs, ShowsEveryCallOnceWithBothOutputs) {
               });
   for (const std::atomic<int>& count : seen) EXPECT_EQ(count, 1);
   EXPECT_THAT(error_of([&] {
-                visit_pairs(core, model, reference, calls, 0, 2, 1, {}, "running",
+                visit_pairs(core, model, reference, calls, 0, 2, {}, "running",
                             [](size_t, const ov::Tensor&, const ov::Tensor&) { throw Error("stopped"); });
               }),
               HasSubstr("stopped"));

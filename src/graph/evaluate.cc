@@ -162,12 +162,13 @@ std::vector<double> score_of_call(Metric metric, const ov::Tensor& got, const ov
 
 std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                  const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
-                                 Metric metric, int threads, const Progress& progress, const std::string& stage) {
+                                 Metric metric, int threads, const Progress& progress, const std::string& stage,
+                                 size_t part_bytes) {
   std::vector<std::vector<double>> by_call(calls.size());
   const auto compare = [&](size_t c, const ov::Tensor& got, const ov::Tensor& wanted) {
     by_call[c] = score_of_call(metric, got, wanted, static_cast<size_t>(calls.sample_count(c)));
   };
-  if (constant_bytes(*reference) <= kPartBytes) {
+  if (constant_bytes(*reference) <= part_bytes) {
     visit_pairs(core, model, reference, calls, output, threads, progress, stage, compare);
   } else {  // one network after the other; the reference's outputs wait on disk
     TensorStore store(0);

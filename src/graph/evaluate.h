@@ -9,6 +9,7 @@
 #include "core/metric.h"
 #include "core/progress.h"
 #include "graph/calls.h"
+#include "graph/parts.h"
 
 namespace dnateq {
 
@@ -35,9 +36,11 @@ void visit_pairs(ov::Core& core, const std::shared_ptr<ov::Model>& model, const 
                  const Calls& calls, size_t output, int threads, const Progress& progress, const std::string& stage,
                  const PairSink& sink);
 
-// score() of a network beside its reference, without labels, where outputs are wide.
+// score() of a network beside its reference, without labels, where outputs are wide. Of a reference with more bytes of
+// constants than `part_bytes` all outputs are computed first, and wait on disk.
 std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model>& model,
                                  const std::shared_ptr<ov::Model>& reference, const Calls& calls, size_t output,
-                                 Metric metric, int threads, const Progress& progress, const std::string& stage);
+                                 Metric metric, int threads, const Progress& progress, const std::string& stage,
+                                 size_t part_bytes = kPartBytes);
 
 }  // namespace dnateq

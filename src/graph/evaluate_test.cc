@@ -100,7 +100,8 @@ TEST(ScoreBeside, IsTheScoreOfOutputsThatWereKept) {
     const std::vector<double> kept = score(metric, run_output(core, model, calls, 0, 1, {}, "running"),
                                            run_output(core, reference, calls, 0, 1, {}, "running"), {});
     for (const int threads : {1, 2})
-      EXPECT_EQ(score_beside(core, model, reference, calls, 0, metric, threads, {}, "running"), kept);
+      for (const size_t part_bytes : {kPartBytes, size_t{1}})
+        EXPECT_EQ(score_beside(core, model, reference, calls, 0, metric, threads, {}, "running", part_bytes), kept);
   }
 }
 

@@ -12,10 +12,11 @@
 namespace dnateq {
 
 struct BenchOptions {
-  std::string model;                 // the FP32 network, or a language model's folder
-  std::string calibration;           // its first call is what is timed; empty: random inputs
-  std::string model_type;            // NNCF's scheme; empty or "transformer"
-  std::string cache;                 // where peers are kept; empty: in the first result or a temporary folder, and always there of language models
+  std::string model;        // the FP32 network, or a language model's folder
+  std::string calibration;  // its first call is what is timed; empty: random inputs
+  std::string model_type;   // NNCF's scheme; empty or "transformer"
+  std::string cache;  // where peers are kept; empty: in the first result or a temporary folder, and always there of
+                      // language models
   std::vector<std::string> results;  // folders
   std::vector<std::string> shapes;   // NAME=DIM,...
   int threads = 1, batch = 1;

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import numpy as np
 import openvino as ov
-from speed import cap, cpu_name, interval, plain, shortened
+from speed import cap, cpu_name, interval, measure_and_show, plain, shortened
 
 try:
     import openvino_genai
@@ -245,17 +245,7 @@ def main():
     if args.memory_of:
         answer_once(args)
         return
-    say = (lambda text: None) if args.quiet else lambda text: print(f"{args.prog}: {text}", file=sys.stderr, flush=True)
-    try:
-        document = bench(args, say)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        sys.exit(f"{args.prog}: {plain(error)}")
-    if args.json:
-        print(json.dumps(document, indent=1))
-    else:
-        print_table(document)
+    measure_and_show(args, bench, print_table)
 
 
 if __name__ == "__main__":

@@ -333,6 +333,21 @@ def bench(args, say):
             "missing": missing}
 
 
+def measure_and_show(args, measured_by, printed_by):
+    """The end of a program: its document as JSON or as a table, what goes wrong as one sentence."""
+    say = (lambda text: None) if args.quiet else lambda text: print(f"{args.prog}: {text}", file=sys.stderr, flush=True)
+    try:
+        document = measured_by(args, say)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sys.exit(f"{args.prog}: {plain(error)}")
+    if args.json:
+        print(json.dumps(document, indent=1))
+    else:
+        printed_by(document)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="IR or ONNX; the first one is the measure")
@@ -354,18 +369,7 @@ def main():
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--prog", default="speed", help=argparse.SUPPRESS)
     args = parser.parse_args()
-
-    say = (lambda text: None) if args.quiet else lambda text: print(f"{args.prog}: {text}", file=sys.stderr, flush=True)
-    try:
-        document = bench(args, say)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except Exception as error:
-        sys.exit(f"{args.prog}: {plain(error)}")
-    if args.json:
-        print(json.dumps(document, indent=1))
-    else:
-        print_table(document)
+    measure_and_show(args, bench, print_table)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,6 @@ def without_include(root):
 
 ANONYMOUS = re.compile(r"^namespace \{$(.*?)^\}  // namespace$", re.MULTILINE | re.DOTALL)
 TYPE = re.compile(r"^(?:struct|class|enum class|enum|union) (\w+)(?: final)?[ ;:{]", re.MULTILINE)
-ALIAS = re.compile(r"^using (\w+) = ([^;]*);", re.MULTILINE)
 CONSTANT = re.compile(r"^(?:constexpr|const|inline|static)\b[^;({=]*?\b(\w+)(?:\[\w*\])*(?: = |\{|;)", re.MULTILINE)
 FUNCTION = re.compile(r"^[A-Za-z_][^;{}=#]*?\b(\w+)\(([^;{}]*?)\)(?: const)?(?: noexcept)? \{", re.MULTILINE)
 GTEST = re.compile(r"^TEST(?:_F|_P)?\((\w+), (\w+)\)", re.MULTILINE)

@@ -23,11 +23,8 @@ constexpr double kTableDamping = 0.3;
 // Positions that a table is solved by, about: with that damping more say little more, and each runs the whole network.
 constexpr size_t kTableRows = 1 << 14;
 
-constexpr int64_t kInputsOfUnit = 8;  // kernels/packed_weights.h
-
 using RowMajorMatrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-// Mirrored codes have no zero for the inputs that fill up a kernel's last unit.
 LayerShape shape_of(const Layer& layer, const TensorCode& request, const PassOptions& options) {
   const bool is_matrix = layer.kind == LayerKind::kMatMul || layer.kind == LayerKind::kEmbedding;
   return {.rows = layer.rows,

@@ -8,6 +8,10 @@
 
 namespace dnateq {
 
+// Kernels read weights in units of so many inputs (kernels/packed_weights.h). Mirrored codes have no zero to fill up
+// the last unit with: rows of whole units alone take them.
+inline constexpr int64_t kInputsOfUnit = 8;
+
 struct WeightCodes {
   TensorCode code;
   std::vector<uint8_t> codes;   // row-major

@@ -8,11 +8,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/weight_codes.h"
 #include "dnateq/code.h"
 #include "dnateq/error.h"
 
 namespace dnateq::kernels {
 namespace {
+
+static_assert(kUnitInputs == kInputsOfUnit);  // by which a search chooses codes
 
 constexpr int kVectors = 8;  // of a unit
 constexpr int kLargestSplit = 127 * 128 + 63, kSmallestSplit = -127 * 128 - 64;

@@ -26,9 +26,8 @@ using Eigen::VectorXf;
 // 3 bits: mean KL .297 with a fifth of it, .280 so, .286 with 2.5 times as much.
 constexpr double kDampingPerScarcity = 5.0, kMostDamping = 3.0;
 
-// Of a row that holds nothing but zeros: any scale does that float16 has with all its digits, if the code has a zero;
-// else the smallest there is.
-constexpr float kScaleOfZeros = 1e-4F, kSmallestScale = 6.0e-8F;
+// Of a row that holds nothing but zeros: any scale does that float16 has with all its digits, if the code has a zero.
+constexpr float kScaleOfZeros = 1e-4F;
 
 // How many equally weighted positions say as much (Kish's effective sample size).
 double effective_positions(const LayerSamples& samples) {
@@ -108,9 +107,9 @@ RowFit fit_rows(const ConstRows& w, const RowMajor& importance, Index rows_per_g
       fit.gamma[static_cast<size_t>(r)] = rounded_scale(gamma);
     });
   }
-  if (per_row && !has_zero(fit.code))
+  if (per_row && !has_zero(fit.code))  // rows of zeros come as near to it as scales go
     for (Index r = 0; r < w.rows(); ++r)
-      if (w.row(r).isZero(0)) fit.gamma[static_cast<size_t>(r)] = rounded_scale(kSmallestScale);
+      if (w.row(r).isZero(0)) fit.gamma[static_cast<size_t>(r)] = rounded_scale(0.0F);
   return fit;
 }
 

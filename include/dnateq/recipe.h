@@ -62,6 +62,9 @@ struct UnquantizedLayer {
 
 inline constexpr double kNotJudged = std::numeric_limits<double>::quiet_NaN();
 
+// `samples_from` of a metric that brings samples of its own. Whether those are new to the search is not known here.
+inline constexpr const char* kMetricsOwnSamples = "the metric's own";
+
 struct MetricResult {
   std::string name;                                // top1, agreement, cosine, kl, command
   double reference = 0, quantized = 0, exact = 0;  // FP32; emitted standard model; exact emission (NaN = not measured)

@@ -84,7 +84,11 @@ void print_metric(const FinishedJob& job) {
   fmt::print("\n{:<12} FP32 {:.4f}", m->name, m->reference);
   if (job.int8_metric) fmt::print(", INT8 {:.4f}", *job.int8_metric);
   if (m->samples > 0) fmt::print("; {} samples", m->samples);
-  fmt::print(" ({}{})", m->samples_from, m->held_out ? ", never seen by the search" : "");
+  const bool own = m->samples_from == kMetricsOwnSamples;
+  fmt::print(" ({}{})", m->samples_from,
+             !m->held_out ? ""
+             : own        ? ", which led no search; whether calibration has them is not known"
+                          : ", never seen by the search");
   if (m->drop_type == "relative") fmt::print("\n             what is lost below is a share of FP32's score");
   for (const EmissionResult& emission : job.recipe.emissions) print_emission(emission, weights_alone(job.recipe));
   if (!m->verdict.empty()) fmt::print("\nlimit        {:.4g}: {}", m->limit, m->verdict);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "data/file.h"
+#include "dnateq/recipe.h"
 
 namespace dnateq {
 namespace {
@@ -61,11 +62,28 @@ void share(Split& split, std::vector<int64_t> measured, std::vector<int64_t> sea
     split.solve.insert(split.solve.end(), reserve.begin(), reserve.end());
 }
 
+std::vector<uint64_t> hashes_of(const Samples& data) {
+  std::vector<uint64_t> hashes;
+  for (int64_t call = 0; call < data.size(); ++call) hashes.push_back(data.sample_hash(call));
+  return hashes;
+}
+
+// A sample that is there twice belongs to the judges alone.
+void leave_to_judges(std::vector<int64_t>& others, const std::vector<int64_t>& judge,
+                     const std::vector<uint64_t>& hashes) {
+  std::unordered_set<uint64_t> judged;
+  for (const int64_t call : judge) judged.insert(hashes[static_cast<size_t>(call)]);
+  std::erase_if(others, [&](int64_t call) { return judged.contains(hashes[static_cast<size_t>(call)]); });
+}
+
 Split split_calibration(const Samples& data, bool searches, uint64_t seed) {
   const std::vector<int64_t> all = permutation(data.size(), seed);
   const int64_t samples = samples_of(data, all);
   std::vector<int64_t> rest = all;
   std::vector<int64_t> judge = take(data, rest, samples / kParts), search = take(data, rest, samples / kParts);
+  const std::vector<uint64_t> hashes = hashes_of(data);
+  leave_to_judges(search, judge, hashes);
+  leave_to_judges(rest, judge, hashes);
   if (judge.empty() || search.empty() || 2 * samples_of(data, rest) < samples) return unsplit(all, all, searches);
   Split split;
   split.judge = std::move(judge);
@@ -76,23 +94,20 @@ Split split_calibration(const Samples& data, bool searches, uint64_t seed) {
   return split;
 }
 
-void split_validation(const Samples& data, std::vector<int64_t> calls, bool searches, Split& split) {
+void split_validation(const Samples& data, const std::vector<uint64_t>& hashes, std::vector<int64_t> calls,
+                      bool searches, Split& split) {
   split.from_validation = true;
   if (searches && calls.size() >= 2) {
     split.search = take(data, calls, samples_of(data, calls) / 2);
-    split.held_out = true;
+    leave_to_judges(split.search, calls, hashes);
+    split.held_out = !split.search.empty();
+    if (!split.held_out) split.search = calls;
   } else if (searches) {
     split.search = calls;
   } else {
     split.held_out = true;
   }
   split.judge = std::move(calls);
-}
-
-std::vector<uint64_t> hashes_of(const Samples& data) {
-  std::vector<uint64_t> hashes;
-  for (int64_t call = 0; call < data.size(); ++call) hashes.push_back(data.sample_hash(call));
-  return hashes;
 }
 
 // Most of the validation samples are calibration samples too: what is held back comes from the former, which may have
@@ -110,9 +125,8 @@ Split split_merged(const Samples& calibration, const std::vector<uint64_t>& hash
   const int64_t held = std::min(samples / kParts, samples_of(validation, all_validation) / 2);
   std::vector<int64_t> rest = all_validation;
   std::vector<int64_t> judge = take(validation, rest, held), search = take(validation, rest, held);
+  leave_to_judges(search, judge, validation_hashes);
   const std::unordered_set<uint64_t> judged = hashes_in(judge), searched = hashes_in(search);
-  // A sample that is there twice belongs to the judges alone.
-  std::erase_if(search, [&](int64_t call) { return judged.contains(validation_hashes[static_cast<size_t>(call)]); });
   std::vector<int64_t> measured, reserve;
   for (const int64_t call : all) {
     const uint64_t hash = hashes[static_cast<size_t>(call)];
@@ -177,7 +191,7 @@ Split split_samples(const Samples& calibration, const Samples* validation, bool 
     return split_merged(calibration, hashes, *validation, validation_hashes, shared, searches, seed);
   Split split;
   split.solve = split.measure = permutation(calibration.size(), seed);
-  split_validation(*validation, std::move(only_there), searches, split);
+  split_validation(*validation, validation_hashes, std::move(only_there), searches, split);
   split.samples_from = "validation";
   if (shared > 0)
     split.note = fmt::format("{} of the {} validation samples are calibration samples too and are not judged on",

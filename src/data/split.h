@@ -34,7 +34,6 @@ struct Split {
   std::string hash() const;  // 16 hex digits, of `solve`, `search` and `judge`
 };
 
-inline constexpr const char* kMetricsOwnSamples = "the metric's own";  // where the samples of such a metric are from
 // For a metric that needs no samples of ours: all calls are solved by and measured.
 Split split_for_external_metric(const Samples& calibration, uint64_t seed);
 

@@ -148,6 +148,25 @@ TEST(Split, OfValidationSamplesSearchesOnOneHalfAndJudgesOnTheOther) {
   EXPECT_THAT(split_samples(calibration, &validation, false, 7).judge, SizeIs(41));
 }
 
+TEST(Split, ASampleThatIsThereTwiceIsTheJudgesAlone) {
+  std::vector<uint64_t> values(80);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = 1000 + i / 2;  // every one twice
+  const Numbers calibration = numbers(0, 50), twice(values);
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const Split validated = split_samples(calibration, &twice, true, seed);
+    EXPECT_TRUE(validated.held_out);
+    EXPECT_THAT(validated.judge, SizeIs(40));
+    EXPECT_TRUE(disjoint(values_of(twice, validated.search), values_of(twice, validated.judge)));
+    const Split calibrated = split_samples(twice, nullptr, true, seed);
+    EXPECT_TRUE(calibrated.held_out);
+    EXPECT_TRUE(disjoint(values_of(twice, calibrated.search), values_of(twice, calibrated.judge)));
+    EXPECT_TRUE(disjoint(values_of(twice, calibrated.solve), values_of(twice, calibrated.judge)));
+  }
+  const Numbers one(std::vector<uint64_t>(16, 3));
+  EXPECT_FALSE(split_samples(one, nullptr, true, 0).held_out);
+  EXPECT_FALSE(split_samples(calibration, &one, true, 0).held_out);
+}
+
 TEST(Split, LeavesAFewSharedSamplesOutOfValidation) {
   const Numbers calibration = numbers(0, 50), validation = numbers(45, 40);
   const Split split = split_samples(calibration, &validation, true, 0);

@@ -100,7 +100,8 @@ function leadText(summary, metric) {
       ? `${style.value(value)} ${name} (${style.change(difference(value, metric.reference))})` : `${name} not measured`;
   parts.push(`The ${style.name} is ${isNumber(metric.reference) ? style.value(metric.reference) : MISSING} in FP32, ${told(summary.low_bit_emission, metric.exact)}` + (summary.low_bit_emission === 'counting' ? '' : `, ${told(summary.emission, metric.quantized)}`) +
              (isNumber(metric.int8) ? `, ${told('INT8', metric.int8)}` : '') + '.');
-  const seen = metric.held_out ? ', which the search never saw' : metric.samples > 0 ? '' : ' samples, which the search was led by too';
+  const own = metric.samples_from === "the metric's own";
+  const seen = metric.held_out ? (own ? ', which led no search; whether calibration has them is not known' : ', which the search never saw') : metric.samples > 0 ? '' : ' samples, which the search was led by too';
   parts.push(metric.samples > 0 ? `Judged on ${count(metric.samples)} samples (${metric.samples_from})${seen}.` : `Judged on ${metric.samples_from}${seen}.`);
   if (metric.verdict) parts.push(`The limit of ${style.limit(metric.limit)} ${style.lossUnit}: ${metric.verdict}.`);
   return parts.join(' ');

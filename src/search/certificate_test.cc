@@ -96,6 +96,10 @@ TEST(TrinomialBound, FollowsTheRuleOfThreeWhereNothingDiffers) {
   EXPECT_NEAR(trinomial_upper_bound(0, 0, 1000, 0.95), 3.0 / 1000, 0.05 / 1000);
 }
 
+TEST(TrinomialBound, FindsTheWorstShareOfDiscordantSamples) {
+  EXPECT_NEAR(trinomial_upper_bound(7, 9, 1329, 0.95), 0.00385019, 1e-6);  // by a search of 400 shares; 16 give .003833
+}
+
 TEST(TrinomialBound, RisesWithLossesAndFallsWithGains) {
   EXPECT_LT(trinomial_upper_bound(10, 5, 300, 0.95), trinomial_upper_bound(11, 5, 300, 0.95));
   EXPECT_GT(trinomial_upper_bound(10, 5, 300, 0.95), trinomial_upper_bound(10, 6, 300, 0.95));

@@ -20,8 +20,29 @@ double binomial_probability(int64_t k, int64_t n, double p) {
 
 constexpr double kNothing = 1e-17;        // of a sum: less than its last bit
 constexpr double kLeastDensity = 1e-250;  // below, a recursion of products would lose it
-// Standard deviations of the number of gains that are summed over: beyond them lies less than 1e-15.
+// Numbers of gains that are summed over: so many standard deviations around the mean, beyond which lies less than 1e-15
+// of a normal distribution, and some more, since a Poisson distribution of small mean has a longer tail above.
 constexpr double kDeviations = 8;
+constexpr double kMoreBelow = 8, kMoreAbove = 20;
+// Outcomes whose statistic is the seen one's but for rounding count as equal to it, which is the safe side.
+constexpr double kTie = 1e-12;
+constexpr double kTieNearZero = 1e-9;
+// The search for a bound ends where it is known to 1e-4 of itself, or to 1e-7 of a share of the samples.
+constexpr double kRelativeStep = 1e-4;
+constexpr double kLeastStep = 1e-7;
+constexpr double kBinomialStep = 1e-12;
+constexpr int kMostHalvings = 60;  // of [0, 1]: more than a double can tell apart
+// Of the error that a bound may have, so much pays for looking only at shares of discordant samples within their own
+// interval (Berger and Boos 1994). More would make the bound larger, less would widen what must be looked at.
+constexpr double kOutside = 1.0 / 50;
+// Shares of discordant samples that are tried for one mean, then halvings around the best of them. Where the best of
+// the grid reaches less than kNear of the error, it is not refined. Measured against 400 shares and 14 halvings on
+// 3,000 random outcomes of 20 to 20,000 samples: bounds differ by less than 1e-4 of themselves. With 16 shares one was
+// .4 % too low.
+constexpr int kGrid = 32;
+constexpr int kHalvings = 6;
+constexpr double kNear = 0.9;
+constexpr double kBelowOne = 1 - 1e-9;  // a share of discordant samples that leaves some others
 
 // P(at most k of n): the shorter tail is added up, outwards from k, until nothing is added any more.
 double at_most(int64_t k, int64_t n, double p) {
@@ -51,15 +72,15 @@ double at_most(int64_t k, int64_t n, double p) {
 class LowOutcomes {
  public:
   LowOutcomes(int64_t losses, int64_t gains, int64_t n, double z)
-      : n_(n), z_(z), seen_(statistic(losses, gains) * (1 + 1e-12) + 1e-9) {}
+      : n_(n), z_(z), seen_(statistic(losses, gains) * (1 + kTie) + kTieNearZero) {}
 
   // The probability of these, where a sample is a loss with probability p and a gain with probability q.
   double probability(double p, double q) const {
     const double spread = std::sqrt(static_cast<double>(n_) * q * (1 - q));
     const double middle = static_cast<double>(n_) * q;
-    const auto first = static_cast<int64_t>(std::max(0.0, std::floor(middle - kDeviations * spread - 8)));
+    const auto first = static_cast<int64_t>(std::max(0.0, std::floor(middle - kDeviations * spread - kMoreBelow)));
     const auto last =
-        static_cast<int64_t>(std::min(static_cast<double>(n_), std::ceil(middle + kDeviations * spread + 20)));
+        static_cast<int64_t>(std::min(static_cast<double>(n_), std::ceil(middle + kDeviations * spread + kMoreAbove)));
     const double given = std::min(p / (1 - q), 1.0);  // a loss, given that it is no gain
     const double odds = given / (1 - given);
     // For b gains, a is the most losses that are low enough, and `cumulative` the probability of at most that many
@@ -124,7 +145,7 @@ class LowOutcomes {
 double binomial_upper_bound(int64_t count, int64_t n, double level) {
   if (count >= n) return 1;
   double low = static_cast<double>(count) / static_cast<double>(n), high = 1;
-  for (int i = 0; i < 60 && high - low > 1e-12; ++i) {
+  for (int i = 0; i < kMostHalvings && high - low > kBinomialStep; ++i) {
     const double middle = 0.5 * (low + high);
     (at_most(count, n, middle) > 1 - level ? low : high) = middle;
   }
@@ -133,19 +154,18 @@ double binomial_upper_bound(int64_t count, int64_t n, double level) {
 
 double trinomial_upper_bound(int64_t losses, int64_t gains, int64_t n, double level) {
   if (n <= 0 || losses >= n) return 1;
-  const double error = 1 - level, outside = error / 50;
+  const double error = 1 - level, outside = error * kOutside;
   const LowOutcomes low_outcomes(losses, gains, n, normal_quantile(level));
   const int64_t discordant = losses + gains;
   const double most = binomial_upper_bound(discordant, n, 1 - outside / 2);
   const double least = 1 - binomial_upper_bound(n - discordant, n, 1 - outside / 2);
   // Whether a mean of δ is still possible: for some ψ, an outcome as low as the seen one is not too rare.
   const auto possible = [&](double delta) {
-    const double from = std::max(least, delta), to = std::min(most, 1 - 1e-9);
+    const double from = std::max(least, delta), to = std::min(most, kBelowOne);
     if (from > to) return false;
     const auto probability = [&](double psi) {
       return low_outcomes.probability((psi + delta) / 2, (psi - delta) / 2) + outside;
     };
-    constexpr int kGrid = 16;
     double best = from, largest = -1;
     for (int i = 0; i <= kGrid; ++i) {
       const double psi = from + (to - from) * i / kGrid, found = probability(psi);
@@ -155,9 +175,9 @@ double trinomial_upper_bound(int64_t losses, int64_t gains, int64_t n, double le
         best = psi;
       }
     }
-    if (largest < 0.9 * error) return false;  // between points of the grid it changes by less
+    if (largest < kNear * error) return false;
     double step = (to - from) / kGrid;
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < kHalvings; ++i) {
       step /= 2;
       for (const double psi : {std::max(from, best - step), std::min(to, best + step)}) {
         const double found = probability(psi);
@@ -172,13 +192,13 @@ double trinomial_upper_bound(int64_t losses, int64_t gains, int64_t n, double le
   };
   if (!possible(0)) return 0;
   double low = 0, high = 1;
-  while (high - low > 1e-7 && high - low > 1e-4 * low) {
+  while (high - low > kLeastStep && high - low > kRelativeStep * low) {
     const double middle = low > 0 ? 0.5 * (low + high) : high / 4;
     if (possible(middle))
       low = middle;
     else
       high = middle;
-    if (low == 0 && high < 1e-7) break;
+    if (low == 0 && high < kLeastStep) break;
   }
   return high;
 }

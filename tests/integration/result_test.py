@@ -269,7 +269,7 @@ class Emissions(Case):
             ("--family", "beta0", "--emit", "counting"), ("--family", "beta0", "--emit", "standard"), ("--strategy", "uniform"),
             ("--strategy", "paper", "--target-bits", "5.5"), ("--strategy", "paper", "--max-loss", "20%"),
             ("--strategy", "paper", "--weights-only", "--target-bits", "5"), ("--strategy", "uniform", "--max-loss", "20%"),
-            ("--target-bits", "20"), ("--metric", "kl", "--max-loss", "50%"), ("--budget", "1s", "--max-loss", "20%"),
+            ("--target-bits", "20"), ("--metric", "kl", "--max-loss", "2.5"), ("--budget", "1s", "--max-loss", "20%"),
         )
         for number, options in enumerate(combinations):
             with self.subTest(options):

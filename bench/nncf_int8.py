@@ -12,13 +12,13 @@ from pathlib import Path
 
 import nncf
 import openvino as ov
-from inputs import read_calls
+from inputs import calls_of
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="MODEL", help="ONNX or OpenVINO IR")
-    parser.add_argument("--calibration", type=Path, required=True, metavar="DATA", help=".npz or a folder of .npz")
+    parser.add_argument("--calibration", type=Path, required=True, metavar="DATA", help=".npz, .npy, or a folder of .npz")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="XML")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="samples a call of an .npz (default: %(default)s)")
     parser.add_argument("--subset-size", type=int, default=300, metavar="N", help="calls used (default: NNCF's, %(default)s)")
@@ -26,7 +26,7 @@ def main():
     args = parser.parse_args()
 
     model = ov.Core().read_model(args.model)
-    calls = list(read_calls(args.calibration, args.batch))
+    calls = list(calls_of(model, args.calibration, args.batch))
     if not calls:
         parser.error(f"{args.calibration}: no samples")
     start = time.monotonic()

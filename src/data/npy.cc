@@ -1,11 +1,14 @@
 #include "data/npy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -101,15 +104,32 @@ class HeaderText {
   size_t at_ = 0;
 };
 
+constexpr std::pair<std::string_view, DataType> kTypes[] = {
+    {"f4", DataType::kFloat32}, {"f8", DataType::kFloat64}, {"f2", DataType::kFloat16}, {"i8", DataType::kInt64},
+    {"i4", DataType::kInt32},   {"i2", DataType::kInt16},   {"i1", DataType::kInt8},    {"u8", DataType::kUint64},
+    {"u4", DataType::kUint32},  {"u2", DataType::kUint16},  {"u1", DataType::kUint8},   {"b1", DataType::kBool},
+};
+
 std::optional<DataType> numeric_type(std::string_view kind_and_size) {
-  static constexpr std::pair<std::string_view, DataType> kTypes[] = {
-      {"f4", DataType::kFloat32}, {"f8", DataType::kFloat64}, {"f2", DataType::kFloat16}, {"i8", DataType::kInt64},
-      {"i4", DataType::kInt32},   {"i2", DataType::kInt16},   {"i1", DataType::kInt8},    {"u8", DataType::kUint64},
-      {"u4", DataType::kUint32},  {"u2", DataType::kUint16},  {"u1", DataType::kUint8},   {"b1", DataType::kBool},
-  };
   for (const auto& [name, type] : kTypes)
     if (name == kind_and_size) return type;
   return std::nullopt;
+}
+
+std::string_view name_of(DataType type) {
+  return std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& known) { return known.second == type; })
+      ->first;
+}
+
+// Magic, version 1, length and dictionary; NumPy has the data begin at a multiple of 64 bytes.
+std::string header_of(DataType type, const std::vector<int64_t>& shape) {
+  std::string text = fmt::format("{{'descr': '<{}', 'fortran_order': False, 'shape': ({},), }}", name_of(type),
+                                 fmt::join(shape, ", "));
+  const size_t before = kMagic.size() + 4;
+  text.resize((before + text.size() + 1 + 63) / 64 * 64 - before - 1, ' ');
+  text += '\n';
+  return fmt::format("{}{}{}{}{}{}", kMagic, '\x01', '\0', static_cast<char>(text.size() & 0xff),
+                     static_cast<char>(text.size() >> 8), text);
 }
 
 void parse_type(std::string_view descr, const std::string& where, NpyHeader& header) {
@@ -237,6 +257,29 @@ Array parse_npy(std::vector<std::byte> file, const std::string& where) {
   array.bytes =
       header.fortran_order && array.shape.size() > 1 ? from_fortran_order(file, array.shape, item) : std::move(file);
   return array;
+}
+
+void write_npy(const std::filesystem::path& file, const Samples& samples, int64_t count) {
+  std::ofstream out(file, std::ios::binary);
+  std::vector<int64_t> shape;
+  DataType type = DataType::kFloat32;
+  for (int64_t i = 0; i < count && out; ++i) {
+    const std::vector<NamedArray> call = samples.call(i);
+    const Array& array = call.front().array;
+    std::vector<int64_t> expected = array.shape;
+    expected.at(0) = count;
+    if (i == 0) {
+      shape = expected;
+      type = array.type;
+      const std::string header = header_of(type, shape);
+      out.write(header.data(), static_cast<std::streamsize>(header.size()));
+    }
+    if (call.size() != 1 || array.shape[0] != 1 || expected != shape || array.type != type)
+      fail(fmt::format("sample {} of '{}'", i + 1, samples.source()), "has another shape or type than the first one");
+    out.write(reinterpret_cast<const char*>(array.bytes.data()), static_cast<std::streamsize>(array.bytes.size()));
+  }
+  out.close();
+  if (!out) throw Error(fmt::format("'{}' cannot be written: {}", file.string(), std::strerror(errno)));
 }
 
 }  // namespace dnateq

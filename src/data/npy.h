@@ -3,12 +3,13 @@
 // Layout of the file: "\x93NUMPY", major, minor, length of the header (2 bytes in version 1, else 4; little-endian),
 // the header (a Python dict literal with 'descr', 'fortran_order' and 'shape'), the data. Accepted: bool, (u)int8 ...
 // (u)int64, float16, float32, float64, either byte order, Fortran order (transposed here). Refused with Error: objects,
-// text, structures, complex and long double; data shorter or longer than the header says. Non-goals: writing; several
-// arrays in one file. Source: numpy.lib.format.
+// text, structures, complex and long double; data shorter or longer than the header says. Non-goal: several arrays in
+// one file. Writes calls as one such file, for programs of others. Source: numpy.lib.format.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,5 +33,9 @@ NpyHeader parse_npy_header(std::span<const std::byte> file, const std::string& w
 
 // Takes the file's bytes over, so that a large array is not held twice (unless it has to be transposed).
 Array parse_npy(std::vector<std::byte> file, const std::string& where);
+
+// Writes the first `count` calls, of one input each and one sample along the first axis, as one array. Throws Error where
+// calls differ in type or in another axis, and where the file cannot be written.
+void write_npy(const std::filesystem::path& file, const Samples& samples, int64_t count);
 
 }  // namespace dnateq

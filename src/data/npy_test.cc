@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "data/test_files.h"
 
 namespace dnateq {
@@ -133,6 +136,56 @@ TEST(Npy, SurvivesEveryChangedByte) {
       }
     }
   }
+}
+
+// One call a row.
+class Rows : public Samples {
+ public:
+  explicit Rows(std::vector<Array> rows) : rows_(std::move(rows)) {}
+  int64_t size() const override { return static_cast<int64_t>(rows_.size()); }
+  std::vector<NamedArray> call(int64_t index) const override { return {{"", rows_.at(static_cast<size_t>(index))}}; }
+  std::vector<std::string> inputs() const override { return {""}; }
+  bool stackable() const override { return true; }
+  std::string source() const override { return "rows"; }
+  std::string fingerprint() const override { return "0"; }
+
+ private:
+  std::vector<Array> rows_;
+};
+
+Array row(std::vector<int64_t> shape, const std::vector<float>& values) {
+  return {.type = DataType::kFloat32, .shape = std::move(shape), .bytes = bytes_of<float>(values)};
+}
+
+Bytes content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  Bytes bytes(std::filesystem::file_size(file));
+  in.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
+}
+
+TEST(Npy, WritesTheFirstCallsAsOneArray) {
+  const testing::TempFolder folder;
+  const std::filesystem::path file = folder / "calls.npy";
+  write_npy(file, Rows({row({1, 2, 1}, {1, 2}), row({1, 2, 1}, {3, 4}), row({1, 2, 1}, {5, 6})}), 2);
+  const Bytes bytes = content_of(file);
+  EXPECT_EQ(parse_npy_header(bytes, kWhere).data_offset % 64, 0);
+  const Array array = parse_npy(bytes, kWhere);
+  EXPECT_THAT(array.shape, ElementsAre(2, 2, 1));
+  EXPECT_THAT(values_of<float>(array), ElementsAre(1, 2, 3, 4));
+}
+
+TEST(Npy, WritesNoCallsThatDiffer) {
+  const testing::TempFolder folder;
+  const auto refusal = [&](Array second) {
+    return error_of([&] { write_npy(folder / "calls.npy", Rows({row({1, 2}, {1, 2}), std::move(second)}), 2); });
+  };
+  EXPECT_THAT(refusal(row({1, 3}, {1, 2, 3})), HasSubstr("sample 2 of 'rows' has another shape"));
+  EXPECT_THAT(refusal(row({2, 2}, {1, 2, 3, 4})), HasSubstr("sample 2"));
+  EXPECT_THAT(error_of([&] {
+                write_npy(folder / "absent/calls.npy", Rows({row({1, 1}, {1})}), 1);
+              }),
+              HasSubstr("calls.npy' cannot be written: No such file"));
 }
 
 }  // namespace

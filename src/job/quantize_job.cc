@@ -179,6 +179,9 @@ FinishedJob fill_folder(ResultWriter& folder, const QuantizeArguments& arguments
   if (!measured.empty()) check_samples(*data.calibration, measured);
   if (options.output.empty() && !is_external(metric_of(options)) && setting.say)
     if (const std::string note = note_on_default_output(*prepared.model); !note.empty()) setting.say(note);
+  if (setting.say && std::filesystem::exists(folder.directory() / "recipe.dnateq.json"))
+    setting.say(fmt::format("'{}' holds a former result, which the new one replaces once it is whole",
+                            folder.directory().string()));
   folder.start(options.resume);
   if (!measured.empty()) copy_measurements(measured, folder.work());
   const std::filesystem::path int8_model = int8_model_for(

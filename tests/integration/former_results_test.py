@@ -63,7 +63,8 @@ class FormerResults(Case):
         for file, content in mine.items():
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(content)
-        self.quantize("--emit", "standard")
+        again = self.run_program("quantize", self.net, "--calibration", self.calib, "--emit", "standard", "-o", self.out)
+        self.assertIn("holds a former result, which the new one replaces", again.stderr)
         there = contents(self.out)
         self.assertEqual({file: there[file] for file in mine}, mine)
         self.assertFalse((self.out / "exact/model.xml").exists())

@@ -22,6 +22,7 @@
 #include "dnateq/error.h"
 #include "job/analyze_job.h"
 #include "job/bench_job.h"
+#include "job/evaluate_language_job.h"
 #include "job/inputs.h"
 #include "job/quantize_job.h"
 #include "job/report_job.h"
@@ -106,7 +107,8 @@ JobSetting setting_of(const Data& data, int threads, const std::filesystem::path
   setting.threads = threads;
   setting.progress = work.progress();
   setting.installation.program = program;
-  setting.open = [data](const auto&) { return JobData{data.calibration, data.validation, data.labels}; };
+  if (data.calibration)  // else the arguments name files
+    setting.open = [data](const auto&) { return JobData{data.calibration, data.validation, data.labels}; };
   setting.has_validation = data.validation != nullptr;
   setting.has_labels = !data.labels.empty();
   setting.judge = [&work](const std::vector<std::filesystem::path>& models) { return work.ask(models); };
@@ -124,6 +126,19 @@ std::unique_ptr<PythonWork> quantize_work(const QuantizeArguments& arguments, co
   const int most = threads_or_all(threads);
   return std::make_unique<PythonWork>(most, [=](Work& work) {
     return text_of(summary_of(run_quantize_job(directory, arguments, setting_of(data, most, program, work))));
+  });
+}
+
+std::unique_ptr<PythonWork> quantize_text_work(const QuantizeArguments& arguments,
+                                               const std::filesystem::path& directory, int threads,
+                                               const std::filesystem::path& program) {
+  return quantize_work(arguments, {}, directory, threads, program);
+}
+
+std::unique_ptr<PythonWork> evaluate_text_work(EvaluateLanguageOptions options) {
+  options.threads = threads_or_all(options.threads);
+  return std::make_unique<PythonWork>(options.threads, [options](Work& work) {
+    return text_of(evaluation_document(run_evaluate_language_job(options, work.progress())));
   });
 }
 
@@ -274,6 +289,18 @@ NB_MODULE(_core, module) {
       .def_rw("max_loss", &QuantizeArguments::max_loss)
       .def_rw("require_certificate", &QuantizeArguments::require_certificate)
       .def_rw("target_bits", &QuantizeArguments::target_bits)
+      .def_rw("target_size", &QuantizeArguments::target_size)
+      .def_rw("no_rotation", &QuantizeArguments::no_rotation)
+      .def_rw("validation", &QuantizeArguments::validation)
+      .def_prop_rw(
+          "text", [](const QuantizeArguments& self) { return self.calibration.text; },
+          [](QuantizeArguments& self, const std::string& text) { self.calibration.text = text; })
+      .def_prop_rw(
+          "context", [](const QuantizeArguments& self) { return self.calibration.context; },
+          [](QuantizeArguments& self, int64_t tokens) { self.calibration.context = tokens; })
+      .def_prop_rw(
+          "windows", [](const QuantizeArguments& self) { return self.calibration.windows; },
+          [](QuantizeArguments& self, int64_t windows) { self.calibration.windows = windows; })
       .def_rw("weight_bits", &QuantizeArguments::weight_bits)
       .def_rw("activation_bits", &QuantizeArguments::activation_bits)
       .def_rw("thr_weights", &QuantizeArguments::thr_weights)
@@ -334,6 +361,8 @@ NB_MODULE(_core, module) {
           "result", [](PythonWork& self) { return self.result(); }, "JSON document, once finished.")
       .def("stop", [](PythonWork& self) { self.stop(); });
   module.def("quantize", &quantize_work, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
+  module.def("quantize_text", &quantize_text_work, "arguments"_a, "directory"_a, "threads"_a, "program"_a,
+             "Of the files that the arguments name.");
   module.def("quantize_many", &quantize_many_work, "names"_a, "arguments"_a, "samples"_a, "directory"_a, "threads"_a,
              "program"_a);
   module.def("allocate", &allocate_work, "source"_a, "arguments"_a, "data"_a, "directory"_a, "threads"_a, "program"_a);
@@ -341,6 +370,22 @@ NB_MODULE(_core, module) {
              "program"_a);
   module.def("analyze", &analyze_work, "arguments"_a, "calibration"_a, "threads"_a,
              "Of the arguments, the model and its layers count.");
+
+  nb::class_<EvaluateLanguageOptions>(module, "EvaluateLanguageOptions", "What is judged on a text.")
+      .def(nb::init<>())
+      .def_rw("model", &EvaluateLanguageOptions::model)
+      .def_rw("reference", &EvaluateLanguageOptions::reference)
+      .def_prop_rw(
+          "text", [](const EvaluateLanguageOptions& self) { return self.data.text; },
+          [](EvaluateLanguageOptions& self, const std::string& text) { self.data.text = text; })
+      .def_prop_rw(
+          "context", [](const EvaluateLanguageOptions& self) { return self.data.context; },
+          [](EvaluateLanguageOptions& self, int64_t tokens) { self.data.context = tokens; })
+      .def_prop_rw(
+          "windows", [](const EvaluateLanguageOptions& self) { return self.data.windows; },
+          [](EvaluateLanguageOptions& self, int64_t windows) { self.data.windows = windows; })
+      .def_rw("threads", &EvaluateLanguageOptions::threads);
+  module.def("evaluate_text", &evaluate_text_work, "options"_a);
 
   nb::class_<SimulateOptions>(module, "SimulateOptions", "What is simulated.")
       .def(nb::init<>())

@@ -21,24 +21,12 @@ nlohmann::ordered_json document_of(const EvaluateResult& result) {
   return document;
 }
 
-nlohmann::ordered_json json_of(const TokenMean& mean) { return {{"value", mean.value}, {"interval", mean.interval}}; }
-
 int run_on_text(const EvaluateOptions& options, const Session& session) {
   const EvaluateLanguageResult result = run_evaluate_language_job(
       {options.model, options.reference, options.data, session.thread_count()}, session.progress);
   const auto& reference = result.reference;
   if (session.json) {
-    nlohmann::ordered_json document = {{"windows", result.windows},
-                                       {"context", result.context},
-                                       {"tokens", result.tokens},
-                                       {"perplexity", json_of(result.perplexity)}};
-    if (reference)
-      document["reference"] = {{"perplexity", json_of(reference->perplexity)},
-                               {"kl", json_of(reference->kl)},
-                               {"kl_99", reference->kl_99},
-                               {"kl_999", reference->kl_999},
-                               {"same_top", json_of(reference->same_top)}};
-    print_json(document);
+    print_json(evaluation_document(result));
     return 0;
   }
   const auto line = [](const char* name, const TokenMean& mean, double unit, const char* behind) {

@@ -50,6 +50,15 @@ Command add_quantize(CLI::App& app, Session& session) {
   command->add_option("--metric-range", arguments.metric_range,
                       "LO,HI: least and greatest score of one sample by command:CMD, for a bound that always holds");
   add_limit(*command, arguments.max_drop, arguments.drop_type, arguments.max_loss);
+  command
+      ->add_option_function<std::string>(
+          "--max-kld",
+          [options](const std::string& most) {
+            options->arguments.max_drop = most;
+            options->arguments.metric = "kl";
+          },
+          "fewest bits whose mean divergence (KL) from the source is at most this, in nats: --metric kl --max-drop")
+      ->excludes("--max-drop", "--max-loss", "--metric", "--drop-type");
   command->add_flag(
       "--require-certificate", arguments.require_certificate,
       "exit status 3 where the samples cannot show --max-drop at 95 %; everything is written all the same");

@@ -52,7 +52,7 @@ std::optional<HadamardNodes> hadamard_behind(const ov::Output<ov::Node>& output)
   if (x.get_partial_shape() != output.get_partial_shape()) return {};
   const std::vector<float> wanted = matrix_of(shape[0]);
   if (!std::equal(wanted.begin(), wanted.end(), matrix->get_data_ptr<float>())) return {};
-  return HadamardNodes{x, static_cast<int64_t>(shape[0])};
+  return HadamardNodes{x, static_cast<int64_t>(shape[0]), matrix->get_data_ptr()};
 }
 
 }  // namespace dnateq

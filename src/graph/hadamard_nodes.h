@@ -15,6 +15,7 @@ ov::Output<ov::Node> hadamard_of(const ov::Output<ov::Node>& x, int64_t width, i
 struct HadamardNodes {
   ov::Output<ov::Node> x;
   int64_t block = 0;
+  const void* matrix = nullptr;  // its values
 };
 // Of what hadamard_of() gave; none for anything else.
 std::optional<HadamardNodes> hadamard_behind(const ov::Output<ov::Node>& output);

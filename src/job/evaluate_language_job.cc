@@ -85,7 +85,23 @@ double quantile(std::vector<double> values, double share) {
   return *at;
 }
 
+nlohmann::ordered_json json_of(const TokenMean& mean) { return {{"value", mean.value}, {"interval", mean.interval}}; }
+
 }  // namespace
+
+nlohmann::ordered_json evaluation_document(const EvaluateLanguageResult& result) {
+  nlohmann::ordered_json document = {{"windows", result.windows},
+                                     {"context", result.context},
+                                     {"tokens", result.tokens},
+                                     {"perplexity", json_of(result.perplexity)}};
+  if (const auto& reference = result.reference)
+    document["reference"] = {{"perplexity", json_of(reference->perplexity)},
+                             {"kl", json_of(reference->kl)},
+                             {"kl_99", reference->kl_99},
+                             {"kl_999", reference->kl_999},
+                             {"same_top", json_of(reference->same_top)}};
+  return document;
+}
 
 EvaluateLanguageResult run_evaluate_language_job(const EvaluateLanguageOptions& options, const Progress& progress) {
   if (options.data.text.empty())

@@ -12,6 +12,7 @@
 #include "core/option.h"
 #include "dnateq/error.h"
 #include "emit/activations.h"
+#include "graph/hadamard_nodes.h"
 #include "graph/table_blocks.h"
 #include "kernels/exponential.h"
 #include "quantize/describe.h"
@@ -126,16 +127,35 @@ void Network::measure(const Calls& calls) {
 }
 
 double Network::bytes_beside_layers() const {
-  std::set<const void*> weights;
-  for (const Layer& layer : prepared_.layers) weights.insert(layer.weights()->get_data_ptr());
+  // What a layer gets beside codes and scales, rounded up: a bias that makes up for rounding, and its step of a block
+  // of rows or its operation's constants.
+  constexpr double kStepBytes = 256;
+  constexpr double kBiasBytes = 4;
+  constexpr double kBiasBytesInBlock = 2;  // float16
+  std::set<const void*> weights;           // and matrices in whose place an operation of ours stands
+  double added = 0;
+  for (const Layer& layer : prepared_.layers) {
+    weights.insert(layer.weights()->get_data_ptr());
+    const bool in_block = !prepared_.state.empty() && layer.kind == LayerKind::kMatMul;
+    added += kStepBytes + static_cast<double>(layer.rows) * (in_block ? kBiasBytesInBlock : kBiasBytes);
+  }
+  const auto nodes = prepared_.model->get_ops();
+  if (options_.packed || options_.emit_exact)
+    for (const auto& node : nodes)
+      if (node->get_output_size() == 1)
+        if (const auto found = hadamard_behind(node->output(0))) weights.insert(found->matrix);
+  std::set<uint64_t> contents;  // OpenVINO writes equal ones once
   double bytes = 0;
-  for (const auto& node : prepared_.model->get_ops())
-    if (const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node); constant)
-      if (weights.insert(constant->get_data_ptr()).second) bytes += static_cast<double>(constant->get_byte_size());
+  for (const auto& node : nodes) {
+    const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node);
+    if (!constant || weights.contains(constant->get_data_ptr())) continue;
+    const std::span content(static_cast<const std::byte*>(constant->get_data_ptr()), constant->get_byte_size());
+    if (contents.insert(fnv1a(content)).second) bytes += static_cast<double>(content.size());
+  }
   double counted = 0;  // items_ has these
   for (const UnquantizedLayer& layer : prepared_.unquantized)
     counted += 4.0 * static_cast<double>(layer.weight_elements);
-  return std::max(0.0, bytes - counted);
+  return std::max(0.0, bytes - counted) + added;
 }
 
 // Rows of activations that a call at batch 1 gives a layer.

@@ -154,7 +154,15 @@ class Folders(LanguageCase):
         weights = [layer["weights"] for layer in recipe(self.folder / "bits")["layers"]]
         self.assertGreater(len({w["code"]["stored_bits"] for w in weights}), 1)
         self.assertLessEqual(sum(w["code"]["stored_bits"] * w["elements"] for w in weights) / sum(w["elements"] for w in weights), 3.5)
+        for options in ((), ("--no-rotation",), ("--emit", "standard")):
+            self.quantize_folder("--target-size", "60kB", *options, out=self.folder / "size")
+            size = (self.folder / "size" / MODEL[1]).stat().st_size
+            self.assertLessEqual(size, 60e3, msg=options)
+            self.assertGreater(size, 50e3, msg=options)
         self.quantize_folder("--max-loss", "0.05", "--metric", "kl", out=self.folder / "loss")
+        self.quantize_folder("--max-kld", "0.05", out=self.folder / "kld")
+        self.assertEqual(self.bytes_of(self.folder / "kld")[MODEL[1]], self.bytes_of(self.folder / "loss")[MODEL[1]])
+        self.refused("--max-kld", "0.05", "--metric", "cosine", names=("--max-kld", "--metric"))
 
     def test_compressed_sources_are_decompressed(self):
         for bits in (4, 8):

@@ -7,8 +7,8 @@
     check.py code     ```python and ```sh blocks of README and docs/, page by page, in a folder of small networks (fixture.py),
                       then the examples in the docstrings of python/dnateq
 
-A block that cannot be run has `<!-- not run: REASON -->` on the line above it; `<!-- needs NAME -->` runs it where dnateq has
-that name. Where mkdocs is not installed (tools/setup.sh requirements-docs.txt), `site` exits with 77, which ctest counts as skipped.
+A block that cannot be run has `<!-- not run: REASON -->` on the line above it; `<!-- needs NAME -->` runs it where the package
+NAME is installed. Where mkdocs is not installed (tools/setup.sh requirements-docs.txt), `site` exits with 77, which ctest counts as skipped.
 """
 
 import argparse
@@ -165,7 +165,11 @@ def docstrings(dnateq, fixture):
         images = fixture.images()
         result = dnateq.quantize("resnet.xml", images, weight_bits=4, progress=False)
         result.save("resnet-quantized")
+        fixture.make_language(Path(folder))
+        can_read_text = importlib.util.find_spec("openvino_tokenizers") is not None
         for name in dnateq.__all__:
+            if "language_model" in name and not can_read_text:
+                continue
             for test in doctest.DocTestFinder().find(getattr(dnateq, name), f"dnateq.{name}"):
                 test.globs = {"dnateq": dnateq, "openvino": openvino, "images": images, "result": result}
                 for example in test.examples:
@@ -193,11 +197,11 @@ def code(pages):
             continue
         with tempfile.TemporaryDirectory(prefix="dnateq-docs-") as folder:
             os.chdir(folder)
-            make = fixture.make_readme if page.parent == ROOT else fixture.make
+            make = fixture.make_readme if page.parent == ROOT else fixture.make_language if page.stem == "language" else fixture.make
             names = {"__name__": "__main__", **make(Path(folder))}
             for block in todo:
                 needs = block.note.removeprefix("needs ") if block.note.startswith("needs ") else ""
-                if block.note.startswith("not run: ") or (needs and not hasattr(dnateq, needs)):
+                if block.note.startswith("not run: ") or (needs and not importlib.util.find_spec(needs)):
                     continue
                 begin = time.monotonic()
                 try:

@@ -4,9 +4,11 @@
                     validation.npz, labels.npy and images/
     resnet20.onnx   such a network with the names of README: its input, and the files beside it (make_readme)
     encoder.onnx    input_ids, attention_mask [N,length] -> embedding [N,16], with sentences/, `sentences` and `tokenizer`
+    smollm2/        a language model's folder, whose tokens are bytes, with corpus.txt and held-out.txt (make_language)
 """
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import openvino as ov
 from openvino import opset13 as ops
 
 WORDS = 50
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/integration"))  # language_networks
 
 
 class Tokenizer:
@@ -90,6 +93,17 @@ def make_readme(folder: Path):
     np.savez(folder / "calibration.npz", input=image[:128])
     np.savez(folder / "test.npz", input=image[128:])
     np.save(folder / "test_labels.npy", ov.compile_model(model, "CPU")(image[128:])[0].argmax(1))
+    return {}
+
+
+def make_language(folder: Path):
+    """The files of the page on language models."""
+    from language_networks import save_folder
+    save_folder(folder / "smollm2", half=True)
+    random = np.random.default_rng(3)
+    words = sorted({word for sentence in SENTENCES for word in sentence.split()})
+    for name in ("corpus.txt", "held-out.txt"):
+        (folder / name).write_text(" ".join(random.choice(words, 3000)))
     return {}
 
 

@@ -85,7 +85,8 @@ def command_line_reference():
 
 
 # What a reader looks for first; names of dnateq.__all__ that are not here follow.
-ORDER = ["quantize", "quantize_many", "Result", "ManyResult", "allocate", "analyze", "load", "extension", "Recipe", "bench", "simulate"]
+ORDER = ["quantize", "quantize_many", "quantize_language_model", "evaluate_language_model", "Result", "ManyResult", "allocate",
+         "analyze", "load", "extension", "Recipe", "bench", "simulate"]
 
 
 def python_reference():

@@ -33,6 +33,7 @@ def main():
     parser.add_argument("data", type=Path, metavar="DATA")
     parser.add_argument("--calibration", type=int, default=1000, metavar="N", help="images to calibrate with (default: %(default)s)")
     parser.add_argument("--judge", type=int, default=2500, metavar="N", help="images that lead the search (default: %(default)s)")
+    parser.add_argument("--test", type=int, metavar="N", help="others to judge the result on (default: all that are left)")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR")
     args = parser.parse_args()
     with np.load(args.data / "cifar10.npz") as archive:
@@ -45,12 +46,13 @@ def main():
 
     # Judged once more, on images that led no search.
     import openvino as ov
+    others = slice(args.judge, None if args.test is None else args.judge + args.test)
     f32 = {"INFERENCE_PRECISION_HINT": "f32"}
     bits = result.summary
     print(f"{bits['weights']['stored_bits']:.2f} bits a weight, {bits['activations']['stored_bits']:.2f} an activation; "
           f"{bits['bytes']['fp32'] / 1e3:.0f} kB became {bits['bytes']['file'] / 1e3:.0f} kB")
     for name, model in (("FP32", args.data / "resnet20.onnx"), ("cpu", result.model), ("exact", result.exact_model)):
-        print(f"{name:<6} {100 * accuracy(ov.compile_model(model, 'CPU', f32), images[args.judge:], labels[args.judge:]):.2f} %")
+        print(f"{name:<6} {100 * accuracy(ov.compile_model(model, 'CPU', f32), images[others], labels[others]):.2f} %")
     if args.output:
         print(f"saved in {result.save(args.output)}")
 

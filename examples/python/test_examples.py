@@ -65,13 +65,13 @@ def test_a_notebook_that_fails_fails(tmp_path):
 
 @pytest.mark.skipif(not (DATA / "cifar10").exists(), reason="no CIFAR-10 beside the repository")
 def test_classifier(tmp_path):
-    text = run("classifier.py", DATA / "cifar10", "--calibration", 256, "--judge", 1000, "-o", tmp_path / "out")
+    text = run("classifier.py", DATA / "cifar10", "--calibration", 256, "--judge", 1000, "--test", 2000, "-o", tmp_path / "out")
     weights, activations = numbers(r"(\S+) bits a weight, (\S+) an activation", text)
     assert weights < 4 and activations < 4
     fp32, = numbers(r"FP32 +(\S+) %", text)
     for name in ("cpu", "exact"):
         value, = numbers(name + r" +(\S+) %", text)
-        assert fp32 - value < 4  # 1 % on the few images that led the search, and what 9,000 others add
+        assert fp32 - value < 4.5  # 1 % on the few images that led the search, and what chance adds on 2,000 others
 
 
 @pytest.mark.skipif(not (DATA / "translation").exists(), reason="no translation network beside the repository")

@@ -10,9 +10,11 @@ namespace {
 constexpr int kBucketShift = 14;  // of a pool: nine mantissa bits survive
 constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
 
-// Of the guide to magnitudes: exponent and seven mantissa bits, whose order is that of positive numbers. A key has
-// about four magnitudes of a pool.
-constexpr int kGuideShift = 45;
+// Of the guide to magnitudes: exponent and eight mantissa bits, whose order is that of positive numbers. A key has two
+// magnitudes of a pool at most, which are passed without a branch: where a threshold lies among them, no branch
+// predictor knows.
+constexpr int kGuideShift = 44;
+constexpr uint32_t kMostPassed = 8;
 uint64_t guide_key(double x) { return std::bit_cast<uint64_t>(x) >> kGuideShift; }
 
 double segment_error(double level, double w, double wx, double wxx) {
@@ -84,6 +86,8 @@ void FitData::build(std::vector<std::pair<double, double>> (&points)[2]) {
       side.up_to.push_back({before.w + w, before.wx + w * x, before.wxx + w * x * x});
     }
     side.guide.push_back(static_cast<uint32_t>(side.x.size()));
+    for (size_t key = 1; key < side.guide.size(); ++key)
+      side.most_of_key = std::max(side.most_of_key, side.guide[key] - side.guide[key - 1]);
     weight_ += side.up_to.back().w;
     magnitude_ += side.up_to.back().wx;
     power_ += side.up_to.back().wxx;
@@ -94,6 +98,11 @@ size_t FitData::Side::first_at_least(double threshold) const {
   if (!(threshold > x.front())) return 0;
   if (threshold > x.back()) return x.size();
   const uint64_t key = guide_key(threshold) - guide_key(x.front());
+  if (most_of_key <= kMostPassed) {
+    size_t at = guide[key];  // the last magnitude is not below the threshold, so that `at` stays within
+    for (uint32_t i = 0; i < most_of_key; ++i) at += static_cast<size_t>(x[at] < threshold);
+    return at;
+  }
   const auto begin = x.begin();
   return static_cast<size_t>(std::lower_bound(begin + guide[key], begin + guide[key + 1], threshold) - begin);
 }

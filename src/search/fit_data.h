@@ -46,6 +46,7 @@ class FitData {
     std::vector<double> x;        // ascending magnitudes
     std::vector<Sums> up_to;      // sums over all magnitudes before the one of this index; one longer than x
     std::vector<uint32_t> guide;  // where magnitudes of a key begin: keys from that of x.front() on, and one more
+    uint32_t most_of_key = 0;     // magnitudes that have the same key
     size_t first_at_least(double threshold) const;
   };
   void build(std::vector<std::pair<double, double>> (&points)[2]);

@@ -1,4 +1,10 @@
-"""Models of other packages, where these are installed."""
+"""Models of other packages, where these are installed, and models that another CPU was meant to run."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import dnateq
 import numpy as np
@@ -35,3 +41,17 @@ def test_torch_module(samples):
     result = dnateq.quantize(Network().eval(), once, transform=lambda item: item[0], target_bits=4, progress=False)
     assert [row["type"] for row in result.layers] == ["Convolution", "MatMul"]
     assert result.recipe.data["metric"]["samples_from"] == "calibration split"
+
+
+@pytest.mark.skipif(not re.search("avx_vnni|avx512_vnni", Path("/proc/cpuinfo").read_text()), reason="this CPU has no VNNI")
+def test_a_model_for_vnni_alone_is_refused_where_a_cap_takes_it_away(network, samples, tmp_path):
+    dnateq.quantize(network, samples, weight_bits=7, emit="standard", target_isa="vnni", directory=tmp_path / "out", progress=False, threads=1)
+    script = "import sys, dnateq\ntry: dnateq.load(sys.argv[1])\nexcept ValueError as error: print(error)"
+
+    def said(**environment):
+        return subprocess.run([sys.executable, "-c", script, tmp_path / "out"], capture_output=True, text=True, check=True,
+                              env={**os.environ, **environment}).stdout
+
+    assert said() == ""
+    sentence = said(ONEDNN_MAX_CPU_ISA="AVX2")
+    assert "model.xml" in sentence and "target_isa" in sentence and len(sentence.splitlines()) == 1

@@ -10,6 +10,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <tuple>
 #include <vector>
 
 #include "core/hadamard.h"
@@ -243,17 +244,97 @@ void rotate_stream(PreparedModel& prepared, const Stream& stream, const Matrix& 
       layer.node->input(layer.weight_port).replace_source_output(embedding.node->input_value(embedding.weight_port));
 }
 
-// The layer that gives what the output is a rearrangement of, without a change of values: null if something else does.
-const Layer* values_layer(const PreparedModel& prepared, NodeOutput output) {
+// Where the values of attention come from: rows of a layer, and a constant that is added to its result.
+struct ValueRows {
+  const Layer* layer = nullptr;
+  int64_t first = 0, count = 0;
+  std::optional<ConstantAdd> bias;
+};
+
+// First and number of the channels, which the last axis has, that a part of a tensor holds; none for what is no part.
+std::optional<std::pair<int64_t, int64_t>> channels_of_part(const NodeOutput& output) {
+  const ov::Node* node = output.get_node();
+  const ov::PartialShape& shape = output.get_partial_shape();
+  if (shape.rank().is_dynamic() || shape.size() == 0 || shape[shape.size() - 1].is_dynamic()) return {};
+  const size_t last = shape.size() - 1;
+  const auto one_number = [&](size_t input) -> std::optional<int64_t> {
+    const auto constant = constant_of(node->input_value(input));
+    if (!constant || ov::shape_size(constant->get_shape()) != 1) return {};
+    return constant->cast_vector<int64_t>().front();
+  };
+  const auto is_last = [&](std::optional<int64_t> axis) {
+    return axis && (*axis == -1 || *axis == static_cast<int64_t>(last));
+  };
+  const int64_t count = shape[last].get_length();
+  if ((ov::is_type<op::VariadicSplit>(node) || ov::is_type<op::Split>(node)) && is_last(one_number(1))) {
+    int64_t first = 0;
+    for (size_t i = 0; i < output.get_index(); ++i) {
+      const ov::Dimension before = node->get_output_partial_shape(i)[last];
+      if (before.is_dynamic()) return {};
+      first += before.get_length();
+    }
+    return std::pair(first, count);
+  }
+  if (ov::is_type<op::Slice>(node) && node->get_input_size() == 5 && is_last(one_number(4)) && one_number(3) == 1) {
+    const std::optional<int64_t> start = one_number(1);
+    const ov::Dimension all = node->get_input_partial_shape(0)[last];
+    if (!start || all.is_dynamic()) return {};
+    return std::pair(*start < 0 ? *start + all.get_length() : *start, count);
+  }
+  return {};
+}
+
+// What the output is a rearrangement of, without a change of values but an addition to each channel; none if something
+// else gives it.
+std::optional<ValueRows> value_rows(const PreparedModel& prepared, NodeOutput output) {
+  ValueRows rows;
+  std::optional<std::pair<int64_t, int64_t>> part;
   while (true) {
     ov::Node* node = output.get_node();
-    for (const Layer& layer : prepared.layers)
-      if (layer.node.get() == node) return layer.kind == LayerKind::kMatMul ? &layer : nullptr;
+    for (const Layer& layer : prepared.layers) {
+      if (layer.node.get() != node) continue;
+      const auto channels = static_cast<size_t>(layer.rows);
+      if (layer.kind != LayerKind::kMatMul ||
+          (rows.bias && !is_one_a_channel(rows.bias->constant()->get_shape(), channels, 0)))
+        return {};
+      rows.layer = &layer;
+      std::tie(rows.first, rows.count) = part.value_or(std::pair<int64_t, int64_t>(0, layer.rows));
+      return rows;
+    }
+    if (const auto cut = channels_of_part(output)) {
+      if (part || rows.bias) return {};
+      part = cut;
+      output = node->input_value(0);
+      continue;
+    }
+    if (const std::optional<ConstantAdd> added = constant_add(node)) {
+      if (rows.bias) return {};
+      rows.bias = added;
+      output = added->tensor();
+      continue;
+    }
     const bool moves = ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) ||
                        ov::is_type<op::Broadcast>(node) || ov::is_type<op::Unsqueeze>(node);
-    if (!moves) return nullptr;
+    if (!moves) return {};
     output = node->input_value(0);
   }
+}
+
+// The constant, of one value a channel or of one for all, as a column.
+Matrix column_of(const ConstantAdd& bias, int64_t channels) {
+  const std::vector<float> values = bias.constant()->cast_vector<float>();
+  Matrix column(channels, 1);
+  for (int64_t i = 0; i < channels; ++i) column(i, 0) = values[values.size() == 1 ? 0 : static_cast<size_t>(i)];
+  return column;
+}
+
+void set_bias(const ConstantAdd& bias, const Matrix& column) {
+  ov::Shape shape = bias.constant()->get_shape();
+  if (shape.empty()) shape.push_back(1);
+  shape.back() = static_cast<size_t>(column.rows());
+  const auto constant = op::Constant::create(ov::element::f32, shape, column.data());
+  constant->set_friendly_name(bias.constant()->get_friendly_name());
+  bias.add->input(bias.constant_port).replace_source_output(constant);
 }
 
 // The layer that alone reads a rearrangement of the output.
@@ -281,18 +362,26 @@ size_t rotate_values(PreparedModel& prepared, uint64_t seed) {
     const ov::PartialShape& shape = node->get_input_partial_shape(2);
     if (shape.rank().is_dynamic() || shape[shape.size() - 1].is_dynamic()) continue;
     const int64_t size = shape[shape.size() - 1].get_length();
-    const Layer* from = values_layer(prepared, node->input_value(2));
+    const std::optional<ValueRows> from = value_rows(prepared, node->input_value(2));
     const Layer* to = reading_layer(prepared, node->output(0));
-    if (from == nullptr || to == nullptr || from->rows % size != 0 || to->columns % size != 0 ||
-        from->shares_weights_with || to->shares_weights_with)
+    if (!from || to == nullptr || from->first % size != 0 || from->count % size != 0 || to->columns % size != 0 ||
+        from->layer->shares_weights_with || to->shares_weights_with)
       continue;
     const Matrix r = random_rotation(size, seed + ++rotated);
-    Matrix v = weights_of(*from), o = weights_of(*to);
-    for (int64_t head = 0; head < from->rows; head += size)
-      v.middleRows(head, size) = product(r.transpose(), v.middleRows(head, size));
+    Matrix v = weights_of(*from->layer), o = weights_of(*to);
+    const auto turn = [&](Matrix& rows) {
+      for (int64_t head = from->first; head < from->first + from->count; head += size)
+        rows.middleRows(head, size) = product(r.transpose(), rows.middleRows(head, size));
+    };
+    turn(v);
+    if (from->bias) {
+      Matrix bias = column_of(*from->bias, from->layer->rows);
+      turn(bias);
+      set_bias(*from->bias, bias);
+    }
     for (int64_t head = 0; head < to->columns; head += size)
       o.middleCols(head, size) = product(o.middleCols(head, size), r);
-    set_weights(*from, v);
+    set_weights(*from->layer, v);
     set_weights(*to, o);
   }
   return rotated;

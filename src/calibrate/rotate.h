@@ -5,7 +5,8 @@
 //                     layers: the norms' weights move into the layers that read them, and both sides are multiplied by
 //                     one orthogonal matrix. Where the table of embeddings is that of the output too, a small matrix in
 //                     front of the output takes the last norm's weights, so that both keep one table.
-//   values            of attention, head by head: the layer that makes them and the one that reads attention's result.
+//   values            of attention, head by head: the layer that makes them, with its bias, alone or beside queries and
+//                     keys, and the one that reads attention's result.
 //   MLPs              what enters the second layer of each, by a Hadamard transform (core/hadamard.h) that the network
 //                     computes: nothing else could undo it in front of a product or an activation function.
 //

@@ -114,13 +114,16 @@ TEST_F(Rotate, NetworksWithBiasesNormsOfHeadsAndJoinedLayersTheirStreamToo) {
   phi3.tied = false;
   const Rotated biased = rotated(qwen2, kOfInt8);
   EXPECT_TRUE(biased.stream) << biased.why_not;
-  EXPECT_EQ(biased.value_heads, 0U);  // whose layer adds a bias
+  EXPECT_EQ(biased.value_heads, 2U);
   const Rotated normed = rotated(qwen3, kOfInt8);
   EXPECT_TRUE(normed.stream) << normed.why_not;
   EXPECT_EQ(normed.value_heads, 2U);
-  const Rotated joined = rotated(phi3);
-  EXPECT_TRUE(joined.stream) << joined.why_not;
-  EXPECT_EQ(joined.value_heads, 0U);  // whose layer gives queries and keys as well
+  for (const bool sliced : {false, true}) {
+    phi3.sliced = sliced;
+    const Rotated joined = rotated(phi3);
+    EXPECT_TRUE(joined.stream) << joined.why_not;
+    EXPECT_EQ(joined.value_heads, 2U);
+  }
 }
 
 TEST_F(Rotate, WhatEntersTheSecondLayerOfAnMlpIsTransformedWhereItsWidthHasBlocks) {
@@ -152,17 +155,17 @@ TEST_F(Rotate, StreamsThatNoRotationPassesAreLeftWithAReason) {
   LanguageModel gpt2, gemma;
   gpt2.gpt2 = gemma.gemma = true;
   gpt2.kv_heads = 4;
+  std::vector<std::string> values;
+  for (const char* part : {"v_proj", "o_proj"})
+    for (const char* block : {"0", "1"}) values.push_back(std::string("model.layers.") + block + ".self_attn." + part);
   const Rotated positions = rotated(gpt2);
   EXPECT_FALSE(positions.stream);
   EXPECT_THAT(positions.why_not, HasSubstr("2 tables of embeddings"));
-  EXPECT_TRUE(changed(positions).empty());
+  EXPECT_THAT(changed(positions), ::testing::UnorderedElementsAreArray(values));
   const Rotated scaled = rotated(gemma);
   EXPECT_FALSE(scaled.stream);
   EXPECT_THAT(scaled.why_not, HasSubstr("reads the residual stream in a way that no rotation passes"));
   EXPECT_EQ(scaled.value_heads, 2U);
-  std::vector<std::string> values;
-  for (const char* part : {"v_proj", "o_proj"})
-    for (const char* block : {"0", "1"}) values.push_back(std::string("model.layers.") + block + ".self_attn." + part);
   EXPECT_THAT(changed(scaled), ::testing::UnorderedElementsAreArray(values));
 }
 

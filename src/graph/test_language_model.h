@@ -2,6 +2,7 @@
 // that is state, reordered by beam_idx. What tells architectures apart are options.
 #pragma once
 
+#include <limits>
 #include <numeric>
 #include <openvino/op/util/variable.hpp>
 
@@ -15,6 +16,7 @@ struct LanguageModel {
   bool qkv_bias = false;      // Qwen2
   bool qk_norm = false;       // Qwen3: RMSNorm of queries and keys, head by head
   bool fused = false;         // Phi-3: queries, keys and values of one layer, gate and up of another
+  bool sliced = false;        // Phi-3's joined layers are cut by slices
   bool gpt2 = false;          // LayerNorm with bias, a table of positions, biases, GELU
   bool gemma = false;         // scaled embeddings, norms behind attention and MLP
   bool cache_length = false;  // what is read of the first cache is its length, too
@@ -215,6 +217,9 @@ class LanguageModelMaker {
       const Output all = linear("self_attn.qkv_proj", x, m_.width + 2 * kv, m_.width, bias);
       const auto split = std::make_shared<op::VariadicSplit>(all, constant_i64(2), constant({m_.width, kv, kv}));
       q = split->output(0), k = split->output(1), v = split->output(2);
+      if (m_.sliced)
+        v = std::make_shared<op::Slice>(all, constant({-kv}), constant({std::numeric_limits<int64_t>::max()}),
+                                        constant({1}), constant({2}));
     } else {
       q = linear("self_attn.q_proj", x, m_.width, m_.width, bias);
       k = linear("self_attn.k_proj", x, kv, m_.width, bias);

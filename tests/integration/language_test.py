@@ -154,7 +154,7 @@ class Folders(LanguageCase):
         weights = [layer["weights"] for layer in recipe(self.folder / "bits")["layers"]]
         self.assertGreater(len({w["code"]["stored_bits"] for w in weights}), 1)
         self.assertLessEqual(sum(w["code"]["stored_bits"] * w["elements"] for w in weights) / sum(w["elements"] for w in weights), 3.5)
-        for options in ((), ("--no-rotation",), ("--emit", "standard")):
+        for options in ((), ("--emit", "standard")):
             self.quantize_folder("--target-size", "60kB", *options, out=self.folder / "size")
             size = (self.folder / "size" / MODEL[1]).stat().st_size
             self.assertLessEqual(size, 60e3, msg=options)

@@ -26,6 +26,8 @@ class Rows(Case):
         for row in table_rows.ROWS:
             for command in [*(c for c, _ in row.prepare), *row.commands]:
                 words = shlex.split(command)
+                while words[0] == "env" or "=" in words[0]:  # a variable for this command alone
+                    words.pop(0)
                 script = next((word for word in words[:2] if word.endswith(".py")), None)
                 if script is None:
                     if words[0].endswith("/bench_kernels"):  # built on demand, takes problems and no options
@@ -258,6 +260,21 @@ class Lines(Case):
         report["bytes"].update(int8=12345, int8_is_estimate=False)
         front = table_rows.front_table({"resnet20-optimal": [json.dumps([figures]), json.dumps(report)]})
         self.assertIn(f"| 87.50 % | {table_rows.size(report['bytes']['fp32'])}, 12 kB, ", front)
+        figures["goal"] = "--max-loss 1%"
+        for certified in (False, True):
+            figures["emissions"][0]["certified"] = certified
+            (first, *_) = table_rows.accuracy_lines([json.dumps([figures])])
+            self.assertEqual("(not certified)" in first[-1], not certified)
+
+    def test_a_limit_on_other_data_and_a_cap_are_read(self):
+        judged = {"value": 0.86, "samples": 5500, "reference": 0.87, "confidence": [-0.012, 0.002]}
+        found = {"network": "alexnet", "certified": False, "emissions": [
+            {"emission": "cpu", "bits_on_disk": 3.216, "loss": 0.004, "upper_bound": 0.0125, "others": judged}]}
+        (line,) = table_rows.limit_lines([json.dumps(found)])
+        self.assertEqual(line, ["AlexNet, CIFAR-10", "`cpu`", "3.22", "1.25 (not certified)", "87.00 %", "86.00 %",
+                                "1.00 (−0.20 … 1.20)", "5,500"])
+        (line,) = table_rows.capped_lines("AlexNet", [json.dumps(judged), json.dumps({**judged, "value": 0.85})])
+        self.assertEqual(line, ["AlexNet", "87.00 %", "86.00 %", "87.00 %", "85.00 %", "5,500"])
 
     def test_the_accelerators_rows_are_read(self):
         row = {"network": "resnet20", "options": "--family free", "weight_bits": 4.125, "activation_bits": 4, "metric": "top1",

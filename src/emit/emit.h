@@ -56,6 +56,10 @@ std::shared_ptr<ov::Model> emit_exact_decoded(const PreparedModel& prepared, con
 std::shared_ptr<ov::Model> emit_counting(const PreparedModel& prepared, const std::vector<LayerCodes>& codes);
 void check_counting(const PreparedModel& prepared);
 
+// Whether OpenVINO's operations can read this layer's weights from the blob that ours read: its levels are integers,
+// and safe on the CPUs that the codes are for. Else a table that both read is stored in two forms.
+bool reads_levels_of_blob(const Layer& layer, const LayerCodes& codes);
+
 // Bytes that a layer's weights occupy in the emitted file: codes, tables, channel scales, headers.
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes);
 int64_t exact_weight_bytes(const Layer& layer, const LayerCodes& codes);

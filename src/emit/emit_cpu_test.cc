@@ -162,13 +162,17 @@ TEST_F(EmitCpu, StoresATableOnceWhoeverReadsIt) {
     Net real = net;
     for (LayerCodes& codes : real.codes) codes.code.arithmetic = Arithmetic::kExponential;
     EXPECT_EQ(operations(emit_cpu(real.prepared, real.codes, {true, false}), "ExponentialLevels"), 0U);
+    EXPECT_TRUE(reads_levels_of_blob(net.prepared.layers[1], net.codes[1]));
+    EXPECT_FALSE(reads_levels_of_blob(real.prepared.layers[1], real.codes[1]));
     // Nor may OpenVINO's kernels have those of the blob where their sums would not fit on every CPU.
     Net unsafe = net;
     const auto largest = static_cast<uint8_t>(std::max_element(table.begin(), table.end()) - table.begin());
     for (LayerCodes& codes : unsafe.codes) std::fill(codes.codes.begin(), codes.codes.end(), largest);
     EXPECT_EQ(operations(emit_cpu(unsafe.prepared, unsafe.codes, {true, false}), "ExponentialLevels"), 0U);
+    EXPECT_FALSE(reads_levels_of_blob(unsafe.prepared.layers[1], unsafe.codes[1]));
     for (LayerCodes& codes : unsafe.codes) codes.any_cpu = false;
     EXPECT_EQ(operations(emit_cpu(unsafe.prepared, unsafe.codes, {true, false}), "ExponentialLevels"), 1U);
+    EXPECT_TRUE(reads_levels_of_blob(unsafe.prepared.layers[1], unsafe.codes[1]));
   }
 }
 

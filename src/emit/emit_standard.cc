@@ -309,6 +309,11 @@ std::shared_ptr<ov::Model> emit_standard(const PreparedModel& prepared, const st
   return copy.model;
 }
 
+bool reads_levels_of_blob(const Layer& layer, const LayerCodes& codes) {
+  const bool adds_pairs = codes.any_cpu && codes.activations;
+  return emission::safe_as_stored(codes, layer.columns, adds_pairs ? layer.added_pairs() : std::vector<ColumnPair>());
+}
+
 int64_t standard_weight_bytes(const Layer& layer, const LayerCodes& codes) {
   if (codes.codes.empty() || layer.shares_weights_with) return 0;
   const int64_t elements = layer.rows * layer.columns;

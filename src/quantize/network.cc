@@ -359,19 +359,19 @@ void Network::describe(const Codes& codes, QuantizeResult& result) const {
   for (size_t l = 0; l < layers.size(); ++l)
     recipe.layers[l].weights.bytes = recipe.layers[l].shares_weights_with.empty()
                                          ? weight_bytes(prepared_.layers[l], layers[l])
-                                         : second_form_bytes(l, layers[l]);
+                                         : second_form_bytes(l, layers);
   if (codes.main) describe_main_codes(*codes.main, recipe);
 }
 
-int64_t Network::second_form_bytes(size_t l, const LayerCodes& codes) const {
-  const Layer& owner = prepared_.layers[*prepared_.layers[l].shares_weights_with];
-  const int bits = codes.code.stored_bits;
-  const auto o = static_cast<size_t>(&owner - prepared_.layers.data());
+int64_t Network::second_form_bytes(size_t l, const std::vector<LayerCodes>& codes) const {
+  const size_t o = *prepared_.layers[l].shares_weights_with;
+  const Layer& owner = prepared_.layers[o];
+  const int bits = codes[l].code.stored_bits;
   const bool packed = runs_packed(l, bits);
-  if (options_.emit_exact || !options_.packed || packed == runs_packed(o, bits) ||
-      codes.code.arithmetic == Arithmetic::kInt8Grid)
-    return 0;
-  return packed ? exact_weight_bytes(owner, codes) : standard_weight_bytes(owner, codes);
+  if (options_.emit_exact || !options_.packed || packed == runs_packed(o, bits)) return 0;
+  const size_t of_openvino = packed ? o : l;
+  if (reads_levels_of_blob(prepared_.layers[of_openvino], codes[of_openvino])) return 0;
+  return packed ? exact_weight_bytes(owner, codes[l]) : standard_weight_bytes(owner, codes[l]);
 }
 
 }  // namespace dnateq

@@ -95,8 +95,8 @@ class Network {
   bool runs_packed(size_t l, int bits) const;  // in the main emission
   int64_t weight_bytes(const Layer& layer, const LayerCodes& codes) const;
   // Of layer `l`, which shares its weights: `cpu` keeps them a second time where OpenVINO's operations cannot read the
-  // blob of ours (real levels).
-  int64_t second_form_bytes(size_t l, const LayerCodes& codes) const;
+  // blob of ours.
+  int64_t second_form_bytes(size_t l, const std::vector<LayerCodes>& codes) const;
   bool shares_base() const;  // of a layer's weights with its inputs
   std::shared_ptr<ov::Model> emit_low_bit(const std::vector<LayerCodes>& codes) const;  // exact, or counting
   std::shared_ptr<ov::Model> emit_main(const std::vector<LayerCodes>& codes) const;

@@ -170,17 +170,21 @@ std::vector<double> score_beside(ov::Core& core, const std::shared_ptr<ov::Model
   };
   if (constant_bytes(*reference) <= part_bytes) {
     visit_pairs(core, model, reference, calls, output, threads, progress, stage, compare);
-  } else {  // one network after the other; the reference's outputs wait on disk
+  } else {  // one network after the other, one call after the other; the reference's outputs wait on disk
+    constexpr int kOneRequest = 1;
     TensorStore store(0);
     std::vector<TensorStore::Kept> wanted(calls.size());
     const auto result = [output](const ov::Model& of) { return of.get_results()[output]->input_value(0); };
-    visit_tensors(core, *reference, calls, calls.size(), {result(*reference)}, threads, nullptr,
-                  [&](size_t c, const std::vector<ov::Tensor>& tensors) { wanted[c] = store.keep(tensors[0]); });
+    visit_tensors(
+        core, *reference, calls, calls.size(), {result(*reference)}, threads, nullptr,
+        [&](size_t c, const std::vector<ov::Tensor>& tensors) { wanted[c] = store.keep(tensors[0]); }, kOneRequest);
     Task task(progress, stage, calls.size());
-    visit_tensors(core, *model, calls, calls.size(), {result(*model)}, threads, &task,
-                  [&](size_t c, const std::vector<ov::Tensor>& tensors) {
-                    compare(c, tensors[0], std::exchange(wanted[c], {}).load());
-                  });
+    visit_tensors(
+        core, *model, calls, calls.size(), {result(*model)}, threads, &task,
+        [&](size_t c, const std::vector<ov::Tensor>& tensors) {
+          compare(c, tensors[0], std::exchange(wanted[c], {}).load());
+        },
+        kOneRequest);
   }
   std::vector<double> scores;
   for (const auto& of_call : by_call) scores.insert(scores.end(), of_call.begin(), of_call.end());

@@ -112,9 +112,10 @@ void run_last(ov::Core& core, const PartedRun& run, size_t count, int threads, T
 }  // namespace
 
 void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
-                   int threads, Task* task, const Runner::Sink& sink) {
+                   int threads, Task* task, const Runner::Sink& sink, int last_threads) {
   run_last(
-      core, PartedRun(core, model, calls, count, wanted, threads), count, threads, task,
+      core, PartedRun(core, model, calls, count, wanted, threads), count, last_threads > 0 ? last_threads : threads,
+      task,
       [&](size_t call, const std::vector<size_t>&, const std::vector<ov::Tensor>& tensors) { sink(call, tensors); });
 }
 

@@ -38,9 +38,10 @@ class Runner {
 };
 
 // Computes the tensors `wanted` of `model` for the first `count` calls, from the network's inputs; the sink gets them
-// in that order.
+// in that order. `last_threads`: what a large network computes last, which `wanted` may be large outputs of, runs in so
+// many requests; 0: `threads`.
 void visit_tensors(ov::Core& core, const ov::Model& model, const Calls& calls, size_t count, const Outputs& wanted,
-                   int threads, Task* task, const Runner::Sink& sink);
+                   int threads, Task* task, const Runner::Sink& sink, int last_threads = 0);
 
 // The same one tensor at a time, in no particular order: of a large network not all are there at once.
 using TensorSink = std::function<void(size_t call, size_t i, const ov::Tensor& tensor)>;

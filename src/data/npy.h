@@ -34,8 +34,8 @@ NpyHeader parse_npy_header(std::span<const std::byte> file, const std::string& w
 // Takes the file's bytes over, so that a large array is not held twice (unless it has to be transposed).
 Array parse_npy(std::vector<std::byte> file, const std::string& where);
 
-// Writes the first `count` calls, of one input each and one sample along the first axis, as one array. Throws Error where
-// calls differ in type or in another axis, and where the file cannot be written.
+// Writes the first `count` calls, of one input each and one sample along the first axis, as one array. Throws Error
+// where calls differ in type or in another axis, and where the file cannot be written.
 void write_npy(const std::filesystem::path& file, const Samples& samples, int64_t count);
 
 }  // namespace dnateq

@@ -40,8 +40,8 @@ struct EvaluateLanguageResult {
 // Throws Error.
 EvaluateLanguageResult run_evaluate_language_job(const EvaluateLanguageOptions& options, const Progress& progress);
 
-// {"windows", "context", "tokens", "perplexity": {"value", "interval"}, "reference": {"perplexity", "kl", "kl_99", "kl_999",
-// "same_top"}}; no reference: without that member.
+// {"windows", "context", "tokens", "perplexity": {"value", "interval"}, "reference": {"perplexity", "kl", "kl_99",
+// "kl_999", "same_top"}}; no reference: without that member.
 nlohmann::ordered_json evaluation_document(const EvaluateLanguageResult& result);
 
 }  // namespace dnateq

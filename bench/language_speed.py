@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
-"""Speed of several forms of one language model in OpenVINO GenAI, interleaved in one process: time to the first token of a
-prompt, time of each token after it, and memory.
+"""Speed of several forms of one language model, interleaved: time to the first token of a prompt, time of each token after it, and
+memory. OpenVINO GenAI runs folders in this process, llama.cpp runs GGUF files in processes of their own that wait for their turn.
 
 Each round asks every form, in an order shuffled anew, for the first token of the prompt and for --tokens more; printed are
 medians and the ratio to the first form's speed, with a 95 % bootstrap interval over rounds. CPU time stands beside the time on
 the clock, since a loaded machine changes that less. Memory is the peak of a process that loads one form and answers once.
---peers makes NNCF's forms of the source (needs requirements-bench.txt and requirements-language.txt) and says why others'
-are not there. `dnateq bench` is this program where a folder of a language model is given.
+--peers makes NNCF's forms of the source (needs requirements-bench.txt and requirements-language.txt) and llama.cpp's of the same
+network as GGUF file (needs tools/llama_cpp.sh), and says why others' are not there. `dnateq bench` is this program where a folder
+of a language model is given.
 
 examples:
     language_speed.py smollm2 --result smollm2-4b --threads 1
-    language_speed.py smollm2 --result smollm2-4b --peers --json
+    language_speed.py smollm2 --result smollm2-4b --peers --gguf smollm2-f16.gguf --json
 """
 
 import argparse
@@ -27,6 +28,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import gguf_network
 import numpy as np
 import openvino as ov
 from speed import cap, cpu_name, interval, measure_and_show, plain, shortened
@@ -57,45 +59,85 @@ if "group_size" in arguments:  # a smaller group where it does not divide the in
 model = nncf.compress_weights(ov.Core().read_model(source), mode=mode, **arguments)
 ov.save_model(model, out, compress_to_fp16=True)
 """
-# Why peers that this program cannot make of a folder of OpenVINO's are not there.
-ELSEWHERE = [("llama.cpp Q4_0 and Q3_K_S", "llama.cpp reads GGUF files, and this folder has none"),
-             ("ONNX Runtime GenAI", "its models are made of Hugging Face's checkpoints, and this folder has none")]
+# What llama-quantize makes of a GGUF file; what its types are takes no importance matrix to time.
+GGUF = ("Q4_0", "Q3_K_S")
+# Why a peer that this program cannot make is not there.
+ELSEWHERE = [("ONNX Runtime GenAI", "its models are made of Hugging Face's checkpoints, and this folder has none")]
 
 
-def pipeline(form, args):
-    extensions = [args.extension] if form["kind"] == "ours" and args.extension else []
-    config = {"INFERENCE_NUM_THREADS": args.threads, **({"ATTENTION_BACKEND": args.backend} if args.backend else {})}
-    return openvino_genai.LLMPipeline(str(form["path"]), "CPU", extensions=extensions, **config)
+class GenaiForm:
+    """A folder in OpenVINO GenAI, in this process."""
+
+    def __init__(self, form, args):
+        extensions = [args.extension] if form["kind"] == "ours" and args.extension else []
+        config = {"INFERENCE_NUM_THREADS": args.threads, **({"ATTENTION_BACKEND": args.backend} if args.backend else {})}
+        self.pipe = openvino_genai.LLMPipeline(str(form["path"]), "CPU", extensions=extensions, **config)
+
+    def ask(self, ids, tokens):
+        """(seconds, CPU seconds) of an answer."""
+        config = openvino_genai.GenerationConfig()
+        config.max_new_tokens, config.do_sample, config.ignore_eos, config.apply_chat_template = tokens, False, True, False
+        prompt = openvino_genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        self.pipe.generate(prompt, config)
+        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def close(self):
+        del self.pipe
+
+
+class GgufForm:
+    """A GGUF file in llama.cpp, in a process of its own, which measures itself."""
+
+    def __init__(self, form, args):
+        words = [sys.executable, str(Path(__file__).with_name("gguf_network.py")), str(form["path"]), "--threads", str(args.threads),
+                 "--context", str(args.prompt + args.tokens + 1)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.peak_mb = None
+        self.hear()
+
+    def hear(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise ValueError(plain((self.process.communicate()[1].strip().splitlines() or ["llama.cpp stopped"])[-1]))
+        return json.loads(line)
+
+    def ask(self, ids, tokens):
+        self.process.stdin.write(json.dumps({"ids": ids[0].tolist(), "tokens": tokens}) + "\n")
+        self.process.stdin.flush()
+        told = self.hear()
+        self.peak_mb = told["peak_mb"]
+        return told["seconds"], told["cpu_seconds"]
+
+    def close(self):
+        self.process.communicate()
+
+
+def runner_of(form, args):
+    return (GgufForm if is_gguf(form["path"]) else GenaiForm)(form, args)
+
+
+def is_gguf(path):
+    return path.suffix == ".gguf"
 
 
 def prompt_of(tokenizer, count):
-    """A text of `count` tokens, and as many as come out where they are cut off."""
-    text = PROSE * (count // 32 + 2)
-    ids = tokenizer.encode(text).input_ids.data[:, :count]
-    return openvino_genai.TokenizedInputs(ov.Tensor(np.ascontiguousarray(ids)), ov.Tensor(np.ones_like(ids))), ids.shape[1]
+    """[1, tokens] of a text of `count` tokens, and as many as come out where they are cut off."""
+    return np.ascontiguousarray(tokenizer.encode(PROSE * (count // 32 + 2)).input_ids.data[:, :count])
 
 
-def ask(pipe, prompt, tokens):
-    """(seconds, CPU seconds) of an answer."""
-    config = openvino_genai.GenerationConfig()
-    config.max_new_tokens, config.do_sample, config.ignore_eos, config.apply_chat_template = tokens, False, True, False
-    before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-    pipe.generate(prompt, config)
-    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def measure(pipes, prompt, args, rng):
+def measure(runners, prompt, args, rng):
     """Arrays of forms x rounds, by what was timed, in milliseconds."""
-    for pipe in pipes:
-        ask(pipe, prompt, 2)
+    for runner in runners:
+        runner.ask(prompt, 2)
     rows = {"first_ms": [], "first_cpu_ms": [], "token_ms": [], "token_cpu_ms": []}
     deadline = time.perf_counter() + args.seconds
     while len(rows["first_ms"]) < args.min_rounds or time.perf_counter() < deadline:
-        row = {key: [0.0] * len(pipes) for key in rows}
-        for index in rng.permutation(len(pipes)):
-            first, first_cpu = ask(pipes[index], prompt, 1)
-            all_of_them, all_cpu = ask(pipes[index], prompt, 1 + args.tokens)
+        row = {key: [0.0] * len(runners) for key in rows}
+        for index in rng.permutation(len(runners)):
+            first, first_cpu = runners[index].ask(prompt, 1)
+            all_of_them, all_cpu = runners[index].ask(prompt, 1 + args.tokens)
             row["first_ms"][index], row["first_cpu_ms"][index] = first * 1e3, first_cpu * 1e3
             row["token_ms"][index] = (all_of_them - first) / args.tokens * 1e3
             row["token_cpu_ms"][index] = (all_cpu - first_cpu) / args.tokens * 1e3
@@ -104,8 +146,13 @@ def measure(pipes, prompt, args, rng):
     return {key: np.array(values).T for key, values in rows.items()}
 
 
-def peak_megabytes(form, args):
-    """Of a process that loads this form alone."""
+def peak_megabytes(form, prompt, args):
+    """Of a process that loads this form alone and answers once."""
+    if is_gguf(form["path"]):
+        runner = GgufForm(form, args)
+        runner.ask(prompt, 2)
+        runner.close()
+        return runner.peak_mb
     command = [sys.executable, __file__, str(form["path"]), "--memory-of", form["kind"], "--threads", str(args.threads),
                "--prompt", str(args.prompt), *(["--extension", args.extension] if args.extension else []),
                *(["--backend", args.backend] if args.backend else [])]
@@ -115,10 +162,51 @@ def peak_megabytes(form, args):
 
 def answer_once(args):
     """What peak_megabytes() starts. /proc knows this process's own peak; getrusage would give that of its parent, too."""
-    form = {"path": args.model, "kind": args.memory_of}
-    pipe = pipeline(form, args)
-    ask(pipe, prompt_of(pipe.get_tokenizer(), args.prompt)[0], 2)
+    runner = GenaiForm({"path": args.model, "kind": args.memory_of}, args)
+    runner.ask(prompt_of(runner.pipe.get_tokenizer(), args.prompt), 2)
     print(float(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3)
+
+
+def made_once(target, stamp, build):
+    """Has `build` fill the empty folder `target`, unless it holds what `stamp` names. Raises what `build` raises."""
+    if (target / "made_of").is_file() and (target / "made_of").read_text() == stamp:
+        return
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    try:
+        build(target)
+    except Exception:
+        shutil.rmtree(target)
+        raise
+    (target / "made_of").write_text(stamp)
+
+
+def make_nncf(source, arguments, target):
+    for file in source.parent.iterdir():
+        if file.is_file() and not file.name.startswith("openvino_model."):
+            shutil.copy2(file, target)
+    command = [sys.executable, "-c", MAKE_NNCF, str(source), str(target / MODEL), json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ValueError((done.stderr.strip().splitlines() or ["it stopped"])[-1])
+
+
+def gguf_of(args):
+    """The network as a GGUF file, which --gguf names, or the only one in its folder."""
+    why = gguf_network.missing()
+    if why is not None:
+        raise ValueError(why)
+    if args.gguf is not None:
+        return args.gguf
+    files = sorted(args.model.glob("*.gguf"))
+    if len(files) != 1:
+        raise ValueError("llama.cpp reads GGUF files, and this folder has none; give the same network in FP16 with --gguf"
+                         if not files else "this folder has several GGUF files; name one with --gguf")
+    return files[0]
+
+
+def stamp_of(what, file):
+    return f"{RECIPE} {what} {file.stat().st_mtime_ns} {file.stat().st_size}"
 
 
 def make_peers(args, say):
@@ -127,29 +215,48 @@ def make_peers(args, say):
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     if cache.stat().st_uid != os.getuid():
         raise ValueError(f"'{cache}' belongs to another user; give a folder of your own with --cache")
-    source = args.model / MODEL
-    stamp = f"{RECIPE} {version('nncf')} {source.stat().st_mtime_ns} {source.with_suffix('.bin').stat().st_size}"
-    of_source = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
+    of_source = hashlib.sha256(str(args.model.resolve()).encode()).hexdigest()[:12]
     say(f"making peers in {cache}")
+
+    def add(name, peer, make):
+        try:
+            made.append({"name": name, "kind": "peer", "path": make(cache / f"{of_source}-{peer}")})
+            say(f"  {name}")
+        except Exception as error:
+            missing.append({"name": name, "reason": plain(error)})
+            say(f"  {name}: {missing[-1]['reason']}")
+
+    def nncf_form(arguments):
+        def make(folder):
+            source = args.model / MODEL
+            stamp = stamp_of(f"{version('nncf')} {source.stat().st_mtime_ns}", source.with_suffix(".bin"))
+            made_once(folder, stamp, lambda target: make_nncf(source, arguments, target))
+            return folder
+        return make
+
+    def gguf_form(kind):
+        def make(folder):
+            from gguf_forms import quantize  # which needs the package gguf
+
+            source, file = gguf_of(args), folder / f"{kind}.gguf"
+            made_once(folder, stamp_of(version("llama-cpp-python"), source), lambda _: quantize(source, None, kind, file))
+            return file
+        return make
+
     for peer, (name, arguments) in NNCF.items():
-        folder = cache / f"{of_source}-{peer}"
-        if not (folder / "made_of").is_file() or (folder / "made_of").read_text() != stamp:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            for file in args.model.iterdir():
-                if file.is_file() and not file.name.startswith("openvino_model."):
-                    shutil.copy2(file, folder)
-            command = [sys.executable, "-c", MAKE_NNCF, str(source), str(folder / MODEL), json.dumps(arguments)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                shutil.rmtree(folder)
-                missing.append({"name": name, "reason": plain((done.stderr.strip().splitlines() or ["it stopped"])[-1])})
-                say(f"  {name}: {missing[-1]['reason']}")
-                continue
-            (folder / "made_of").write_text(stamp)
-        made.append({"name": name, "kind": "peer", "path": folder})
-        say(f"  {name}")
+        add(name, peer, nncf_form(arguments))
+    for kind in GGUF:
+        add(f"llama.cpp {kind}", f"gguf-{kind.lower()}", gguf_form(kind))
     return made, missing
+
+
+def weight_bytes(path):
+    """Of all that is no tokenizer and no setting."""
+    if not is_gguf(path):
+        return (path / MODEL).with_suffix(".bin").stat().st_size
+    from gguf_forms import tensors_of
+
+    return tensors_of(path)["bytes"]
 
 
 def check_folder(path):
@@ -164,26 +271,27 @@ def bench(args, say):
     forms = [{"name": str(args.model), "kind": "given", "path": args.model}]
     forms += [{"name": str(path), "kind": "ours", "path": path} for path in args.result]
     made, missing = make_peers(args, say) if args.peers else ([], [])
-    pipes, kept = [], []
+    runners, kept = [], []
     for form in forms + made:
         try:
-            pipes.append(pipeline(form, args))
+            runners.append(runner_of(form, args))
             kept.append(form)
         except Exception as error:
             if form["kind"] != "peer":
                 raise
             missing.append({"name": form["name"], "reason": plain(error)})
-    prompt, length = prompt_of(pipes[0].get_tokenizer(), args.prompt)
-    say(f"measuring {len(pipes)} forms")
-    times = measure(pipes, prompt, args, rng)
-    del pipes
+    prompt = prompt_of(runners[0].pipe.get_tokenizer(), args.prompt)
+    say(f"measuring {len(runners)} forms")
+    times = measure(runners, prompt, args, rng)
+    for runner in runners:
+        runner.close()
     peers = [i for i, form in enumerate(kept) if form["kind"] == "peer"]
     best = min(peers, key=lambda i: np.median(times["token_ms"][i])) if peers else None
     results = []
     for i, form in enumerate(kept):
         say(f"memory of {form['name']}")
         result = {"model": str(form["path"]), "name": form["name"], "kind": form["kind"],
-                  "bytes": (form["path"] / MODEL).with_suffix(".bin").stat().st_size, "peak_mb": peak_megabytes(form, args),
+                  "bytes": weight_bytes(form["path"]), "peak_mb": peak_megabytes(form, prompt, args),
                   **{key: float(np.median(values[i])) for key, values in times.items()}}
         result["tokens_a_second"] = 1e3 / result["token_ms"]
         for key, other in (("", 0), ("_over_best_peer", best)):
@@ -193,7 +301,7 @@ def bench(args, say):
                     result[what.replace("_ms", "_speed") + key] = float(np.median(values[other]) / np.median(values[i]))
                 result["token_confidence" + key] = [float(x) for x in interval(times["token_ms"][other], times["token_ms"][i], rng)]
         results.append(result)
-    return {"cpu": cpu_name(), "cap": cap(), "threads": args.threads, "prompt_tokens": length, "tokens": args.tokens,
+    return {"cpu": cpu_name(), "cap": cap(), "threads": args.threads, "prompt_tokens": prompt.shape[1], "tokens": args.tokens,
             "rounds": times["first_ms"].shape[1], "best_peer": None if best is None else kept[best]["name"], "results": results,
             "missing": missing}
 
@@ -202,7 +310,7 @@ def print_table(document):
     results, threads = document["results"], document["threads"]
     print(document["cpu"] + (f", capped: ONEDNN_MAX_CPU_ISA={document['cap']}" if document["cap"] else ""))
     print(f"{document['rounds']} rounds, {threads} thread{'s' if threads != 1 else ''}, a prompt of {document['prompt_tokens']} tokens "
-          f"and {document['tokens']} after it, in OpenVINO GenAI")
+          f"and {document['tokens']} after it, in OpenVINO GenAI and llama.cpp")
     names = [shortened(r["name"], 48) for r in results]
     width = max(map(len, [*names, "model"]))
     best = document["best_peer"]
@@ -227,7 +335,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, metavar="FOLDER", help="the source, which is the measure")
     parser.add_argument("--result", type=Path, action="append", default=[], metavar="DIR", help="a result of dnateq quantize")
-    parser.add_argument("--peers", action="store_true", help="NNCF's forms of the source beside")
+    parser.add_argument("--peers", action="store_true", help="NNCF's and llama.cpp's forms of the source beside")
+    parser.add_argument("--gguf", type=Path, metavar="FILE", help="the source as GGUF file in FP16, for llama.cpp (default: the one in "
+                        "FOLDER)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where peers are kept (default: a temporary folder)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="inference threads (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20, metavar="S", help="time to measure, all forms (default: %(default)s)")

@@ -37,6 +37,16 @@ START, END = "<!-- table {} -->", "<!-- end of table -->"
 # What a row's first command printed, on any page of OUTPUTS: under the command, or alone.
 OUTPUT, PRINTED = "<!-- output {} -->\n{}\n<!-- end of output -->", "<!-- printed {} -->\n{}\n<!-- end of output -->"
 OUTPUTS = ("README.md", "docs/examples.md")
+# Measured and drawn by language.py.
+LANGUAGE = """## Language models
+
+How far forms of SmolLM2-135M-Instruct are from their source, against what they take on disk: lower and further left is better.
+
+<picture><source media="(prefers-color-scheme: dark)" srcset="assets/language-dark.svg">
+<img src="assets/language-light.svg" alt="KL to the source against bits a weight on disk, for forms of dnateq, NNCF and llama.cpp."></picture>
+
+The figures, and how they were measured, stand in [Language models](howto/language.md#what-it-costs).
+"""
 
 
 class Failed(Exception):
@@ -237,7 +247,7 @@ def benchmarks_page(tables, rows, cache):
         parts += [f"## {table.title}", "", table.text, "", markdown(table, rows, cache), ""]
         if commands := commands_of(table, rows, cache):
             parts += [commands, ""]
-    return "\n".join(parts)
+    return "\n".join([*parts, LANGUAGE])
 
 
 def between_marks(text, name, content, page):

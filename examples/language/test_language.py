@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "bench")]
 import gguf_to_openvino  # noqa: E402
 import texts  # noqa: E402
 
@@ -229,6 +229,28 @@ def test_a_head_of_its_own_and_another_type(gguf_file, core, tmp_path):
     logits = begin(network)(tokens[None])[0]
     assert np.abs(logits - Llama(tmp_path / "small.gguf", fp16=True).logits(tokens)).max() < 1e-3
     assert np.abs(logits).max() > 1
+
+
+def test_a_gguf_in_fp16_for_llama_cpp_has_the_folders_weights(gguf_file, tmp_path):
+    import gguf
+    import gguf_forms
+
+    small_gguf(tmp_path / "small.gguf", gguf_file, linear="Q4_1")
+    gguf_forms.write_f16(tmp_path / "small.gguf", tmp_path / "f16.gguf")
+    before, after = (gguf_to_openvino.Gguf(tmp_path / name) for name in ("small.gguf", "f16.gguf"))
+    assert list(before.tensors) == list(after.tensors)
+    for name, tensor in after.tensors.items():
+        weights = before.weights(name).astype(np.float16)
+        assert tensor.tensor_type.name == ("F16" if weights.ndim > 1 else "F32")
+        assert np.array_equal(after.weights(name), weights.astype(np.float32))
+    fields = [gguf.GGUFReader(str(tmp_path / name)).fields for name in ("small.gguf", "f16.gguf")]
+    told = [{name: field.contents() for name, field in some.items() if name.startswith(("llama.", "tokenizer."))} for some in fields]
+    assert told[0] == told[1] and len(told[0]) > 10
+    held = gguf_forms.tensors_of(tmp_path / "f16.gguf")
+    vectors = 5 * 64
+    assert held["types"] == {"F16": held["parameters"] - vectors, "F32": vectors}
+    assert held["bytes"] == 2 * held["types"]["F16"] + 4 * vectors < (tmp_path / "f16.gguf").stat().st_size
+    assert not list(tmp_path.glob("*.part"))
 
 
 def refused(out, *arguments):

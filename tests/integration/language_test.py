@@ -6,6 +6,8 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 import unittest
 from unittest import mock
 
@@ -13,7 +15,7 @@ import language_networks
 import numpy as np
 import openvino as ov
 from language_networks import ARCHITECTURES, BEGIN, COMPANIONS, save_folder
-from support import EXTENSION, Case, main, snapshot
+from support import EXTENSION, ROOT, Case, main, snapshot
 
 WORDS = "the sea was calm and a boat came home with fish while nobody looked at its sails in evening light of June".split()
 QUICK = ("--context", "64", "--windows", "12")
@@ -135,6 +137,25 @@ class Folders(LanguageCase):
         self.assertLess(low, judged["reference"]["kl"]["value"])
         self.assertGreater(high, judged["reference"]["kl"]["value"])
         self.assertIn("mean KL", self.succeeds("eval", self.out, "--text", self.held_out, "--reference", self.source, *QUICK))
+
+    @needs_tokenizers
+    def test_the_judge_of_other_programs_files_says_of_a_folder_what_eval_says(self):
+        self.quantize_folder("--weight-bits", "3")
+        command = [sys.executable, ROOT / "bench/language_judge.py", self.source, self.out, self.source, "--extension", EXTENSION,
+                   "--text", self.held_out, "--context", "64", "--windows", "8"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        found, itself = map(json.loads, done.stdout.splitlines())
+        judged = self.judged(self.out)
+        self.assertEqual([found[key] for key in ("windows", "context", "tokens")], [judged[key] for key in ("windows", "context", "tokens")])
+        self.assertGreater(judged["reference"]["kl"]["value"], 0.001)
+        for get in (lambda d: d["perplexity"]["value"], lambda d: d["reference"]["perplexity"]["value"],
+                    lambda d: d["reference"]["kl"]["value"], lambda d: d["reference"]["kl_99"], lambda d: d["reference"]["kl_999"],
+                    lambda d: d["reference"]["kl"]["interval"][0], lambda d: d["reference"]["kl"]["interval"][1]):
+            self.assertAlmostEqual(get(found) / get(judged), 1, delta=0.05)
+        self.assertAlmostEqual(found["reference"]["same_top"]["value"], judged["reference"]["same_top"]["value"], delta=0.01)
+        self.assertLess(itself["reference"]["kl"]["value"], 1e-9)
+        self.assertEqual(itself["reference"]["same_top"]["value"], 1)
 
     def test_more_bits_are_nearer_to_the_source(self):
         divergence = {}

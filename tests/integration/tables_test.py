@@ -13,6 +13,8 @@ from support import BINARY, ROOT, Case, main
 sys.path.insert(0, str(ROOT / "bench"))
 sys.path.insert(0, str(ROOT / "tools/docs"))
 import accuracy  # noqa: E402
+import language  # noqa: E402
+import language_picture  # noqa: E402
 import picture  # noqa: E402
 import rows as table_rows  # noqa: E402
 import tables  # noqa: E402
@@ -196,6 +198,10 @@ class Pages(Case):
         for page, text in tables.pages_of(table_rows.TABLES, table_rows.DIGESTS, table_rows.ROWS, tables.CACHE, ROOT).items():
             self.assertEqual((ROOT / page).read_text(), text, f"{page}: bench/tables.py --write-only writes it")
 
+    def test_what_the_pages_say_of_language_models_was_measured(self):
+        for file, content in language.pages_of(json.loads(language.KEPT.read_text())).items():
+            self.assertEqual((ROOT / file).read_bytes(), content, f"{file}: bench/language.py --write-only writes it")
+
     def test_what_is_kept_belongs_to_a_row(self):
         names = {row.name for row in table_rows.ROWS}
         for file in tables.CACHE.glob("*.json"):
@@ -228,13 +234,30 @@ class Pictures(Case):
         with self.assertRaisesRegex(picture.Failed, "no quantized layer"):
             picture.picture({"layers": []}, "light")
 
-    def test_the_pictures_that_readme_shows_are_whole(self):
-        shown = re.findall(r'(?:srcset|src)="([^"]+\.svg)"', (ROOT / "README.md").read_text())
-        self.assertEqual(len(set(shown)), 2)
-        for name in shown:
-            root = xml.parse(ROOT / name).getroot()
-            self.assertEqual(root.tag, self.SVG + "svg")
-            self.assertGreater(len(list(root.iter(self.SVG + "circle"))), 5)
+    def test_a_language_models_picture_has_every_form_where_it_belongs(self):
+        loss = {"dnateq, 3 bits on average": (3, .2), "dnateq, 4 bits everywhere": (4, .1), "llama.cpp Q4_0": (5, .05),
+                "NNCF INT4_SYM, groups of 64": (5.5, .4)}
+        rows = {name: {"bits": bits, "reference": {"kl": {"value": value}}} for name, (bits, value) in loss.items()}
+        shapes = [re.sub(rb"#[0-9a-f]{6}", b"", language_picture.picture(rows, background)) for background in picture.COLOURS]
+        self.assertEqual(shapes[0], shapes[1])
+        root = xml.fromstring(shapes[0])
+        texts = [text.text for text in root.iter(self.SVG + "text")]
+        for label in ("3 on average", "4 everywhere", "Q4_0", "SYM 64", "dnateq", "llama.cpp", "NNCF"):
+            self.assertEqual(texts.count(label), 1, label)
+        circles = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(self.SVG + "circle")][1:]  # the first is the legend's
+        self.assertLess(circles[0][0], circles[1][0])  # fewer bits further left
+        self.assertLess(circles[0][1], circles[1][1])  # more loss further up
+        with self.assertRaisesRegex(picture.Failed, "no form"):
+            language_picture.picture({}, "light")
+
+    def test_the_pictures_that_pages_show_are_whole(self):
+        for page in ("README.md", language.PAGE, "docs/benchmarks.md"):
+            shown = re.findall(r'(?:srcset|src)="([^"]+\.svg)"', (ROOT / page).read_text())
+            self.assertEqual(len(set(shown)), 2, page)
+            for name in shown:
+                root = xml.parse((ROOT / page).parent / name).getroot()
+                self.assertEqual(root.tag, self.SVG + "svg")
+                self.assertGreater(len(list(root.iter(self.SVG + "circle"))), 5)
 
 
 class Lines(Case):

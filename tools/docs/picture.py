@@ -23,8 +23,10 @@ WIDTH, TOP, BOTTOM, NAMES, GAP = 900, 62, 34, 150, 84
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 # Those of the report's page (src/report/report.css).
 COLOURS = {
-    "light": {"text": "#1c1d1f", "quiet": "#5b5e63", "grid": "#d9d9d3", "bars": "#b9bfc6", "weights": "#0072b2", "activations": "#c85400"},
-    "dark": {"text": "#e6e6e3", "quiet": "#a3a7ad", "grid": "#373b41", "bars": "#4a525b", "weights": "#56b4e9", "activations": "#f0964a"},
+    "light": {"text": "#1c1d1f", "quiet": "#5b5e63", "grid": "#d9d9d3", "bars": "#b9bfc6", "weights": "#0072b2", "activations": "#c85400",
+              "third": "#00795a"},
+    "dark": {"text": "#e6e6e3", "quiet": "#a3a7ad", "grid": "#373b41", "bars": "#4a525b", "weights": "#56b4e9", "activations": "#f0964a",
+             "third": "#3fc79a"},
 }
 
 
@@ -94,6 +96,9 @@ class Drawing:
 
     def diamond(self, x, y, colour):
         self.add("path", d=f"M{x} {y - 6}l6 6l-6 6l-6 -6Z", fill=self.colours[colour])
+
+    def square(self, x, y, colour):
+        self.add("rect", x=x - 4, y=y - 4, width=8, height=8, fill=self.colours[colour])
 
     def bytes(self):
         xml.indent(self.root, " ")

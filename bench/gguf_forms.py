@@ -24,18 +24,23 @@ from gguf_network import llama_cpp_folder, missing
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples/language"))
 from gguf_to_openvino import ConversionError, Gguf, file_of  # noqa: E402
 
-CONTEXT = 512  # tokens of the calibration text that are read at once
+CONTEXT, WINDOWS = 512, 64  # of the calibration text, as many as dnateq reads
 
 
 class Failed(Exception):
     """Why there is no form, in a sentence."""
 
 
+def part_of(out):
+    """Where it is written before it is whole; llama.cpp goes by a file's suffix."""
+    return out.with_name(f"part-{out.name}")
+
+
 def write_f16(source, out):
     """Every matrix in FP16, as in the folder of OpenVINO's; vectors, which llama.cpp wants in FP32, rounded to FP16 too."""
     network = Gguf(source)
     reader = gguf.GGUFReader(str(source))
-    part = out.with_suffix(".part")
+    part = part_of(out)
     writer = gguf.GGUFWriter(str(part), network.architecture)
     for name, field in reader.fields.items():
         if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type", "general.quantization_version"):
@@ -72,16 +77,16 @@ def run(program, *words):
 
 
 def importance(f16, text, out, threads):
-    """Of the whole text."""
-    part = out.with_suffix(".part")
-    run("llama-imatrix", "-m", f16, "-f", text, "-o", part, "-c", CONTEXT, "-t", threads, "--no-ppl")
+    """Of the text's beginning: llama-imatrix chooses no windows."""
+    part = part_of(out)
+    run("llama-imatrix", "-m", f16, "-f", text, "-o", part, "-c", CONTEXT, "--chunks", WINDOWS, "-t", threads, "--no-ppl")
     os.replace(part, out)
 
 
 def quantize(f16, imatrix, form, out, threads=1):
     """`form` as the user of this program writes it; without an importance matrix where that is None."""
     kind, _, table = form.partition(":table=")
-    part = out.with_suffix(".part")
+    part = part_of(out)
     run("llama-quantize", *(["--imatrix", imatrix] if imatrix else []), *(["--token-embedding-type", table.lower()] if table else []),
         f16, part, kind, threads)
     os.replace(part, out)

@@ -1,21 +1,15 @@
 #!/usr/bin/env python3
-"""A GGUF file in llama.cpp: the logits of a text, and answers that are timed. Needs what tools/llama_cpp.sh installs.
-
-As a program it loads a file and answers requests, one a line of JSON: {"ids": [...], "tokens": N} is answered by
-{"seconds": ..., "cpu_seconds": ...} of reading the ids and choosing N likeliest tokens after them.
-"""
+"""A GGUF file in llama.cpp: the logits of a text, and answers that are timed (timed_answers.py). Needs what tools/llama_cpp.sh
+installs."""
 
 import argparse
 import ctypes
-import json
 import os
-import re
-import resource
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
+from timed_answers import serve
 
 
 def llama_cpp_folder():
@@ -90,31 +84,19 @@ class GgufNetwork:
             read = (self._llama.llama_token * 1)(self._llama.llama_sampler_sample(self._greedy, self._context, -1))
 
 
-def cpu_seconds():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def loaded(path, context, threads):
+    if (why := missing()) is not None:
+        raise ValueError(why)
+    return GgufNetwork(path, context, threads)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("gguf", type=Path)
     parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens at most, with those chosen")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
     args = parser.parse_args()
-    if (why := missing()) is not None:
-        sys.exit(f"gguf_network: {why}")
-    try:
-        network = GgufNetwork(args.gguf, args.context, args.threads)
-    except ValueError as error:
-        sys.exit(f"gguf_network: {error}")
-    print(json.dumps({"ready": True}), flush=True)
-    for line in sys.stdin:
-        request = json.loads(line)
-        cpu, start = cpu_seconds(), time.perf_counter()
-        network.answer(request["ids"], request["tokens"])
-        seconds = time.perf_counter() - start
-        peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        print(json.dumps({"seconds": seconds, "cpu_seconds": cpu_seconds() - cpu, "peak_mb": float(peak[1]) / 1e3}), flush=True)
+    serve(lambda: loaded(args.gguf, args.context, args.threads))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Speed of several forms of one language model, interleaved: time to the first token of a prompt, time of each token after it, and
-memory. OpenVINO GenAI runs folders in this process, llama.cpp runs GGUF files in processes of their own that wait for their turn.
+memory. OpenVINO GenAI runs folders in this process; llama.cpp and ONNX Runtime run theirs in processes that wait for their turn.
 
 Each round asks every form, in an order shuffled anew, for the first token of the prompt and for --tokens more; printed are
 medians and the ratio to the first form's speed, with a 95 % bootstrap interval over rounds. CPU time stands beside the time on
@@ -18,8 +18,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -31,7 +29,9 @@ from pathlib import Path
 import gguf_network
 import numpy as np
 import openvino as ov
+import timed_answers
 from speed import cap, cpu_name, interval, measure_and_show, plain, shortened
+from timed_answers import Process, timed
 
 try:
     import openvino_genai
@@ -61,8 +61,8 @@ ov.save_model(model, out, compress_to_fp16=True)
 """
 # What llama-quantize makes of a GGUF file; what its types are takes no importance matrix to time.
 GGUF = ("Q4_0", "Q3_K_S")
-# Why a peer that this program cannot make is not there.
-ELSEWHERE = [("ONNX Runtime GenAI", "its models are made of Hugging Face's checkpoints, and this folder has none")]
+# What its builder makes, which needs PyTorch and a checkpoint of Hugging Face's (bench/hf_checkpoint.py writes one).
+ONNX_GENAI = "genai_config.json"
 
 
 class GenaiForm:
@@ -78,48 +78,37 @@ class GenaiForm:
         config = openvino_genai.GenerationConfig()
         config.max_new_tokens, config.do_sample, config.ignore_eos, config.apply_chat_template = tokens, False, True, False
         prompt = openvino_genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
-        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        self.pipe.generate(prompt, config)
-        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
-        return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return timed(lambda: self.pipe.generate(prompt, config))
 
     def close(self):
         del self.pipe
 
 
-class GgufForm:
-    """A GGUF file in llama.cpp, in a process of its own, which measures itself."""
+class ForeignForm:
+    """What another program runs, in a process of its own, which measures itself."""
 
     def __init__(self, form, args):
-        words = [sys.executable, str(Path(__file__).with_name("gguf_network.py")), str(form["path"]), "--threads", str(args.threads),
-                 "--context", str(args.prompt + args.tokens + 1)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.peak_mb = None
-        self.hear()
-
-    def hear(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise ValueError(plain((self.process.communicate()[1].strip().splitlines() or ["llama.cpp stopped"])[-1]))
-        return json.loads(line)
+        script = "gguf_network.py" if is_gguf(form["path"]) else "onnx_genai_network.py"
+        self.process = Process([sys.executable, Path(__file__).with_name(script), form["path"], "--threads", args.threads,
+                                "--context", args.prompt + args.tokens + 1])
 
     def ask(self, ids, tokens):
-        self.process.stdin.write(json.dumps({"ids": ids[0].tolist(), "tokens": tokens}) + "\n")
-        self.process.stdin.flush()
-        told = self.hear()
-        self.peak_mb = told["peak_mb"]
-        return told["seconds"], told["cpu_seconds"]
+        return self.process.ask(ids[0].tolist(), tokens)
 
     def close(self):
-        self.process.communicate()
-
-
-def runner_of(form, args):
-    return (GgufForm if is_gguf(form["path"]) else GenaiForm)(form, args)
+        self.process.close()
 
 
 def is_gguf(path):
     return path.suffix == ".gguf"
+
+
+def is_foreign(path):
+    return is_gguf(path) or (path / ONNX_GENAI).is_file()
+
+
+def runner_of(form, args):
+    return (ForeignForm if is_foreign(form["path"]) else GenaiForm)(form, args)
 
 
 def prompt_of(tokenizer, count):
@@ -148,11 +137,11 @@ def measure(runners, prompt, args, rng):
 
 def peak_megabytes(form, prompt, args):
     """Of a process that loads this form alone and answers once."""
-    if is_gguf(form["path"]):
-        runner = GgufForm(form, args)
+    if is_foreign(form["path"]):
+        runner = ForeignForm(form, args)
         runner.ask(prompt, 2)
         runner.close()
-        return runner.peak_mb
+        return runner.process.peak_mb
     command = [sys.executable, __file__, str(form["path"]), "--memory-of", form["kind"], "--threads", str(args.threads),
                "--prompt", str(args.prompt), *(["--extension", args.extension] if args.extension else []),
                *(["--backend", args.backend] if args.backend else [])]
@@ -161,10 +150,10 @@ def peak_megabytes(form, prompt, args):
 
 
 def answer_once(args):
-    """What peak_megabytes() starts. /proc knows this process's own peak; getrusage would give that of its parent, too."""
+    """What peak_megabytes() starts."""
     runner = GenaiForm({"path": args.model, "kind": args.memory_of}, args)
     runner.ask(prompt_of(runner.pipe.get_tokenizer(), args.prompt), 2)
-    print(float(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) / 1e3)
+    print(timed_answers.peak_megabytes())
 
 
 def made_once(target, stamp, build):
@@ -205,12 +194,20 @@ def gguf_of(args):
     return files[0]
 
 
+def onnx_genai_of(args):
+    if args.onnx_genai is None:
+        raise ValueError("its builder needs PyTorch and a checkpoint of Hugging Face's; give the folder that it made with --onnx-genai")
+    if not (args.onnx_genai / ONNX_GENAI).is_file():
+        raise ValueError(f"'{args.onnx_genai}' holds no {ONNX_GENAI}")
+    return args.onnx_genai
+
+
 def stamp_of(what, file):
     return f"{RECIPE} {what} {file.stat().st_mtime_ns} {file.stat().st_size}"
 
 
 def make_peers(args, say):
-    made, missing = [], [{"name": name, "reason": reason} for name, reason in ELSEWHERE]
+    made, missing = [], []
     cache = args.cache or Path(tempfile.gettempdir()) / f"dnateq-language-peers-{os.getuid()}"
     cache.mkdir(parents=True, exist_ok=True, mode=0o700)
     if cache.stat().st_uid != os.getuid():
@@ -247,16 +244,17 @@ def make_peers(args, say):
         add(name, peer, nncf_form(arguments))
     for kind in GGUF:
         add(f"llama.cpp {kind}", f"gguf-{kind.lower()}", gguf_form(kind))
+    add("ONNX Runtime GenAI INT4", "", lambda _: onnx_genai_of(args))
     return made, missing
 
 
 def weight_bytes(path):
     """Of all that is no tokenizer and no setting."""
-    if not is_gguf(path):
-        return (path / MODEL).with_suffix(".bin").stat().st_size
-    from gguf_forms import tensors_of
+    if is_gguf(path):
+        from gguf_forms import tensors_of
 
-    return tensors_of(path)["bytes"]
+        return tensors_of(path)["bytes"]
+    return (path / "model.onnx.data" if is_foreign(path) else (path / MODEL).with_suffix(".bin")).stat().st_size
 
 
 def check_folder(path):
@@ -310,7 +308,7 @@ def print_table(document):
     results, threads = document["results"], document["threads"]
     print(document["cpu"] + (f", capped: ONEDNN_MAX_CPU_ISA={document['cap']}" if document["cap"] else ""))
     print(f"{document['rounds']} rounds, {threads} thread{'s' if threads != 1 else ''}, a prompt of {document['prompt_tokens']} tokens "
-          f"and {document['tokens']} after it, in OpenVINO GenAI and llama.cpp")
+          f"and {document['tokens']} after it, each form in the program that it is for")
     names = [shortened(r["name"], 48) for r in results]
     width = max(map(len, [*names, "model"]))
     best = document["best_peer"]
@@ -338,6 +336,8 @@ def main():
     parser.add_argument("--peers", action="store_true", help="NNCF's and llama.cpp's forms of the source beside")
     parser.add_argument("--gguf", type=Path, metavar="FILE", help="the source as GGUF file in FP16, for llama.cpp (default: the one in "
                         "FOLDER)")
+    parser.add_argument("--onnx-genai", type=Path, metavar="DIR", help="what ONNX Runtime GenAI's builder made of the source "
+                        "(bench/hf_checkpoint.py says how; needs requirements-onnx-genai.txt)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where peers are kept (default: a temporary folder)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="inference threads (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20, metavar="S", help="time to measure, all forms (default: %(default)s)")

@@ -17,11 +17,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import gguf
 import numpy as np
 from gguf_network import llama_cpp_folder, missing
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples/language"))
+# llama.cpp's own, where it is installed, knows all of its types.
+sys.path[:0] = [str(llama_cpp_folder()), str(Path(__file__).resolve().parents[1] / "examples/language")]
+import gguf  # noqa: E402
 from gguf_to_openvino import ConversionError, Gguf, file_of  # noqa: E402
 
 CONTEXT, WINDOWS = 512, 64  # of the calibration text, as many as dnateq reads

@@ -47,7 +47,7 @@ SOURCE = "llama.cpp F16"
 LLAMA_CPP = {f"llama.cpp {kind}": kind for kind in ("F16", "Q4_K_M", "Q4_K_S", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_M", "Q3_K_S", "IQ3_M",
                                                     "IQ3_XXS", "Q2_K", "IQ2_M", "Q2_0")}
 LLAMA_CPP |= {f"llama.cpp {kind}, table {table}": f"{kind}:table={table}"
-              for kind, table in (("Q4_K_M", "Q5_0"), ("IQ4_XS", "IQ4_NL"), ("IQ2_M", "IQ4_NL"), ("Q2_0", "Q4_0"))}
+              for kind, table in (("Q4_K_M", "Q5_0"), ("IQ4_XS", "IQ4_NL"), ("IQ3_XXS", "IQ4_NL"), ("IQ2_M", "IQ4_NL"))}
 FORMS = [*OURS, *NNCF, *LLAMA_CPP]
 # Run by the Python that has nncf.
 MAKE_NNCF = """

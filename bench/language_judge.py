@@ -20,6 +20,7 @@ from gguf_network import GgufNetwork, missing
 
 PIECE = 2048  # bytes that are made tokens at once, to the end of their line, as src/graph/tokenizer.cc does it
 DRAWS = 2000
+ROWS = 16  # of logits at once, which a cache holds
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
 
 
@@ -78,13 +79,19 @@ def log_probabilities(logits):
     return logits
 
 
-def judge(ids, log_q, log_p):
-    """By token: what eval knows of a window. The last row predicts what the window does not hold."""
-    at, next_ids = np.arange(len(ids) - 1), ids[1:]
-    log_q, log_p = log_q[:-1], log_p[:-1]
-    kl = np.maximum((np.exp(log_p) * (log_p - log_q)).sum(-1), 0)
-    return {"loss": -log_q[at, next_ids], "reference_loss": -log_p[at, next_ids], "kl": kl,
-            "same_top": (log_p.argmax(-1) == log_q.argmax(-1)).astype(float)}
+def judge(ids, source, forms):
+    """For each of the forms' logits, by token: what eval knows of a window. The last row predicts what the window does not hold."""
+    rows = [[] for _ in forms]
+    for begin in range(0, len(ids) - 1, ROWS):
+        block = slice(begin, min(begin + ROWS, len(ids) - 1))
+        log_p = log_probabilities(source[block])
+        p, at, next_ids = np.exp(log_p), np.arange(len(log_p)), ids[block.start + 1:block.stop + 1]
+        for logits, found in zip(forms, rows):
+            log_q = log_probabilities(logits[block])
+            kl = np.maximum((p * (log_p - log_q)).sum(-1), 0)
+            found.append({"loss": -log_q[at, next_ids], "reference_loss": -log_p[at, next_ids], "kl": kl,
+                          "same_top": (log_p.argmax(-1) == log_q.argmax(-1)).astype(float)})
+    return [{key: np.concatenate([block[key] for block in found]) for key in found[0]} for found in rows]
 
 
 def summary(windows, context):
@@ -122,12 +129,12 @@ def main():
                     GgufNetwork(form, args.context, args.threads, exact_state=True) for form in args.forms]
         judged = [[] for _ in networks]
         for ids in windows:
-            log_p = log_probabilities(source.logits(ids))
-            for network, found in zip(networks, judged):
-                logits = network.logits(ids)
-                if logits.shape != log_p.shape:
-                    raise ValueError(f"a form has logits of shape {logits.shape}, and the source {log_p.shape}")
-                found.append(judge(ids, log_probabilities(logits), log_p))
+            wanted = source.logits(ids)
+            got = [network.logits(ids) for network in networks]
+            if any(logits.shape != wanted.shape for logits in got):
+                raise ValueError(f"the source has logits of shape {wanted.shape}, and the forms {[logits.shape for logits in got]}")
+            for found, window in zip(judged, judge(ids, wanted, got)):
+                found.append(window)
     except (ValueError, RuntimeError, OSError) as error:
         sys.exit(f"language_judge: {' '.join(str(error).split())}")
     for form, found in zip(args.forms, judged):

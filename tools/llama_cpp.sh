@@ -32,6 +32,7 @@ build() {
   CMAKE_ARGS='-DLLAMA_BUILD=OFF -DLLAVA_BUILD=OFF' "${pip[@]}" install --quiet --no-binary llama-cpp-python -r "$pins"
   rm -rf "$folder/llama.cpp"
   mv "$scratch/build/bin" "$folder/llama.cpp"
+  mv "$source/gguf-py/gguf" "$folder/llama.cpp"
   echo "$key" >"$folder/llama.cpp/ready"
 }
 echo "dnateq: building llama.cpp into $folder, once" >&2

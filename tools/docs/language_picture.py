@@ -7,6 +7,7 @@ from picture import COLOURS, WIDTH, Drawing, Failed, Scale
 BACKGROUNDS = tuple(COLOURS)
 HEIGHT, TOP, BOTTOM, LEFT, RIGHT = 500, 62, 450, 58, 14
 LETTER, LINE = 6.0, 12  # of a label, about
+MOST = 2.0  # nats; a form that loses more knows no language, and would press the others together
 FAMILIES = {"dnateq": ("circle", "weights"), "llama.cpp": ("diamond", "activations"), "NNCF": ("square", "third")}
 
 
@@ -63,6 +64,8 @@ def picture(rows, background):
                       f"{len(rows)} forms of one language model: how far the next token's distribution is from the source's, against the "
                       "bits a weight on disk. Lower and further left is better.")
     points = {name: (row["bits"], row["reference"]["kl"]["value"]) for name, row in rows.items()}
+    lost = [f"{name} ({loss:.1f})" for name, (_, loss) in points.items() if loss > MOST]
+    points = {name: point for name, point in points.items() if point[1] <= MOST}
     bits, losses = zip(*points.values())
     x = Scale(math.floor(min(bits) * 2) / 2, math.ceil(max(bits) * 2) / 2, LEFT, WIDTH - RIGHT)
     y = Scale(min(losses) / 1.3, max(losses) * 1.3, BOTTOM, TOP, log=True)
@@ -73,6 +76,8 @@ def picture(rows, background):
             getattr(drawing, mark)(at, 35, colour)
             drawing.text(at + 10, 39, family)
             at += 40 + LETTER * len(family)
+    if lost:
+        drawing.text(WIDTH - RIGHT, 39, f"above the picture: {', '.join(lost)}", text_anchor="end")
     for value in ticks(y):
         drawing.line(LEFT, y(value), WIDTH - RIGHT, y(value), "grid")
         drawing.text(LEFT - 8, y(value) + 4, f"{value:g}", text_anchor="end")

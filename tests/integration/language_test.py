@@ -1,6 +1,7 @@
 """Folders of language models: quantized into folders that OpenVINO loads as it loads theirs, judged on texts, refused in a
 sentence. Small random networks of every architecture; their tokens are bytes."""
 
+import argparse
 import importlib.util
 import json
 import os
@@ -216,6 +217,64 @@ class Bench(LanguageCase):
         self.fails("bench", self.source, "--result", self.folder, names=["no folder of a language model"])
         for option in (("--batch", "2"), ("--layers",), ("--shape", "input_ids=1,4"), ("--calibration", self.text)):
             self.fails("bench", self.source, *option, names=[option[0], "gets a prompt"])
+
+
+    def test_peers_that_cannot_be_made_are_named_with_the_reason(self):
+        sys.path.insert(0, str(ROOT / "bench"))
+        import language_speed
+
+        args = argparse.Namespace(model=self.source, cache=self.folder / "cache", gguf=None, onnx_genai=self.folder)
+        with mock.patch.object(language_speed, "NNCF", {"none": ("NNCF's", {"mode": "no such mode"})}):
+            with mock.patch.object(language_speed.gguf_network, "missing", lambda: None):
+                made, missing = language_speed.make_peers(args, lambda text: None)
+            (self.source / "network.gguf").write_bytes(b"")
+            with mock.patch.object(language_speed.gguf_network, "missing", lambda: "llama.cpp is not there"):
+                missing += language_speed.make_peers(args, lambda text: None)[1]
+        self.assertEqual(made, [])
+        self.assertEqual([peer["name"] for peer in missing], 2 * ["NNCF's", "llama.cpp Q4_0", "llama.cpp Q3_K_S", "ONNX Runtime GenAI INT4"])
+        for peer, reason in zip(missing[1:4] + missing[5:7], 2 * ["give the same network in FP16 with --gguf"] +
+                                ["holds no genai_config.json"] + 2 * ["llama.cpp is not there"]):
+            self.assertIn(reason, peer["reason"])
+        self.assertEqual(list((self.folder / "cache").iterdir()), [])
+
+
+class Answers(Case):
+    SCRIPT = """
+import sys, time
+sys.path.insert(0, {folder!r})
+import timed_answers
+class Network:
+    def answer(self, ids, tokens):
+        if not ids:
+            raise ValueError("no ids")
+        end = time.process_time() + 0.05
+        while time.process_time() < end:
+            pass
+        time.sleep(0.05 * tokens)
+def load():
+    if len(sys.argv) > 1:
+        raise ValueError("no such\\n file")
+    return Network()
+timed_answers.serve(load)
+"""
+
+    def test_another_process_answers_and_measures_itself(self):
+        sys.path.insert(0, str(ROOT / "bench"))
+        from timed_answers import Process
+
+        command = [sys.executable, "-c", self.SCRIPT.format(folder=str(ROOT / "bench"))]
+        process = Process(command)
+        seconds, cpu = process.ask([1, 2], 4)
+        self.assertGreaterEqual(seconds, 0.25)
+        self.assertGreaterEqual(cpu, 0.05)
+        self.assertLess(cpu, 0.2)
+        self.assertGreater(process.peak_mb, 1)
+        with self.assertRaisesRegex(ValueError, "no ids"):
+            process.ask([], 1)
+        process = Process(command)
+        process.close()
+        with self.assertRaisesRegex(ValueError, "^no such file$"):
+            Process([*command, "break"])
 
 
 def recipe(folder):

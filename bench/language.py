@@ -173,8 +173,11 @@ def table(rows):
                      "differ.")
     failed = {name: row for name, row in rows.items() if name in FORMS and "failed" in row}
     lines += [f"{name} could not be made: {row['failed']}." for name, row in failed.items()]
-    lines.append("Measured " + "; ".join(sorted({f"{row['date']} on {row['cpu']}, sources of {row['sources']}" for row in shown.values()}))
-                 + ".")
+    origins = {}
+    for row in shown.values():
+        origins.setdefault((row["date"], row["cpu"]), set()).add(row["sources"])
+    lines.append("Measured " + "; ".join(f"{date} on {processor}, sources of {', '.join(sorted(at))}"
+                                         for (date, processor), at in sorted(origins.items())) + ".")
     types = {name: types_text(row) for name, row in shown.items() if "types" in row}
     if types:
         lines += ["", "What llama.cpp's forms hold, by share of the parameters:", "", "| form | types |", "|---|---|",

@@ -257,7 +257,7 @@ class Pictures(Case):
             for name in shown:
                 root = xml.parse((ROOT / page).parent / name).getroot()
                 self.assertEqual(root.tag, self.SVG + "svg")
-                self.assertGreater(len(list(root.iter(self.SVG + "circle"))), 5)
+                self.assertGreater(sum(len(list(root.iter(self.SVG + mark))) for mark in ("circle", "path", "rect")), 10)
 
 
 class Lines(Case):

@@ -7,8 +7,8 @@
     check.py code     ```python and ```sh blocks of README and docs/, page by page, in a folder of small networks (fixture.py),
                       then the examples in the docstrings of python/dnateq
 
-A block that cannot be run has `<!-- not run: REASON -->` on the line above it; `<!-- needs NAME -->` runs it where the package
-NAME is installed. Where mkdocs is not installed (tools/setup.sh requirements-docs.txt), `site` exits with 77, which ctest counts as skipped.
+A block that cannot be run has `<!-- not run: REASON -->` on the line above it; `<!-- needs NAME -->` runs it where dnateq has
+that name, or a package of that name is installed. Where mkdocs is not installed (tools/setup.sh requirements-docs.txt), `site` exits with 77, which ctest counts as skipped.
 """
 
 import argparse
@@ -201,7 +201,7 @@ def code(pages):
             names = {"__name__": "__main__", **make(Path(folder))}
             for block in todo:
                 needs = block.note.removeprefix("needs ") if block.note.startswith("needs ") else ""
-                if block.note.startswith("not run: ") or (needs and not importlib.util.find_spec(needs)):
+                if block.note.startswith("not run: ") or (needs and not hasattr(dnateq, needs) and not importlib.util.find_spec(needs)):
                     continue
                 begin = time.monotonic()
                 try:

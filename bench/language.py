@@ -78,6 +78,8 @@ class Failed(Exception):
 
 def run(command):
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode < 0:
+        sys.exit(f"language: {command[0]} was ended by signal {-done.returncode}")  # which says nothing of a form
     if done.returncode:
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise Failed(said[-1] if said else f"{command[0]} ended with {done.returncode}")

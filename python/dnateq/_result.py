@@ -91,7 +91,7 @@ class Result:
 
     @property
     def certified(self) -> bool:
-        """Whether every emission's loss on unseen data is within `max_loss` at 95 %; False where no limit was asked for."""
+        """Whether every emission's loss on unseen data is within `max_drop` at 95 %; False where no limit was asked for."""
         return bool(self.summary["certified"])
 
     @property

@@ -2,7 +2,6 @@
 """A GGUF file in llama.cpp: the logits of a text, and answers that are timed (timed_answers.py). Needs what tools/llama_cpp.sh
 installs."""
 
-import argparse
 import ctypes
 import os
 import sys
@@ -90,14 +89,5 @@ def loaded(path, context, threads):
     return GgufNetwork(path, context, threads)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("gguf", type=Path)
-    parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens at most, with those chosen")
-    parser.add_argument("--threads", type=int, default=1, metavar="N")
-    args = parser.parse_args()
-    serve(lambda: loaded(args.gguf, args.context, args.threads))
-
-
 if __name__ == "__main__":
-    main()
+    serve(__doc__, loaded)

@@ -29,6 +29,9 @@ import language_picture  # noqa: E402
 KEPT = ROOT / "bench/measured/language/forms.json"
 PAGE, PICTURE = "docs/howto/language.md", "docs/assets/language"
 START, END = "<!-- language table -->", "<!-- end of language table -->"
+# Documents of bench/language_speed.py --json, with date and sources; forms have the table's names.
+SPEED = ROOT / "bench/measured/language/speed.json"
+SPEED_START, SPEED_END = "<!-- language speed -->", "<!-- end of language speed -->"
 
 # Name in the table, and options of dnateq quantize.
 OURS = {f"dnateq, {bits} bits everywhere": ["--weight-bits", str(bits)] for bits in (5, 4, 3)}
@@ -187,9 +190,33 @@ def table(rows):
     return "\n".join(lines)
 
 
+def speed_table(documents):
+    """What each form takes, by number of threads; and how the first of ours compares with the fastest peer."""
+    threads = [f"{d['threads']} thread{'s' if d['threads'] > 1 else ''}" for d in documents]
+    lines = ["| form | MB | " + " | ".join(f"first token, {n} | each further token, {n}" for n in threads) + " |",
+             "|---|---|" + "---|---|" * len(documents)]
+    for forms in zip(*(d["results"] for d in documents), strict=True):
+        cells = " | ".join(f"{form['first_ms']:.0f} ms | {form['token_ms']:.1f} ms" for form in forms)
+        lines.append(f"| {forms[0]['name']} | {forms[0]['bytes'] / 1e6:.0f} | {cells} |")
+    lines.append("")
+    for document, n in zip(documents, threads, strict=True):
+        ours = next(form for form in document["results"] if form["name"].startswith("dnateq"))
+        low, high = ours["token_confidence_over_best_peer"]
+        lines.append(f"On {n}, {ours['name']}: {ours['token_speed_over_best_peer']:.2f} times the speed of the fastest other form, "
+                     f"{document['best_peer']} (95 % within {low:.2f} and {high:.2f}; medians of {document['rounds']} rounds).")
+    first = documents[0]
+    lines.append(f"A prompt of {first['prompt_tokens']} tokens, then {first['tokens']}. Measured {first['date']} on {first['cpu']}, sources of "
+                 f"{first['sources']}.")
+    return "\n".join(lines)
+
+
+def between(text, start, end, inside):
+    before, rest = text.split(start)
+    return f"{before}{start}\n{inside}\n{end}{rest.split(end)[1]}"
+
+
 def page_with(text, rows):
-    before, rest = text.split(START)
-    return f"{before}{START}\n{table(rows)}\n{END}{rest.split(END)[1]}"
+    return between(between(text, START, END, table(rows)), SPEED_START, SPEED_END, speed_table(json.loads(SPEED.read_text())))
 
 
 def pages_of(rows, root=ROOT):

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
 """A folder that ONNX Runtime GenAI's builder made: answers that are timed, by the same requests and replies as gguf_network.py."""
 
-import argparse
 import json
-from pathlib import Path
 
 from timed_answers import serve
 
@@ -30,14 +28,5 @@ class OnnxGenaiNetwork:
             generator.generate_next_token()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens at most, with those chosen")
-    parser.add_argument("--threads", type=int, default=1, metavar="N")
-    args = parser.parse_args()
-    serve(lambda: OnnxGenaiNetwork(args.folder, args.context, args.threads))
-
-
 if __name__ == "__main__":
-    main()
+    serve(__doc__, OnnxGenaiNetwork)

@@ -4,6 +4,7 @@ Requests are a line of JSON each, {"ids": [...], "tokens": N}: read the ids and 
 {"seconds": ..., "cpu_seconds": ..., "peak_mb": ...}; once it is loaded, the process says {"ready": true}.
 """
 
+import argparse
 import json
 import re
 import resource
@@ -30,10 +31,15 @@ def timed(answer):
     return time.perf_counter() - start, cpu_seconds() - cpu
 
 
-def serve(load):
-    """The process's side: `load` gives what has answer(ids, tokens)."""
+def serve(description, load):
+    """The process's side: load(path, context, threads) gives what has answer(ids, tokens)."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("network", type=Path)
+    parser.add_argument("--context", type=int, default=512, metavar="N", help="tokens at most, with those chosen")
+    parser.add_argument("--threads", type=int, default=1, metavar="N")
+    args = parser.parse_args()
     try:
-        network = load()
+        network = load(args.network, args.context, args.threads)
     except Exception as error:
         sys.exit(" ".join(str(error).split()))
     print(json.dumps({"ready": True}), flush=True)

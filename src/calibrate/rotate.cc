@@ -284,12 +284,33 @@ std::optional<std::pair<int64_t, int64_t>> channels_of_part(const NodeOutput& ou
   return {};
 }
 
+// Whether one input alone takes the tensor's values; its shape may be asked for.
+bool has_one_reader(const NodeOutput& output) {
+  const auto readers = output.get_target_inputs();
+  return std::count_if(readers.begin(), readers.end(),
+                       [](const auto& reader) { return !ov::is_type<op::ShapeOf>(reader.get_node()); }) == 1;
+}
+
+// Whether nothing else reads the channels [first, first + count) that `part` takes of a tensor.
+bool has_its_channels_alone(const ov::Node* part, const std::pair<int64_t, int64_t>& channels) {
+  for (const auto& reader : part->input_value(0).get_target_inputs()) {
+    const ov::Node* other = reader.get_node();
+    if (other == part || ov::is_type<op::ShapeOf>(other)) continue;
+    const auto others = channels_of_part(reader.get_node()->output(0));
+    if (!others ||
+        (others->first < channels.first + channels.second && channels.first < others->first + others->second))
+      return false;
+  }
+  return true;
+}
+
 // What the output is a rearrangement of, without a change of values but an addition to each channel; none if something
-// else gives it.
+// else gives it, or something else reads it on its way, such as keys that are the values.
 std::optional<ValueRows> value_rows(const PreparedModel& prepared, NodeOutput output) {
   ValueRows rows;
   std::optional<std::pair<int64_t, int64_t>> part;
-  while (true) {
+  bool alone = has_one_reader(output);
+  while (alone) {
     ov::Node* node = output.get_node();
     for (const Layer& layer : prepared.layers) {
       if (layer.node.get() != node) continue;
@@ -304,6 +325,7 @@ std::optional<ValueRows> value_rows(const PreparedModel& prepared, NodeOutput ou
     if (const auto cut = channels_of_part(output)) {
       if (part || rows.bias) return {};
       part = cut;
+      alone = has_its_channels_alone(node, *cut);
       output = node->input_value(0);
       continue;
     }
@@ -311,13 +333,16 @@ std::optional<ValueRows> value_rows(const PreparedModel& prepared, NodeOutput ou
       if (rows.bias) return {};
       rows.bias = added;
       output = added->tensor();
+      alone = has_one_reader(output);
       continue;
     }
     const bool moves = ov::is_type<op::Reshape>(node) || ov::is_type<op::Transpose>(node) ||
                        ov::is_type<op::Broadcast>(node) || ov::is_type<op::Unsqueeze>(node);
     if (!moves) return {};
     output = node->input_value(0);
+    alone = has_one_reader(output);
   }
+  return {};
 }
 
 // The constant, of one value a channel or of one for all, as a column.

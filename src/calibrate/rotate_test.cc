@@ -151,6 +151,12 @@ TEST_F(Rotate, EveryHeadThatReadsItsOwnValues) {
   EXPECT_EQ(rotated(architecture, kOfInt8).value_heads, 2U);
 }
 
+TEST_F(Rotate, NoValuesThatAreKeysToo) {
+  LanguageModel architecture;
+  architecture.keys_are_values = true;
+  EXPECT_EQ(rotated(architecture, kOfInt8).value_heads, 0U);
+}
+
 TEST_F(Rotate, StreamsThatNoRotationPassesAreLeftWithAReason) {
   LanguageModel gpt2, gemma;
   gpt2.gpt2 = gemma.gemma = true;

@@ -12,11 +12,12 @@ namespace dnateq::testing {
 
 struct LanguageModel {
   int64_t vocabulary = 130, width = 32, layers = 2, heads = 4, kv_heads = 2, hidden = 48;
-  bool tied = true;           // the head reads the embeddings' table
-  bool qkv_bias = false;      // Qwen2
-  bool qk_norm = false;       // Qwen3: RMSNorm of queries and keys, head by head
-  bool fused = false;         // Phi-3: queries, keys and values of one layer, gate and up of another
-  bool sliced = false;        // Phi-3's joined layers are cut by slices
+  bool tied = true;       // the head reads the embeddings' table
+  bool qkv_bias = false;  // Qwen2
+  bool qk_norm = false;   // Qwen3: RMSNorm of queries and keys, head by head
+  bool fused = false;     // Phi-3: queries, keys and values of one layer, gate and up of another
+  bool sliced = false;    // Phi-3's joined layers are cut by slices
+  bool keys_are_values = false;
   bool gpt2 = false;          // LayerNorm with bias, a table of positions, biases, GELU
   bool gemma = false;         // scaled embeddings, norms behind attention and MLP
   bool cache_length = false;  // what is read of the first cache is its length, too
@@ -225,6 +226,7 @@ class LanguageModelMaker {
       k = linear("self_attn.k_proj", x, kv, m_.width, bias);
       v = linear("self_attn.v_proj", x, kv, m_.width, bias);
     }
+    if (m_.keys_are_values) k = v;
     q = rotary(by_head(q, m_.heads, m_.qk_norm));
     k = for_all_heads(cached(rotary(by_head(k, m_.kv_heads, m_.qk_norm)), "key"));
     v = for_all_heads(cached(by_head(v, m_.kv_heads, false), "value"));

@@ -8,6 +8,7 @@
 #include "core/atomic_file.h"
 #include "core/option.h"
 #include "data/npy.h"
+#include "dnateq/error.h"
 #include "job/process.h"
 #include "job/result_writer.h"
 
@@ -53,7 +54,15 @@ fs::path int8_model_for(const QuantizeArguments& arguments, const PreparedModel&
   fs::remove(key_file, ignored);
   if (say) say(fmt::format("NNCF makes an INT8 model to compare with ({}: without)", option("int8", "none")));
   const fs::path written = folder / "calibration.npy";  // images as this network gets them
-  if (images && !failed) write_npy(written, calibration, std::min(calibration.size(), kSamples));
+  if (images) {
+    try {
+      write_npy(written, calibration, std::min(calibration.size(), kSamples));
+    } catch (const Error& error) {  // images of several sizes, say, which the search takes
+      fs::remove(written, ignored);
+      if (say) say(fmt::format("it could not be made: {}", error.marked()));
+      return {};
+    }
+  }
   Invocation command{{peers_python(scripts).string(), (scripts / "bench" / "nncf_int8.py").string(), arguments.model,
                       "--calibration", (images ? written : data).string(), "-o", model.string()},
                      {}};

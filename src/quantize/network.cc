@@ -132,10 +132,10 @@ double Network::bytes_beside_layers() const {
   constexpr double kStepBytes = 256;
   constexpr double kBiasBytes = 4;
   constexpr double kBiasBytesInBlock = 2;  // float16
-  std::set<const void*> weights;           // and matrices in whose place an operation of ours stands
+  std::set<const void*> elsewhere;         // weights of layers, and matrices in whose place an operation of ours stands
   double added = 0;
   for (const Layer& layer : prepared_.layers) {
-    weights.insert(layer.weights()->get_data_ptr());
+    elsewhere.insert(layer.weights()->get_data_ptr());
     const bool in_block = !prepared_.state.empty() && layer.kind == LayerKind::kMatMul;
     added += kStepBytes + static_cast<double>(layer.rows) * (in_block ? kBiasBytesInBlock : kBiasBytes);
   }
@@ -143,12 +143,12 @@ double Network::bytes_beside_layers() const {
   if (options_.packed || options_.emit_exact)
     for (const auto& node : nodes)
       if (node->get_output_size() == 1)
-        if (const auto found = hadamard_behind(node->output(0))) weights.insert(found->matrix);
+        if (const auto found = hadamard_behind(node->output(0))) elsewhere.insert(found->matrix);
   std::set<uint64_t> contents;  // OpenVINO writes equal ones once
   double bytes = 0;
   for (const auto& node : nodes) {
     const auto constant = ov::as_type_ptr<ov::op::v0::Constant>(node);
-    if (!constant || weights.contains(constant->get_data_ptr())) continue;
+    if (!constant || elsewhere.contains(constant->get_data_ptr())) continue;
     const std::span content(static_cast<const std::byte*>(constant->get_data_ptr()), constant->get_byte_size());
     if (contents.insert(fnv1a(content)).second) bytes += static_cast<double>(content.size());
   }

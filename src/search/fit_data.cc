@@ -14,7 +14,6 @@ constexpr size_t kBuckets = size_t{1} << (32 - kBucketShift);
 // magnitudes of a pool at most, which are passed without a branch: where a threshold lies among them, no branch
 // predictor knows.
 constexpr int kGuideShift = 44;
-constexpr uint32_t kMostPassed = 8;
 uint64_t guide_key(double x) { return std::bit_cast<uint64_t>(x) >> kGuideShift; }
 
 double segment_error(double level, double w, double wx, double wxx) {
@@ -98,13 +97,9 @@ size_t FitData::Side::first_at_least(double threshold) const {
   if (!(threshold > x.front())) return 0;
   if (threshold > x.back()) return x.size();
   const uint64_t key = guide_key(threshold) - guide_key(x.front());
-  if (most_of_key <= kMostPassed) {
-    size_t at = guide[key];  // the last magnitude is not below the threshold, so that `at` stays within
-    for (uint32_t i = 0; i < most_of_key; ++i) at += static_cast<size_t>(x[at] < threshold);
-    return at;
-  }
-  const auto begin = x.begin();
-  return static_cast<size_t>(std::lower_bound(begin + guide[key], begin + guide[key + 1], threshold) - begin);
+  size_t at = guide[key];  // the last magnitude is not below the threshold, so that `at` stays within
+  for (uint32_t i = 0; i < most_of_key; ++i) at += static_cast<size_t>(x[at] < threshold);
+  return at;
 }
 
 // visit(level index or -1 for zero, weight, sum of magnitudes, sum of squares), once a side and level.

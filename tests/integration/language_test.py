@@ -251,11 +251,12 @@ class Network:
         while time.process_time() < end:
             pass
         time.sleep(0.05 * tokens)
-def load():
-    if len(sys.argv) > 1:
+def load(path, context, threads):
+    if path.name == "absent":
         raise ValueError("no such\\n file")
+    assert (context, threads) == (512, 1)
     return Network()
-timed_answers.serve(load)
+timed_answers.serve("answers", load)
 """
 
     def test_another_process_answers_and_measures_itself(self):
@@ -263,7 +264,7 @@ timed_answers.serve(load)
         from timed_answers import Process
 
         command = [sys.executable, "-c", self.SCRIPT.format(folder=str(ROOT / "bench"))]
-        process = Process(command)
+        process = Process([*command, "network"])
         seconds, cpu = process.ask([1, 2], 4)
         self.assertGreaterEqual(seconds, 0.25)
         self.assertGreaterEqual(cpu, 0.05)
@@ -271,10 +272,10 @@ timed_answers.serve(load)
         self.assertGreater(process.peak_mb, 1)
         with self.assertRaisesRegex(ValueError, "no ids"):
             process.ask([], 1)
-        process = Process(command)
+        process = Process([*command, "network"])
         process.close()
         with self.assertRaisesRegex(ValueError, "^no such file$"):
-            Process([*command, "break"])
+            Process([*command, "absent"])
 
 
 def recipe(folder):
